@@ -1,0 +1,60 @@
+"""Flags that more than one program has, and the types of their values."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_reading_flags(group: argparse._ActionsContainer) -> None:
+    """How a folder of class folders is read: the parameters of `dataset.read_train_sets`."""
+    add = group.add_argument
+    add("--classes", type=names, metavar="A,B", help="only these class folders, in this order")
+    add("--validation-size", type=share, default=0.2, metavar="SHARE", help="set apart for validation (0.2)")
+    add("--split", type=Path, metavar="FILE", help="take the split from an earlier run's split.csv")
+    add("--fraction", type=part, default=1.0, metavar="SHARE", help="train on a seeded, stratified part (1)")
+    add("--channels", type=int, choices=(1, 3), default=3, help="1 grey, 3 colour (3)")
+    add("--seed", type=seed, default=0, metavar="N", help="decides the split and all shuffles (0)")
+    add("--cache-dir", type=Path, metavar="FOLDER", help="where decoded pictures are kept")
+    add("--no-cache", action="store_true", help="keep decoded pictures for this run only")
+
+
+def names(text: str) -> list[str]:
+    found = [name.strip() for name in text.split(",")]
+    if not all(found) or len(set(found)) != len(found):
+        raise argparse.ArgumentTypeError(f"{text!r}: give class names once each, separated by commas")
+    return found
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    return _number(text, lambda value: 0 < value < math.inf, "a number above 0")
+
+
+def share(text: str) -> float:
+    return _number(text, lambda value: 0 < value < 1, "a number between 0 and 1, such as 0.2")
+
+
+def part(text: str) -> float:
+    return _number(text, lambda value: 0 < value <= 1, "a number above 0 and up to 1")
+
+
+def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value

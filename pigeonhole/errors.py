@@ -1,0 +1,13 @@
+"""The two kinds of error a user can mend. Each is shown as one line, without a traceback."""
+
+
+class PigeonholeError(Exception):
+    """Something outside the program is wrong: a file, a folder, a model, the disk. Exit status 1."""
+
+    exit_status = 1
+
+
+class UsageError(PigeonholeError):
+    """The command line is wrong: a flag, its value, or a path that it names. Exit status 2."""
+
+    exit_status = 2
