@@ -1,0 +1,198 @@
+"""The same picture twice: by content (equal bytes) or by looks (re-encoded, resized, barely cropped).
+
+Looks are compared in two steps. A 64-bit perceptual hash, taken once per picture, names candidate pairs
+without comparing all with all; then the pixels decide.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from pigeonhole.folders import Record
+
+Pair = tuple[str, str]  # the names of two entries, in order
+
+HASH_SIDE, HASH_FREQUENCIES = 32, 8
+FLAT_RANGE = 4  # grey levels; less contrast than this carries no picture, only noise
+
+MAX_DISTANCE = 7  # differing bits; re-encoded copies differ by 0 to 6, different photos by about 32
+BANDS, BAND_BITS = 4, 16
+BUCKET_LIMIT = 16  # pictures compared per bucket, so that thousands of look-alikes stay linear
+
+COMPARED_SIDE = 16
+MIN_CORRELATION = 0.95
+MAX_DIFFERENCE = 7.0  # root mean square grey levels between two pictures brought to the same contrast
+MIN_CONTRAST = 1.0  # root mean square grey levels; below it there is no detail to correlate
+BLOCK = 4096
+
+
+class Images(Protocol):
+    """Decoded square pictures: uint8 [N, S, S, C], read by an array of row numbers."""
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray: ...
+
+
+def _cosines() -> np.ndarray:
+    """The lowest frequencies of the discrete cosine transform, float32 [8, 32]."""
+    frequency = np.arange(HASH_FREQUENCIES)[:, None]
+    position = np.arange(HASH_SIDE)[None, :]
+    return np.cos(np.pi * (2 * position + 1) * frequency / (2 * HASH_SIDE)).astype(np.float32)
+
+
+COSINES = _cosines()
+
+
+def fingerprint(image: np.ndarray) -> int:
+    """The 64-bit perceptual hash of an RGB uint8 [H, W, 3] picture; 0 for a flat one, which resembles none.
+
+    The DCT hash of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010): the
+    8x8 lowest frequencies of the grey picture at 32x32, each against their median. It takes 20 microseconds
+    for 128x128 and grows with the area, so give it the already reduced picture.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (HASH_SIDE, HASH_SIDE), interpolation=cv2.INTER_AREA)
+    if int(small.max()) - int(small.min()) < FLAT_RANGE:
+        return 0
+    spectrum = (COSINES @ small.astype(np.float32) @ COSINES.T).ravel()
+    middle = np.partition(spectrum, spectrum.size // 2)[spectrum.size // 2]
+    return int.from_bytes(np.packbits(spectrum > middle).tobytes(), "big")
+
+
+def near_duplicates(records: Sequence[Record], images: Images) -> list[Pair]:
+    """Pairs of different files that show the same picture, by name, sorted.
+
+    Row i of `images` belongs to the i-th record that was not skipped. Of files with equal content only the
+    first by name takes part: those belong together by their digest already.
+
+    Tried on 250 photos at 32 to 224 pixels: every copy in JPEG quality 10 to 95, at 50 or 200 % of the size,
+    brightened or with 1 % cropped off is found, 97 % of those with 2 % cropped off, 23 % with 4 %, none with
+    10 %. Mirrored, turned or recoloured copies are not looked for. Among 50,000 CIFAR-10 training pictures
+    43 pairs are found, all true to the eye; among 1,797 scans of handwritten digits none.
+    """
+    used = [record for record in records if record.skipped is None]
+    rows = _distinct_rows(used)
+    prints = np.array([used[row].fingerprint for row in rows], dtype=np.uint64)
+    candidates = rows[candidate_pairs(prints)]
+    alike = candidates[_alike(candidates, images)]
+    names = ((used[first].entry.name, used[second].entry.name) for first, second in alike)
+    return sorted((min(pair), max(pair)) for pair in names)
+
+
+def _distinct_rows(used: Sequence[Record]) -> np.ndarray:
+    """The first row by name of each content that is not flat, int64 [M]."""
+    first: dict[str, int] = {}
+    for row in sorted(range(len(used)), key=lambda row: used[row].entry.name):
+        if used[row].fingerprint:
+            first.setdefault(used[row].digest, row)
+    return np.array(sorted(first.values()), dtype=np.int64)
+
+
+def candidate_pairs(prints: np.ndarray) -> np.ndarray:
+    """Index pairs [P, 2], first < second, of uint64 hashes [N] at most `MAX_DISTANCE` bits apart.
+
+    Multi-index hashing (Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing",
+    CVPR 2012): of four 16-bit bands, two hashes 7 bits apart share at least one up to a single bit. A bucket
+    with more than `BUCKET_LIMIT` members is compared with its first ones only; `groups` joins the rest.
+    """
+    found = [np.empty(0, dtype=np.int64)]
+    for band in range(BANDS):
+        keys = ((prints >> np.uint64(band * BAND_BITS)) & np.uint64(0xFFFF)).astype(np.uint32)
+        order = np.argsort(keys, kind="stable")
+        for flip in [0, *(1 << bit for bit in range(BAND_BITS))]:
+            first, second = _bucket_pairs(keys ^ np.uint32(flip), keys[order], order)
+            near = np.bitwise_count(prints[first] ^ prints[second]) <= MAX_DISTANCE
+            first, second = first[near], second[near]
+            found.append(np.minimum(first, second) * len(prints) + np.maximum(first, second))
+    return np.stack(np.divmod(np.unique(np.concatenate(found)), max(1, len(prints))), axis=1)
+
+
+def _bucket_pairs(
+    probes: np.ndarray, sorted_keys: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every i and j, i != j, where probe i equals key j: two [P]; of a large bucket only its first."""
+    left = np.searchsorted(sorted_keys, probes, side="left")
+    sizes = np.minimum(np.searchsorted(sorted_keys, probes, side="right") - left, BUCKET_LIMIT)
+    first = np.repeat(np.arange(len(probes)), sizes)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    second = order[np.repeat(left, sizes) + within]
+    others = first != second
+    return first[others], second[others]
+
+
+def _alike(pairs: np.ndarray, images: Images) -> np.ndarray:
+    """Whether the two rows of each pair [P, 2] show the same picture, bool [P].
+
+    Both tests allow another brightness and contrast. The second one is in grey levels, since handwritten
+    digits correlate like copies and still differ by more than any re-encoding does.
+    """
+    rows, positions = np.unique(pairs, return_inverse=True)
+    details, contrasts = _details(rows, images)
+    verdicts = [np.empty(0, dtype=bool)]
+    for start in range(0, len(pairs), BLOCK):
+        first, second = positions.reshape(-1, 2)[start : start + BLOCK].T
+        correlation = np.einsum("pd,pd->p", details[first], details[second])
+        contrast = np.minimum(contrasts[first], contrasts[second])
+        difference = contrast * np.sqrt(np.maximum(2 - 2 * correlation, 0))
+        verdicts.append((correlation >= MIN_CORRELATION) & (difference <= MAX_DIFFERENCE))
+    return np.concatenate(verdicts)
+
+
+def _details(rows: np.ndarray, images: Images) -> tuple[np.ndarray, np.ndarray]:
+    """Each picture at 16x16 without its smooth background: float32 [N, 256 * C] of length one, contrast [N].
+
+    The background (a quadratic surface per channel) goes, since two different birds in front of one
+    evening sky would otherwise correlate by more than 0.98. The contrast is in root mean square grey levels.
+    """
+    background = _background()
+    blocks = [np.empty((0, COMPARED_SIDE**2), np.float32)]
+    for start in range(0, len(rows), BLOCK):
+        small = np.stack([_reduced(image) for image in images[rows[start : start + BLOCK]]])
+        small -= background @ (background.T @ small)
+        blocks.append(small.reshape(len(small), -1))
+    details = np.concatenate(blocks[1:] or blocks)
+    contrasts = np.sqrt(np.mean(details**2, axis=1))
+    scale = np.sqrt(details.shape[1]) * np.maximum(contrasts, MIN_CONTRAST)
+    return details / scale[:, None], contrasts
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """uint8 [S, S, C] to float32 [256, C]."""
+    small = cv2.resize(image, (COMPARED_SIDE, COMPARED_SIDE), interpolation=cv2.INTER_AREA)
+    return small.reshape(COMPARED_SIDE**2, -1).astype(np.float32)
+
+
+def _background() -> np.ndarray:
+    """An orthonormal basis of the quadratic surfaces over 16x16 pixels, float32 [256, 6]."""
+    y, x = np.mgrid[-1 : 1 : COMPARED_SIDE * 1j, -1 : 1 : COMPARED_SIDE * 1j].reshape(2, -1)
+    surfaces = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    return np.linalg.qr(surfaces)[0].astype(np.float32)
+
+
+def groups(records: Iterable[Record], pairs: Iterable[Pair]) -> list[list[Record]]:
+    """The used records, those of one picture together: equal digests and `pairs`, followed transitively.
+
+    Pairs that name a record which is not there are passed over, so one list of pairs serves every subset.
+    """
+    used = [record for record in records if record.skipped is None]
+    parents = {record.entry.name: record.entry.name for record in used}
+    first_of: dict[str, str] = {}
+    by_content = [
+        (record.entry.name, first_of.setdefault(record.digest, record.entry.name)) for record in used
+    ]
+    for first, second in [*by_content, *pairs]:
+        if first in parents and second in parents:
+            parents[_root(parents, first)] = _root(parents, second)
+    members: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in used:
+        members[_root(parents, record.entry.name)].append(record)
+    return list(members.values())
+
+
+def _root(parents: dict[str, str], name: str) -> str:
+    while parents[name] != name:
+        parents[name] = parents[parents[name]]
+        name = parents[name]
+    return name
