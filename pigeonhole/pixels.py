@@ -1,0 +1,135 @@
+"""Decoded pictures in a file of fixed-size rows: appended by one process, memory-mapped by any number."""
+
+import math
+import mmap
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+GATHER_BYTES = 32 << 20  # copied out of one memory map before it is replaced
+
+
+class RowFile:
+    """A file of uint8 rows, all of one shape, numbered from 0. It only ever grows at its end.
+
+    `append` returns when the rows are on the disk, so that an index may then refer to them.
+    """
+
+    def __init__(self, path: Path, row_shape: tuple[int, int, int]):
+        self.path = path
+        self.row_shape = row_shape
+        self.row_bytes = math.prod(row_shape)
+
+    def append(self, first_row: int, rows: Sequence[bytes]) -> None:
+        """Write rows from number `first_row` on, over whatever an interrupted writer left there."""
+        if first_row == 0:
+            # A new file, not the old one overwritten: another process may still have that one mapped.
+            self.path.unlink(missing_ok=True)
+        self.path.touch()
+        with self.path.open("r+b") as file:
+            file.seek(first_row * self.row_bytes)
+            file.writelines(rows)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def stamp(self) -> str:
+        """What changes whenever somebody writes to the file."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return "absent"
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+    def damaged(self, checksums: Iterable[tuple[int, int]]) -> list[int]:
+        """Of (row number, CRC-32) pairs, the row numbers whose row is missing or holds something else."""
+        if not self.path.exists():
+            return [row for row, _ in checksums]
+        with self.path.open("rb") as file:
+            return [row for row, checksum in checksums if zlib.crc32(self._read(file, row)) != checksum]
+
+    def _read(self, file: BinaryIO, row: int) -> bytes:
+        file.seek(row * self.row_bytes)
+        return file.read(self.row_bytes)
+
+    def open(self, rows: Sequence[int]) -> "Pixels":
+        """The pictures at these row numbers, in this order."""
+        row_numbers = np.asarray(rows, dtype=np.int64)
+        count = int(row_numbers.max()) + 1 if len(row_numbers) else 0
+        return Pixels(_RowMap(self.path, self.row_shape, count), row_numbers)
+
+
+class _RowMap:
+    """The first `count` rows of a file as a read-only memory map."""
+
+    def __init__(self, path: Path, row_shape: tuple[int, int, int], count: int):
+        self.row_shape = row_shape
+        self._count = count
+        self._row_bytes = math.prod(row_shape)
+        # Held open: another process may replace the path by a new file, this one's rows stay what they are.
+        self._file = path.open("rb") if count else None
+        self._array = self._map()
+        self._copied = 0
+
+    def gather(self, row_numbers: np.ndarray) -> np.ndarray:
+        """Copies of these rows, uint8 [n, S, S, C]."""
+        result = np.empty((len(row_numbers), *self.row_shape), np.uint8)
+        step = max(1, GATHER_BYTES // self._row_bytes)
+        for start in range(0, len(row_numbers), step):
+            part = row_numbers[start : start + step]
+            result[start : start + step] = self._fresh_array(len(part))[part]
+        return result
+
+    def _fresh_array(self, count: int) -> np.ndarray:
+        # Pages touched in a memory map count towards the process's memory until it is unmapped, so it is
+        # mapped anew now and then. The old map goes with its last reader, perhaps one in another thread.
+        self._copied += count
+        if self._copied * self._row_bytes > GATHER_BYTES:
+            self._array = self._map()
+            self._copied = count
+        return self._array
+
+    def _map(self) -> np.ndarray:
+        if self._file is None:
+            return np.empty((0, *self.row_shape), np.uint8)
+        view = mmap.mmap(self._file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
+        return np.frombuffer(view, np.uint8).reshape(self._count, *self.row_shape)
+
+
+class Pixels:
+    """Pictures on disk that read like a uint8 array [n, S, S, C], values 0..255.
+
+    Indexing by an int, a slice, an integer or a boolean array gives copies; memory use does not grow with
+    the number of pictures that were read. Safe to read from several threads.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, row_map: _RowMap, row_numbers: np.ndarray):
+        self._row_map = row_map
+        self._row_numbers = row_numbers
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (len(self._row_numbers), *self._row_map.row_shape)
+
+    def __len__(self) -> int:
+        return len(self._row_numbers)
+
+    def __getitem__(self, index: int | slice | np.ndarray | Sequence[int]) -> np.ndarray:
+        rows = self._row_numbers[index]
+        if rows.ndim == 0:
+            return self._row_map.gather(rows[None])[0]
+        return self._row_map.gather(rows)
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("pictures on disk cannot become an array without a copy")
+        return self[:].astype(dtype or np.uint8, copy=False)
+
+    def select(self, indices: np.ndarray | Sequence[int]) -> "Pixels":
+        """The pictures at `indices`, in that order, still on disk."""
+        return Pixels(self._row_map, self._row_numbers[np.asarray(indices, dtype=np.int64)])
