@@ -1,0 +1,104 @@
+"""Training-time variations of pictures: one affine warp and one colour curve for each picture."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_LEVELS = np.arange(256, dtype=np.float32)[:, None]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a picture may be varied. The defaults change nothing.
+
+    `flip`: mirror left and right, every second picture. `shift`: largest shift, as a fraction of the side.
+    `crop`: smallest fraction of the area that a random crop keeps (1: no crop); the crop is stretched back to
+    the full size. `aspect`: largest relative stretch of one side against the other. `rotate`: degrees.
+    `colour`: strength of random contrast, brightness and white balance (0 none, 0.1 mild, 0.3 strong).
+    """
+
+    flip: bool = False
+    shift: float = 0.0
+    crop: float = 1.0
+    aspect: float = 0.0
+    rotate: float = 0.0
+    colour: float = 0.0
+
+    def describe(self) -> str:
+        """In words, such as `varied by flip, shift 0.125, colour 0.1`."""
+        usual = Augmentation()
+        changed = [name for name in self.__dataclass_fields__ if getattr(self, name) != getattr(usual, name)]
+        words = [
+            name if getattr(self, name) is True else f"{name} {getattr(self, name):g}" for name in changed
+        ]
+        return f"varied by {', '.join(words)}" if words else "pictures as they are"
+
+
+NONE = Augmentation()
+
+
+def augment(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """A varied copy of `images` uint8 [N, S, S, C]: same shape and dtype, drawn from `rng` alone.
+
+    What a warp brings in from beyond the edge is the picture mirrored there.
+    """
+    if how == NONE:
+        return images
+    side = images.shape[1]
+    matrices = _warps(len(images), side, how, rng)
+    curves = _colour_curves(len(images), images.shape[3], how.colour, rng) if how.colour else None
+    varied = np.empty_like(images)
+    for index, image in enumerate(images):
+        warped = cv2.warpAffine(
+            image,
+            matrices[index],
+            (side, side),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        if curves is not None:
+            warped = cv2.LUT(warped, curves[index])
+        varied[index] = warped.reshape(image.shape)
+    return varied
+
+
+def mix(images: np.ndarray, share: float) -> np.ndarray:
+    """Each of `images` uint8 [N, S, S, C] at `share`, under the rest of its opposite in the reversed batch.
+
+    The labels must be mixed alike ("mixup", Zhang et al., 2018).
+    """
+    return np.stack(
+        [
+            cv2.addWeighted(image, share, other, 1 - share, 0).reshape(image.shape)
+            for image, other in zip(images, images[::-1], strict=True)
+        ]
+    )
+
+
+def _warps(count: int, side: int, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """[N, 2, 3] matrices from a varied picture's coordinates back to the original's."""
+    kept_area = rng.uniform(how.crop, 1, count)
+    stretch = np.exp(rng.uniform(-how.aspect, how.aspect, count) / 2)
+    angle = np.radians(rng.uniform(-how.rotate, how.rotate, count))
+    mirror = np.where(how.flip & (rng.random(count) < 0.5), -1.0, 1.0)
+    scale = np.sqrt(kept_area)
+    room = (1 - scale) * side / 2
+    offset = rng.uniform(-1, 1, (count, 2)) * (room + how.shift * side)[:, None]
+    if how.crop == 1 and not how.aspect and not how.rotate:
+        offset = np.round(offset)  # whole pixels: the warp then copies and does not blur
+    cosine, sine = np.cos(angle) * scale, np.sin(angle) * scale
+    turn = np.array([[cosine * stretch * mirror, -sine], [sine * mirror, cosine / stretch]])
+    turn = turn.transpose(2, 0, 1)
+    centre = np.full(2, (side - 1) / 2)
+    shift = centre + offset - turn @ centre
+    return np.concatenate([turn, shift[:, :, None]], axis=2)
+
+
+def _colour_curves(count: int, channels: int, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """[N, 1, 256, C] uint8 lookup tables: contrast about mid-grey, brightness, and a gain per channel."""
+    contrast = rng.uniform(-2, 2, (count, 1, 1)) * strength
+    balance = rng.uniform(-0.5, 0.5, (count, 1, channels)) * strength
+    brightness = rng.uniform(-64, 64, (count, 1, 1)) * strength
+    curves = (_LEVELS - 128) * np.exp(contrast + balance) + 128 + brightness
+    return np.clip(np.round(curves), 0, 255).astype(np.uint8)[:, None]

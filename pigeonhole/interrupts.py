@@ -1,0 +1,47 @@
+"""Ctrl-C and termination as a polite request: the step under way is finished, and nothing is lost."""
+
+import signal
+from types import FrameType, TracebackType
+
+
+class Stopped(Exception):
+    """Raised by `StopRequest.check` once a signal has asked the program to stop."""
+
+
+class StopRequest:
+    """Within its `with` block, SIGINT and SIGTERM only leave a note, which `check` turns into `Stopped`.
+
+    A second signal acts at once, as without the block. `exit_status` is 128 + the signal's number: 130 after
+    Ctrl-C, 143 after a termination.
+    """
+
+    def __init__(self):
+        self._received: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "StopRequest":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    @property
+    def exit_status(self) -> int:
+        return 128 + self._received if self._received else 0
+
+    def check(self) -> None:
+        """Raise `Stopped` if a signal has come."""
+        if self._received:
+            raise Stopped
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())

@@ -1,0 +1,90 @@
+"""Network name -> Keras layers.
+
+A network is one function from `pixels` (a Keras tensor [N, S, S, C], RGB 0..255) and the number of classes K
+to the logits [N, K]. To add one, write the function and name it in `NETWORKS`; everything else (training,
+the table of layers, the saved graph with its readable names) follows from the layers themselves.
+"""
+
+import keras
+from keras import layers
+
+from pigeonhole.layers import BatchNorm, Dropout
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def tutorial(pixels, num_classes: int):
+    """The classic small network: three convolutions with pool then ReLU, one hidden dense layer of 128.
+
+    All weights truncated normal 0.05, all biases 0.05; pictures scaled to 0..1.
+    """
+    start = {
+        "kernel_initializer": keras.initializers.TruncatedNormal(stddev=0.05),
+        "bias_initializer": keras.initializers.Constant(0.05),
+    }
+    hidden = layers.Rescaling(1 / 255, name="scale")(pixels)
+    for number, filters in enumerate((32, 32, 64), 1):
+        hidden = layers.Conv2D(filters, 3, padding="same", name=f"conv{number}", **start)(hidden)
+        hidden = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(hidden)
+        hidden = layers.ReLU(name=f"relu{number}")(hidden)
+    hidden = layers.Flatten(name="flatten")(hidden)
+    hidden = layers.Dense(128, activation="relu", name="fc1", **start)(hidden)
+    return layers.Dense(num_classes, dtype="float32", name="fc2", **start)(hidden)
+
+
+def standard(pixels, num_classes: int):
+    """Three convolutions, each pooled, batch-normalised and then ReLU, and two dense layers with dropout."""
+    hidden = layers.Rescaling(1 / 64, offset=-2, name="scale")(pixels)
+    for number, filters in enumerate((32, 64, 128), 1):
+        hidden = layers.Conv2D(
+            filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"conv{number}"
+        )(hidden)
+        hidden = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(hidden)
+        hidden = BatchNorm(name=f"bn{number}")(hidden)
+        hidden = layers.ReLU(name=f"relu{number}")(hidden)
+    hidden = layers.Flatten(name="flatten")(hidden)
+    hidden = Dropout(0.3, index=1, name="dropout1")(hidden)
+    hidden = layers.Dense(256, activation="relu", kernel_initializer="he_normal", name="fc1")(hidden)
+    return layers.Dense(num_classes, dtype="float32", name="fc2")(hidden)
+
+
+NETWORKS = {"standard": standard, "tutorial": tutorial}
+
+
+def build(
+    name: str, image_size: int, channels: int, num_classes: int, precision: str = "float32"
+) -> keras.Model:
+    """The named network: pictures float32 [N, S, S, C], RGB 0..255, to logits float32 [N, K].
+
+    `precision` is what the hidden layers compute in, `float32` or `bfloat16`; weights are float32 in both, so
+    they can be moved between the two (`set_weights(get_weights())`). The last layer's input is the
+    penultimate layer, the saved graph's `features:0`.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(PRECISIONS[precision])
+    try:
+        pixels = keras.Input((image_size, image_size, channels), dtype="float32", name="x")
+        return keras.Model(pixels, NETWORKS[name](pixels, num_classes), name=name)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def layer_table(model: keras.Model) -> list[tuple[str, str, str, int]]:
+    """(layer, input shape, output shape, parameters) of each layer that computes something, in order."""
+    rows = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        rows.append((layer.name, _shape(layer.input.shape), _shape(layer.output.shape), layer.count_params()))
+    return rows
+
+
+def table_lines(model: keras.Model) -> list[str]:
+    """The table of layers as aligned lines, with a heading."""
+    rows = [("layer", "input", "output", "parameters")]
+    rows += [(name, before, after, f"{count:,}") for name, before, after, count in layer_table(model)]
+    return [f"{name:<10} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
+
+
+def _shape(shape: tuple) -> str:
+    return " x ".join(str(side) for side in shape[1:])

@@ -1,0 +1,110 @@
+"""Named training settings, and how the defaults follow from the data."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pigeonhole.augment import NONE, Augmentation
+
+THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its details at full size only
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training but its data, its network and its seed.
+
+    `image_size` in pixels; `epochs` may be a fraction; `learning_rate` is the schedule's highest; `mixup`:
+    how much of a picture may show another one (0 none, 1 up to half); `patience`: the number of validations
+    without gain after which training stops early, None for never.
+    """
+
+    image_size: int
+    batch_size: int
+    epochs: float
+    optimizer: str
+    schedule: str
+    learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    augmentation: Augmentation
+    mixup: float
+    patience: int | None
+
+    def with_given(self, augment: bool | None = None, **given) -> "Recipe":
+        """This recipe with every setting in `given` that is not None; `augment` False turns variations off.
+
+        `augment` True for a recipe without any takes those of the standard recipe.
+        """
+        changes = {name: value for name, value in given.items() if value is not None}
+        if augment is False:
+            changes |= {"augmentation": NONE, "mixup": 0.0}
+        elif augment and self.augmentation == NONE:
+            changes["augmentation"] = _variation(self.image_size, all_grey=False)
+        return replace(self, **changes)
+
+
+def image_size(network: str, median_side: float, num_pictures: int) -> int:
+    """The side in pixels at which `network` looks at pictures of this median shorter side by default."""
+    if network == "tutorial":
+        return 128
+    return 32 if median_side <= THUMBNAIL else 64
+
+
+def recipe(network: str, size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """The default recipe of `network` for so many training pictures at `size` pixels."""
+    return _RECIPES[network](size, num_pictures, all_grey)
+
+
+def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """One-cycle AdamW. The fewer the pictures, the more epochs and the smaller the batch.
+
+    There is no early stop: a cycle is at its best at its end.
+    """
+    return Recipe(
+        image_size=size,
+        batch_size=_between(16, round(num_pictures / 160) * 10, 250),
+        epochs=_between(5, round(14 * math.sqrt(40_000 / num_pictures)), 200),
+        optimizer="adamw",
+        schedule="one-cycle",
+        learning_rate=5e-3,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        augmentation=_variation(size, all_grey),
+        mixup=0.0 if size <= THUMBNAIL else 1.0,
+        patience=None,
+    )
+
+
+def _tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """The classic settings: Adam at a constant 1e-4, batches of 32, pictures as they are."""
+    return Recipe(
+        image_size=size,
+        batch_size=32,
+        epochs=30,
+        optimizer="adam",
+        schedule="constant",
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        augmentation=NONE,
+        mixup=0.0,
+        patience=10,
+    )
+
+
+def _variation(size: int, all_grey: bool) -> Augmentation:
+    """Thumbnails are shifted, larger pictures cropped; both are mirrored and tinted.
+
+    Where all pictures are grey they are mostly scans, digits or letters, which have one right way round.
+    """
+    if size <= THUMBNAIL:
+        return Augmentation(flip=not all_grey, shift=0.125, rotate=10 if all_grey else 0, colour=0.1)
+    return Augmentation(flip=not all_grey, crop=0.4, aspect=0.3, rotate=10, colour=0.2)
+
+
+_RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {"standard": _standard, "tutorial": _tutorial}
+NETWORKS = tuple(_RECIPES)
+
+
+def _between(low: int, value: int, high: int) -> int:
+    return max(low, min(value, high))

@@ -1,0 +1,87 @@
+"""Variations keep shape, dtype and determinism, and each setting does what its name says and no more."""
+
+import numpy as np
+import pytest
+
+from pigeonhole.augment import NONE, Augmentation, augment, mix
+
+
+def pictures(channels: int = 3, count: int = 8, side: int = 16) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (count, side, side, channels), np.uint8)
+
+
+def rng(seed: int = 3) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_nothing_asked_changes_nothing():
+    images = pictures()
+    assert np.array_equal(augment(images, NONE, rng()), images)
+
+
+def test_flip_mirrors_about_half_and_leaves_the_rest_exact():
+    images = pictures(count=64)
+    varied = augment(images, Augmentation(flip=True), rng())
+    mirrored = [np.array_equal(after, before[:, ::-1]) for before, after in zip(images, varied, strict=True)]
+    same = [np.array_equal(after, before) for before, after in zip(images, varied, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, same, strict=True))
+    assert 16 <= sum(mirrored) <= 48
+
+
+def test_shift_moves_by_whole_pixels_within_the_limit():
+    images = pictures(count=64)
+    seen = set()
+    for before, after in zip(images, augment(images, Augmentation(shift=0.125), rng()), strict=True):
+        found = [
+            (dy, dx)
+            for dy in range(-2, 3)
+            for dx in range(-2, 3)
+            if np.array_equal(after[2:-2, 2:-2], before[2 + dy : 14 + dy, 2 + dx : 14 + dx])
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert len(seen) > 8
+
+
+def test_crop_keeps_no_less_than_the_stated_area():
+    gradient = np.tile(np.arange(64, dtype=np.uint8) * 4, (200, 64, 1))[..., None]
+    varied = augment(np.ascontiguousarray(gradient), Augmentation(crop=0.25), rng())
+    spans = (varied[:, :, -1].mean((1, 2)) - varied[:, :, 0].mean((1, 2))) / (63 * 4)
+    assert spans.min() > 0.49 and spans.min() < 0.6 and spans.max() > 0.93
+
+
+def test_rotation_turns_about_the_centre():
+    image = np.zeros((1, 33, 33, 1), np.uint8)
+    image[0, 16, :] = 255
+    varied = [augment(image, Augmentation(rotate=30), rng(seed))[0, :, :, 0] for seed in range(20)]
+    rows = [int(picture[:, 28].argmax()) - int(picture[:, 4].argmax()) for picture in varied]
+    assert all(picture[16, 16] > 200 for picture in varied)
+    assert max(rows) > 5 and min(rows) < -5 and max(map(abs, rows)) <= 14
+
+
+def test_colour_varies_levels_and_not_places():
+    flat = np.full((32, 8, 8, 3), 100, np.uint8)
+    varied = augment(flat, Augmentation(colour=0.3), rng())
+    assert (varied == varied[:, :1, :1]).all()
+    assert np.unique(varied[:, 0, 0], axis=0).shape[0] > 16
+    mild = augment(flat, Augmentation(colour=0.05), rng())
+    assert np.abs(mild.astype(int) - 100).max() < np.abs(varied.astype(int) - 100).max()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_same_generator_same_pictures(channels):
+    how = Augmentation(flip=True, shift=0.1, crop=0.5, aspect=0.2, rotate=10, colour=0.2)
+    images = pictures(channels)
+    first, again, other = (augment(images, how, rng(seed)) for seed in (1, 1, 2))
+    assert first.shape == images.shape and first.dtype == np.uint8
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mix_weighs_each_picture_with_its_opposite(channels):
+    images = pictures(channels, count=5)
+    mixed = mix(images, 0.75)
+    expected = 0.75 * images + 0.25 * images[::-1]
+    assert mixed.dtype == np.uint8 and mixed.shape == images.shape
+    assert np.abs(mixed - expected).max() <= 0.5 + 1e-6
+    assert np.array_equal(mix(images, 1.0), images)

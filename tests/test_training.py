@@ -1,0 +1,195 @@
+"""Training on small drawn pictures: it learns, repeats, keeps its best and counts every picture."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dataset import DataSet
+from pigeonhole import networks
+from pigeonhole.augment import NONE, Augmentation
+from pigeonhole.recipes import Recipe
+from pigeonhole.training import EVALUATION_BATCH, MOST_VALIDATIONS, Trainer, learning_rate
+
+SIDE = 16
+RECIPE = Recipe(
+    image_size=SIDE,
+    batch_size=16,
+    epochs=4,
+    optimizer="adamw",
+    schedule="one-cycle",
+    learning_rate=5e-3,
+    weight_decay=0.01,
+    label_smoothing=0.0,
+    augmentation=Augmentation(flip=True, shift=0.1),
+    mixup=0.0,
+    patience=None,
+)
+
+
+def stripes(count: int, seed: int = 0, noise: bool = False) -> DataSet:
+    """Horizontal against vertical stripes under noise; with `noise`, the labels are random instead."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    wave = (np.sin(np.arange(SIDE) * 1.6) * 60).astype(int)
+    images = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    for index, label in enumerate(labels):
+        pattern = np.tile(wave, (SIDE, 1)) if label else np.tile(wave, (SIDE, 1)).T
+        images[index] = np.clip(128 + pattern[..., None] + rng.normal(0, 30, (SIDE, SIDE, 3)), 0, 255)
+    if noise:
+        labels = rng.integers(0, 2, count)
+    return DataSet(images, labels, [f"{index}.png" for index in range(count)], ["across", "upright"], seed=5)
+
+
+def trainer(
+    recipe: Recipe = RECIPE, seed: int = 1, train: DataSet | None = None, valid=None, **options
+) -> Trainer:
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    model = networks.build("standard", SIDE, 3, 2)
+    return Trainer(model, train or stripes(90), valid or stripes(40, seed=9), recipe, seed, **options)
+
+
+def changed(**settings) -> Recipe:
+    return RECIPE.with_given(**settings)
+
+
+def test_learns_what_can_be_learnt():
+    run = trainer()
+    checkups = list(run.run())
+    assert [checkup.epoch for checkup in checkups] == [1, 2, 3, 4]
+    assert run.best.valid.accuracy > 0.95
+    assert checkups[-1].train.loss < checkups[0].train.loss
+
+
+def test_same_seed_same_bits_other_seed_others():
+    first, again, other = trainer(), trainer(), trainer(seed=2)
+    for run in (first, again, other):
+        list(run.run())
+    same = [np.array_equal(a, b) for a, b in zip(first.best_weights, again.best_weights, strict=True)]
+    assert all(same)
+    assert not all(np.array_equal(a, b) for a, b in zip(first.best_weights, other.best_weights, strict=True))
+
+
+def test_every_training_picture_once_an_epoch_and_every_validation_picture():
+    valid = stripes(EVALUATION_BATCH + 37, seed=9)
+    run, seen = trainer(changed(epochs=2), valid=valid), []
+    checkups = list(run.run(lambda progress: seen.append(progress.pictures)))
+    assert seen == [16, 16, 16, 16, 16, 10] * 2
+    assert [checkup.train.total for checkup in checkups] == [90, 90]
+    assert [checkup.valid.total for checkup in checkups] == [EVALUATION_BATCH + 37] * 2
+
+
+def test_evaluation_counts_what_the_network_says():
+    run = trainer()
+    data = stripes(33)
+    logits = np.array(run.model(np.asarray(data.images, np.float32)))
+    score = run.evaluate(data)
+    assert score.right == (logits.argmax(1) == data.label_indices).sum()
+    log_sums = np.log(np.exp(logits).sum(1))
+    assert score.loss == pytest.approx(
+        (log_sums - logits[np.arange(33), data.label_indices]).mean(), rel=1e-4
+    )
+
+
+def test_best_weights_are_those_of_the_best_validation():
+    run = trainer(changed(epochs=8, learning_rate=0.05), train=stripes(60, noise=True), valid=stripes(41, 3))
+    checkups = list(run.run())
+    assert run.best == max(checkups, key=lambda checkup: (checkup.valid.right, checkup.step))
+    run.model.set_weights(run.best_weights)
+    assert run.evaluate(run.valid) == run.best.valid
+
+
+def test_patience_ends_a_training_that_gains_nothing():
+    noise = changed(epochs=60, schedule="constant", learning_rate=0.02, patience=3)
+    run = trainer(noise, train=stripes(48, noise=True), valid=stripes(40, 3, noise=True))
+    checkups = list(run.run())
+    assert len(checkups) < 30
+    right = [checkup.valid.right for checkup in checkups]
+    assert max(right[-3:]) <= max(right[:-3]) and right[-4] > max(right[:-4], default=-1)
+
+
+def test_a_stop_between_steps_keeps_what_was_learnt():
+    class Enough(Exception):
+        pass
+
+    def stop(progress) -> None:
+        if progress.step == 9:
+            raise Enough
+
+    run = trainer()
+    with pytest.raises(Enough):
+        list(run.run(stop))
+    assert run.best.step == 6
+    assert run.check_up().step == 9
+
+
+def test_class_weights_shift_the_decision_to_the_heavy_class():
+    recipe = changed(epochs=3, augmentation=NONE)
+    noise = stripes(96, noise=True)
+    shares = []
+    for weights in ([1.9, 0.1], [0.1, 1.9]):
+        run = trainer(recipe, train=noise, class_weights=np.array(weights, np.float32))
+        list(run.run())
+        shares.append(np.array(run.model(np.asarray(noise.images, np.float32))).argmax(1).mean())
+    assert shares[0] < 0.2 and shares[1] > 0.8
+
+
+def test_label_smoothing_keeps_the_network_from_certainty():
+    def mean_confidence(smoothing: float) -> float:
+        run = trainer(changed(epochs=12, label_smoothing=smoothing))
+        list(run.run())
+        logits = np.array(run.model(np.asarray(run.valid.images, np.float32)), np.float64)
+        return (1 / (1 + np.exp(-np.abs(logits[:, 0] - logits[:, 1])))).mean()
+
+    assert mean_confidence(0.3) < 0.93 < mean_confidence(0.0)
+
+
+def test_mixup_mixes_pictures_and_labels_alike():
+    """Trained on mixtures of two plain classes, it is sure of the ends and not of what lies between."""
+    images = np.zeros((64, SIDE, SIDE, 3), np.uint8)
+    images[::2] = 200
+    plain = DataSet(images, np.arange(64) % 2, [str(index) for index in range(64)], ["light", "dark"])
+    recipe = changed(epochs=60, learning_rate=0.01, mixup=1.0)
+    run = trainer(replace(recipe, augmentation=NONE), train=plain, valid=plain)
+    list(run.run())
+    greys = np.repeat(np.array([200, 130, 0], np.float32), SIDE * SIDE * 3).reshape(3, SIDE, SIDE, 3)
+    logits = np.array(run.model(greys), np.float64)
+    light = 1 / (1 + np.exp(logits[:, 1] - logits[:, 0]))
+    assert light[0] > 0.85 and 0.5 < light[1] < 0.8 and light[2] < 0.15
+
+
+def test_one_cycle_rises_then_falls_to_nothing():
+    rates = [learning_rate(RECIPE, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.05 * RECIPE.learning_rate)
+    assert rates[25] == pytest.approx(RECIPE.learning_rate) and max(rates) == rates[25]
+    assert rates == sorted(rates[:26]) + sorted(rates[26:], reverse=True)
+    assert rates[-1] < 0.01 * RECIPE.learning_rate
+    assert {learning_rate(changed(schedule="constant"), step, 9) for step in range(9)} == {
+        RECIPE.learning_rate
+    }
+
+
+def test_fitting_to_a_time_puts_the_weights_back_and_sets_the_length():
+    short, long = trainer(), trainer()
+    before = short.model.get_weights()
+    short.fit_to(1.0)
+    long.fit_to(30.0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, short.model.get_weights(), strict=True))
+    assert 1 <= short.total_steps < long.total_steps
+
+
+def test_long_trainings_validate_a_bounded_number_of_times():
+    run = trainer(changed(epochs=4 * MOST_VALIDATIONS, batch_size=90), train=stripes(12), valid=stripes(4))
+    checkups = list(run.run())
+    assert len(checkups) == MOST_VALIDATIONS
+    assert checkups[-1].step == run.total_steps
+
+
+def test_steps_that_end_within_an_epoch_are_validated_too():
+    run = trainer()
+    run.total_steps = 8
+    assert [checkup.step for checkup in run.run()] == [6, 8]
+    assert math.isclose(run.best.epoch * run.steps_per_epoch, run.best.step)
