@@ -1,0 +1,34 @@
+"""TensorFlow without the lines that it writes to the terminal at every start."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow once, quietly; a later `import tensorflow` anywhere finds it there.
+
+    Its native side greets on file descriptor 2 before it reads TF_CPP_MIN_LOG_LEVEL, so the descriptor itself
+    is turned away during the import. A failing import still raises; the variable is respected where set.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "tensorflow" in sys.modules:
+        return
+    with _errors_of_native_code_discarded():
+        import tensorflow as tf
+    tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def _errors_of_native_code_discarded() -> Iterator[None]:
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(nowhere)
+        os.close(terminal)

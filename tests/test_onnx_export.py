@@ -1,0 +1,75 @@
+import json
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import saved_runs
+import tensorflow as tf
+
+from pigeonhole import metagraph, onnx_export, runs
+from pigeonhole.errors import PigeonholeError
+
+OUTPUTS = ["y_pred", "logits", "features"]
+
+
+@pytest.fixture(scope="module", params=["standard", "tutorial"])
+def run(request, tmp_path_factory):
+    model = saved_runs.network(name=request.param)
+    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run", model, temperature=1.5)
+    assert onnx_export.export(run) == run / "model.onnx"
+    return run
+
+
+def test_answers_equal_the_meta_graph_for_any_number_of_pictures(run):
+    runtime = onnxruntime.InferenceSession(run / "model.onnx")
+    with metagraph.restore(runs.find(run)) as session:
+        for count in (1, 5):
+            pixels = np.random.default_rng(count).uniform(0, 255, (count, 16, 16, 3)).astype(np.float32)
+            expected = session.run([f"{name}:0" for name in OUTPUTS], {"x:0": pixels})
+            for answer, wanted in zip(runtime.run(OUTPUTS, {"x": pixels}), expected, strict=True):
+                np.testing.assert_allclose(answer, wanted, atol=1e-5)
+
+
+def test_dropout_is_taken_out(run):
+    types = {node.op_type for node in onnx.load(run / "model.onnx").graph.node}
+    assert "Conv" in types
+    assert not [name for name in types if "Random" in name or "Dropout" in name or name == "Less"]
+
+
+def test_metadata_and_shapes_tell_how_to_use_it(run):
+    runtime = onnxruntime.InferenceSession(run / "model.onnx")
+    metadata = runtime.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == list(saved_runs.CLASSES)
+    with metagraph.restore(runs.find(run)) as session:
+        assert metadata["contract"] == metagraph.read_contract(session).to_json()
+    assert [(value.name, value.shape) for value in runtime.get_inputs()] == [("x", ["N", 16, 16, 3])]
+    assert [value.name for value in runtime.get_outputs()] == OUTPUTS
+    assert runtime.get_outputs()[0].shape == ["N", 3]
+
+
+class NoConversion(keras.layers.Layer):
+    def call(self, inputs):
+        return tf.raw_ops.Igamma(a=tf.ones_like(inputs), x=tf.abs(inputs))
+
+
+class SlightNoise(keras.layers.Layer):
+    """Too little for another processor to be told from, too much for the same weights in another format."""
+
+    def call(self, inputs):
+        return inputs + 1e-3 * tf.random.uniform(tf.shape(inputs))
+
+
+@pytest.mark.parametrize("layer, reason", [(NoConversion, "Igamma"), (SlightNoise, "does not agree")])
+def test_file_that_cannot_be_right_is_not_written_and_the_run_stays(tmp_path, layer, reason):
+    pixels = keras.Input((8, 8, 3), name="x")
+    hidden = keras.layers.Flatten(name="flatten")(keras.layers.Rescaling(1 / 255, name="scale")(pixels))
+    model = keras.Model(pixels, layer(name="odd")(keras.layers.Dense(3, name="fc")(hidden)), name="odd")
+    run = saved_runs.save(tmp_path / "run", model)
+    before = {file.name for file in run.iterdir()}
+    with pytest.raises(PigeonholeError, match=reason) as caught:
+        onnx_export.export(run)
+    assert "\n" not in str(caught.value)
+    assert {file.name for file in run.iterdir()} == before
+    metagraph.restore(runs.find(run)).close()
