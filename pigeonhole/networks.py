@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from pigeonhole.layers import BatchNorm, Dropout
+from pigeonhole.recipes import THUMBNAIL
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -33,17 +34,29 @@ def tutorial(pixels, num_classes: int):
 
 
 def standard(pixels, num_classes: int):
-    """Three convolutions, each pooled, batch-normalised and then ReLU, and two dense layers with dropout."""
+    """Three convolutions, each pooled, batch-normalised and then ReLU, and two dense layers with dropout.
+
+    Pictures above thumbnail size are first looked at in steps of two pixels and through wider windows: a
+    quarter of the work, and each unit then sees half the picture instead of a tenth.
+    """
+    large = pixels.shape[1] > THUMBNAIL
+    kernels, strides, dropout = ((5, 5, 3), (2, 1, 1), 0.5) if large else ((3, 3, 3), (1, 1, 1), 0.3)
     hidden = layers.Rescaling(1 / 64, offset=-2, name="scale")(pixels)
-    for number, filters in enumerate((32, 64, 128), 1):
+    for number, (filters, kernel, stride) in enumerate(zip((32, 64, 128), kernels, strides, strict=True), 1):
         hidden = layers.Conv2D(
-            filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"conv{number}"
+            filters,
+            kernel,
+            stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"conv{number}",
         )(hidden)
         hidden = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(hidden)
         hidden = BatchNorm(name=f"bn{number}")(hidden)
         hidden = layers.ReLU(name=f"relu{number}")(hidden)
     hidden = layers.Flatten(name="flatten")(hidden)
-    hidden = Dropout(0.3, index=1, name="dropout1")(hidden)
+    hidden = Dropout(dropout, index=1, name="dropout1")(hidden)
     hidden = layers.Dense(256, activation="relu", kernel_initializer="he_normal", name="fc1")(hidden)
     return layers.Dense(num_classes, dtype="float32", name="fc2")(hidden)
 

@@ -4,6 +4,7 @@ Whatever is random in step number t (which pictures, how each is varied, which u
 of (seed, t) alone, so that a run repeats bit for bit and can be taken up at any step.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +120,7 @@ class Trainer:
         self.best_weights: list[np.ndarray] | None = None
         self.best: Checkup | None = None
         self._steps_done, self._rate = 0, 0.0
+        self._order = functools.lru_cache(maxsize=2)(train.order)
         self._optimizer = make_optimizer(recipe, model)
         self._step = _compile_step(model, self._optimizer, recipe, class_weights)
         self._evaluate = _compile_evaluation(model)
@@ -220,7 +222,8 @@ class Trainer:
 
     def _batch(self, step: int) -> Batch:
         epoch, index = divmod(step, self.steps_per_epoch)
-        rows = self.train.order(epoch)[index * self.recipe.batch_size : (index + 1) * self.recipe.batch_size]
+        first = index * self.recipe.batch_size
+        rows = self._order(epoch)[first : first + self.recipe.batch_size]
         rng = np.random.default_rng([self.seed, _VARY, step])
         images = augment(self.train.images[rows], self.recipe.augmentation, rng)
         share = 1.0

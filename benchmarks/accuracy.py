@@ -1,0 +1,90 @@
+"""Test accuracy and training time of `train.py` over several seeds, as the README's table states them.
+
+    python benchmarks/accuracy.py --data training_data --test testing_data -- --network standard
+
+What follows `--` goes to train.py. Each seed is a run of its own: split, training, saved model, and that
+model's answers for every picture of the test folder. The majority class stands beside it as the baseline.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pigeonhole import folders, quiet  # noqa: E402
+from pigeonhole.classifier import Classifier  # noqa: E402
+from pigeonhole.statistics import accuracy_line, majority_share  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("flags", nargs="*", help="for train.py, after --")
+    options = parser.parse_args()
+    print(f"machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"train.py --data {options.data} {' '.join(options.flags)}")
+    quiet.import_tensorflow()
+    results = []
+    with tempfile.TemporaryDirectory() as output:
+        for seed in options.seeds.split(","):
+            run = train(options, Path(output), seed)
+            right, total, baseline = test(run, options.test)
+            seconds = training_seconds(run)
+            results.append((right / total, seconds))
+            print(f"seed {seed}: {accuracy_line(right, total)}, trained {seconds:.0f} s", flush=True)
+    accuracies, times = zip(*results, strict=True)
+    print(
+        f"n = {len(results)}: median {statistics.median(accuracies):.1%}, lowest {min(accuracies):.1%}, "
+        f"highest {max(accuracies):.1%}; training seconds median {statistics.median(times):.0f}, "
+        f"longest {max(times):.0f}; majority class {baseline:.1%}"
+    )
+
+
+def train(options: argparse.Namespace, output: Path, seed: str) -> Path:
+    command = [sys.executable, ROOT / "train.py", "--data", options.data, "--seed", seed]
+    command += ["--output", output, "--name", f"seed{seed}", *options.flags]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return output / f"seed{seed}"
+
+
+def test(run: Path, folder: Path) -> tuple[int, int, float]:
+    """(right, total, the majority class's share) of the saved model's answers for a whole folder."""
+    with Classifier.load(run) as classifier:
+        entries = folders.scan(folder, classifier.classes).entries
+        answers = classifier.predict([entry.path for entry in entries]).argmax(1)
+        named = [classifier.classes[answer] for answer in answers]
+    truth = [entry.class_name for entry in entries]
+    right = sum(a == b for a, b in zip(named, truth, strict=True))
+    return right, len(truth), majority_share(truth)[1]
+
+
+def training_seconds(run: Path) -> float:
+    """From the first step's start to the last validation's end."""
+    with (run / "history.csv").open(newline="") as file:
+        return float(list(csv.DictReader(file))[-1]["seconds"])
+
+
+def processor() -> str:
+    """The processor's name and whether it has matrix units for bfloat16, where the system tells."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    name = next((line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line), "")
+    return f"{name}, {'with' if 'amx_bf16' in text else 'without'} AMX"
+
+
+if __name__ == "__main__":
+    main()

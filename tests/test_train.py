@@ -1,0 +1,255 @@
+"""The training program from its command line to a restored model, on small drawn pictures."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import train
+from pigeonhole import runs
+from pigeonhole.classifier import Classifier
+from pigeonhole.errors import PigeonholeError, UsageError
+
+ROOT = Path(__file__).parents[1]
+
+
+def draw(folder: Path, count: int, seed: int = 0, classes: tuple[str, ...] = ("rot", "grün", "blau")) -> Path:
+    """Noisy pictures with a patch in the class's colour."""
+    rng = np.random.default_rng(seed)
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            image = rng.integers(60, 200, (24, 30, 3), np.uint8)
+            top, left = rng.integers(0, 12, 2)
+            image[top : top + 12, left : left + 12] = 0
+            image[top : top + 12, left : left + 12, 2 - label % 3] = 255
+            encoded = cv2.imencode(".png", image)[1]
+            (folder / name / f"{number:03}.png").write_bytes(encoded.tobytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return draw(tmp_path_factory.mktemp("pictures") / "training data", 30)
+
+
+@pytest.fixture
+def arguments(data, tmp_path) -> list[str]:
+    flags = ["--output", tmp_path / "runs", "--cache-dir", tmp_path / "cache", "--precision", "float32"]
+    return ["--data", str(data), *map(str, flags)]
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory) -> tuple[Path, str]:
+    """A run by the default recipe but for its length, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    test = draw(folder / "testing data", 5, seed=1)
+    (test / "blau" / "broken.png").write_bytes(b"")
+    command = [sys.executable, ROOT / "train.py", "--data", data, "--test", test, "--epochs", "12"]
+    command += ["--output", folder / "runs", "--name", "first", "--cache-dir", folder / "cache"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return folder / "runs" / "first", done.stdout
+
+
+def test_a_finished_run_holds_what_it_promises(finished):
+    run, _ = finished
+    promised = {"model.meta", "model.index", "model.data-00000-of-00001", "checkpoint", "labels.txt"}
+    promised |= {"settings.json", "history.csv", "split.csv", "model.onnx"}
+    assert {path.name for path in run.iterdir()} == promised
+    assert (run / "labels.txt").read_text("utf-8").splitlines() == ["blau", "grün", "rot"]
+
+
+def test_it_says_what_it_will_do_before_and_how_good_it_is_after(finished):
+    run, text = finished
+    before, _, after = text.partition("epoch   1.0/12.0")
+    for part in ("90", "conv1", "parameters", "network", "adamw", "threads", str(run)):
+        assert part in before
+    assert "pictures/s" in after and "left" in after
+    for part in (
+        "validation",
+        "right:",
+        "95 % interval",
+        "always answering",
+        "time",
+        "next        python predict.py",
+    ):
+        assert part in after
+
+
+def test_test_accuracy_counts_readable_pictures_and_names_the_rest(finished):
+    run, text = finished
+    (line,) = [line for line in text.splitlines() if line.startswith("test ")]
+    assert "of 15 right" in line and "1 could not be read" in line
+    with Classifier.load(run) as classifier:
+        paths = sorted((run.parents[1] / "testing data").glob("*/*[0-9].png"))
+        named = [classifier.classes[index] for index in classifier.predict(paths).argmax(1)]
+    right = sum(name == path.parent.name for name, path in zip(named, paths, strict=True))
+    assert f"{right} of 15 right" in line and right >= 13
+
+
+def test_history_has_a_row_for_each_validation(finished):
+    run, _ = finished
+    with (run / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["epoch"]) for row in rows] == list(range(1, 13))
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    settings = json.loads((run / "settings.json").read_text("utf-8"))
+    assert int(rows[-1]["step"]) == settings["total_steps"]
+    assert settings["recipe"]["epochs"] == 12 and settings["classes"] == ["blau", "grün", "rot"]
+    assert settings["machine"]["precision"] in ("float32", "bfloat16")
+
+
+def test_the_validation_figure_is_the_saved_models_own(finished, data):
+    run, text = finished
+    with (run / "split.csv").open(encoding="utf-8") as file:
+        valid = [row for row in csv.DictReader(file) if row["side"] == "valid"]
+    with Classifier.load(run) as classifier:
+        answers = classifier.predict([data / row["path"] for row in valid]).argmax(1)
+        named = [classifier.classes[answer] for answer in answers]
+    right = sum(name == row["class"] for name, row in zip(named, valid, strict=True))
+    (line,) = [line for line in text.splitlines() if line.startswith("validation ")]
+    assert f" {right} of {len(valid)} right" in line
+
+
+def test_the_next_command_works_as_printed(finished):
+    _, text = finished
+    (line,) = [line for line in text.splitlines() if line.startswith("next ")]
+    command = line.removeprefix("next").strip().replace("python predict.py", f'"{sys.executable}" predict.py')
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert any(name in done.stdout for name in ("rot", "grün", "blau"))
+
+
+def test_same_seed_gives_the_same_model_and_another_another(arguments, tmp_path):
+    def weights(name: str, *more: str) -> bytes:
+        assert train.main([*arguments, "--epochs", "2", "--name", name, *more]) == 0
+        return (tmp_path / "runs" / name / "model.data-00000-of-00001").read_bytes()
+
+    assert weights("a") == weights("b") != weights("c", "--seed", "1")
+    assert (tmp_path / "runs/a/split.csv").read_text() != (tmp_path / "runs/c/split.csv").read_text()
+
+
+def test_flags_reach_the_training(data, tmp_path):
+    flags = "--name flags --steps 7 --batch-size 9 --learning-rate 0.002 --image-size 20 --channels 1 "
+    flags += "--no-augment --classes rot,blau --class-weights balanced --threads 1 "
+    flags += "--validation-size 0.3 --fraction 0.8"
+    command = [sys.executable, ROOT / "train.py", "--data", data, *flags.split(), "--no-cache"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "flags"
+    settings = json.loads((run / "settings.json").read_text("utf-8"))
+    assert settings["total_steps"] == 7 and settings["machine"]["threads"] == 1
+    recipe = settings["recipe"]
+    assert (recipe["batch_size"], recipe["learning_rate"], recipe["image_size"]) == (9, 0.002, 20)
+    assert not recipe["augmentation"]["flip"] and not recipe["augmentation"]["colour"]
+    with Classifier.load(run) as classifier:
+        assert list(classifier.classes) == ["rot", "blau"]
+        assert (classifier.preprocessing.image_size, classifier.preprocessing.channels) == (20, 1)
+
+
+def test_the_tutorial_network_trains_and_restores(arguments, tmp_path):
+    assert train.main([*arguments, "--network", "tutorial", "--steps", "3", "--name", "classic"]) == 0
+    with Classifier.load(tmp_path / "runs" / "classic") as classifier:
+        assert classifier.preprocessing.image_size == 128
+
+
+def test_an_earlier_split_is_taken_over(arguments, tmp_path):
+    train.main([*arguments, "--steps", "2", "--name", "first"])
+    split = tmp_path / "runs" / "first" / "split.csv"
+    train.main([*arguments, "--steps", "2", "--name", "second", "--seed", "5", "--split", str(split)])
+    assert (tmp_path / "runs" / "second" / "split.csv").read_text() == split.read_text()
+
+
+def test_minutes_bound_the_training(arguments, tmp_path, capsys):
+    started = time.perf_counter()
+    train.main([*arguments, "--minutes", "0.1", "--name", "short"])
+    assert time.perf_counter() - started < 60  # compiling and saving included: it must not run on
+    settings = json.loads((tmp_path / "runs" / "short" / "settings.json").read_text("utf-8"))
+    assert settings["total_steps"] > 10
+
+
+def test_ctrl_c_saves_the_best_so_far(data, tmp_path):
+    command = [
+        sys.executable,
+        "-u",
+        ROOT / "train.py",
+        "--data",
+        data,
+        "--epochs",
+        "100000",
+        "--name",
+        "long",
+    ]
+    command += ["--output", tmp_path / "runs", "--no-cache", "--log-every", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("step 5/"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest, errors = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert "stopped; saving the best network so far" in rest
+    assert runs.is_finished(tmp_path / "runs" / "long")
+    with Classifier.load(tmp_path / "runs" / "long") as classifier:
+        assert len(classifier.classes) == 3
+
+
+@pytest.mark.parametrize(
+    "flags, named",
+    [
+        (["--data", "nowhere"], "--data nowhere"),
+        (["--test", "nowhere"], "--test nowhere"),
+        (["--split", "nowhere.csv"], "--split nowhere.csv"),
+        (["--name", "a/b"], "--name"),
+        (["--classes", "rot,gelb"], "gelb"),
+    ],
+)
+def test_mistakes_are_named(arguments, flags, named):
+    with pytest.raises(UsageError, match=named):
+        train.main([*arguments, *flags])
+
+
+def test_a_run_is_never_trained_over(arguments, tmp_path):
+    train.main([*arguments, "--steps", "1", "--name", "taken"])
+    before = (tmp_path / "runs/taken/model.index").stat().st_mtime_ns
+    with pytest.raises(UsageError, match="taken"):
+        train.main([*arguments, "--steps", "1", "--name", "taken"])
+    assert (tmp_path / "runs/taken/model.index").stat().st_mtime_ns == before
+
+
+def test_no_usable_picture_is_one_clear_error(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "x.jpg").write_bytes(b"no picture")
+    with pytest.raises(PigeonholeError) as caught:
+        train.main(["--data", str(tmp_path / "data"), "--no-cache", "--output", str(tmp_path / "runs")])
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--epochs 0",
+        "--epochs 2 --steps 3",
+        "--batch-size -1",
+        "--channels 2",
+        "--validation-size 1",
+        "--network big",
+    ],
+)
+def test_wrong_values_are_usage_errors(flags, capsys):
+    with pytest.raises(SystemExit) as caught:
+        train.main(["--data", os.curdir, *flags.split()])
+    assert caught.value.code == 2
+    assert flags.split()[0] in capsys.readouterr().err.replace("argument", "")

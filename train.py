@@ -1,0 +1,373 @@
+"""Train a classifier on a folder of class folders and save it as a run, from which predict.py answers.
+
+    python train.py --data training_data
+
+Ctrl-C ends the training early; the best network so far is then saved all the same.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole import __version__, cli, recipes, runs
+from pigeonhole.arguments import add_reading_flags, count, positive
+from pigeonhole.errors import PigeonholeError, UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from dataset import DataSets
+    from pigeonhole.training import Trainer
+
+HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
+HISTORY = "history.csv"
+SETTINGS = "settings.json"
+SPLIT = "split.csv"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine computes with: number format, bfloat16's measured gain, compute threads."""
+
+    precision: str
+    bfloat16_gain: float | None
+    threads: int
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    check_paths(options)
+    sets, recipe = read_data(options)
+    machine = prepare_machine(options)
+    model, trainer = prepare_training(options, recipe, machine, sets)
+    run = runs.new_run(options.output, options.name)
+    announce(options, machine, sets, model, trainer, run)
+    write_start(run, options, machine, sets, trainer)
+    started = time.perf_counter()
+    status = follow(trainer, run, options.log_every)
+    seconds = time.perf_counter() - started
+    save(trainer, run, options, sets)
+    conclude(trainer, run, options, sets, seconds)
+    return status
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line, checked as far as that goes without reading anything."""
+    parser = argparse.ArgumentParser(
+        prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="one folder per class")
+    data.add_argument(
+        "--test", type=Path, metavar="FOLDER", help="give the accuracy on this folder at the end"
+    )
+    add_reading_flags(data)
+    _add_network_flags(parser.add_argument_group("network"))
+    _add_training_flags(parser.add_argument_group("training (what is not given follows from the data)"))
+    _add_output_flags(parser.add_argument_group("machine and output"))
+    return parser.parse_args(arguments)
+
+
+def _add_network_flags(group) -> None:
+    group.add_argument("--network", choices=recipes.NETWORKS, default=recipes.NETWORKS[0], help="(standard)")
+    group.add_argument(
+        "--image-size", type=count, metavar="PIXELS", help="the side to which pictures are brought"
+    )
+
+
+def _add_training_flags(group) -> None:
+    length = group.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive, metavar="N", help="times through the training pictures")
+    length.add_argument("--steps", type=count, metavar="N", help="batches")
+    length.add_argument("--minutes", type=positive, metavar="N", help="as long as fits into this time")
+    group.add_argument("--batch-size", type=count, metavar="N", help="pictures per step")
+    group.add_argument("--learning-rate", type=positive, metavar="RATE", help="the schedule's highest")
+    group.add_argument("--augment", action=argparse.BooleanOptionalAction, help="vary the training pictures")
+    group.add_argument(
+        "--class-weights",
+        choices=("none", "balanced"),
+        default="none",
+        help="balanced: the fewer pictures a class has, the more each counts (none)",
+    )
+    group.add_argument("--patience", type=count, metavar="N", help="stop after N validations without gain")
+
+
+def _add_output_flags(group) -> None:
+    group.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="auto: whichever is faster here, by a short measurement (auto)",
+    )
+    group.add_argument("--threads", type=count, metavar="N", help="compute threads (one per core)")
+    group.add_argument(
+        "--log-every", type=count, metavar="STEPS", help="also print a line every so many steps"
+    )
+    group.add_argument(
+        "--output", type=Path, default=runs.RUNS, metavar="FOLDER", help="where runs are kept (runs)"
+    )
+    group.add_argument("--name", metavar="NAME", help="the run's folder there (date and time)")
+
+
+def check_paths(options: argparse.Namespace) -> None:
+    """Find the mistakes in paths now and not after minutes of work. Raises UsageError."""
+    for flag, path in (("--data", options.data), ("--test", options.test)):
+        if path is not None and not path.is_dir():
+            raise UsageError(f"{flag} {path}: no such folder")
+    if options.split is not None and not options.split.is_file():
+        raise UsageError(f"--split {options.split}: no such file")
+    if options.name is not None:
+        runs.check_name(options.output, options.name)
+
+
+def read_data(options: argparse.Namespace) -> tuple["DataSets", recipes.Recipe]:
+    """Read the pictures at the size the recipe wants, print the pre-flight, settle the recipe."""
+    import dataset
+    from pigeonhole import folders, sample
+
+    if warning := sample.warning(options.data):
+        print(warning)
+    if options.image_size is None:
+        tree = folders.scan(options.data, options.classes)
+        options.image_size = recipes.image_size(options.network, _median_side(tree), len(tree.entries))
+    sets = dataset.read_train_sets(
+        options.data,
+        options.image_size,
+        options.classes,
+        options.validation_size,
+        options.seed,
+        channels=options.channels,
+        fraction=options.fraction,
+        split=options.split,
+        cache_dir=options.cache_dir,
+        no_cache=options.no_cache,
+    )
+    print("\n".join(sets.preflight.lines()))
+    sets.preflight.require_trainable()
+    all_grey = all("grey" in record.oddities for record in sets.records if not record.skipped)
+    recipe = recipes.recipe(options.network, options.image_size, sets.train.num_examples, all_grey)
+    return sets, recipe.with_given(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        patience=options.patience,
+        augment=options.augment,
+    )
+
+
+def _median_side(tree) -> float:
+    """The median of the shorter sides of some of the pictures, in pixels."""
+    from pigeonhole import images
+
+    step = max(1, len(tree.entries) // HEADERS_TO_READ)
+    sides = []
+    for entry in tree.entries[::step]:
+        try:
+            facts = images.inspect(entry.path.read_bytes())
+        except (images.ImageError, OSError):
+            continue  # the survey of all files will say so
+        sides.append(min(facts.width, facts.height))
+    return float(np.median(sides)) if sides else 1.0
+
+
+def prepare_machine(options: argparse.Namespace) -> Machine:
+    """Import TensorFlow, set its threads and decide the number format."""
+    from pigeonhole.quiet import import_tensorflow
+
+    import_tensorflow()
+    import keras
+    import tensorflow as tf
+
+    from pigeonhole import precision
+
+    threads = options.threads or available_cores()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    keras.utils.set_random_seed(options.seed)
+    return Machine(*precision.choose(options.precision), threads)
+
+
+def available_cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare_training(options, recipe, machine: Machine, sets: "DataSets") -> tuple["keras.Model", "Trainer"]:
+    """The network and its trainer, with the number of steps settled."""
+    from pigeonhole import networks, training
+
+    model = networks.build(
+        options.network, recipe.image_size, options.channels, len(sets.classes), machine.precision
+    )
+    weights = None
+    if options.class_weights == "balanced":
+        weights = balanced_weights(sets.train.label_indices, len(sets.classes))
+    trainer = training.Trainer(model, sets.train, sets.valid, recipe, options.seed, weights)
+    if options.steps:
+        trainer.total_steps = options.steps
+    elif options.minutes:
+        print("measuring the first steps ...", flush=True)
+        trainer.fit_to(options.minutes * 60)
+    return model, trainer
+
+
+def balanced_weights(label_indices: np.ndarray, num_classes: int) -> np.ndarray:
+    """float32 [K]: loss weights by which every class counts the same, 1 on average over the pictures."""
+    counts = np.bincount(label_indices, minlength=num_classes)
+    return (len(label_indices) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Trainer", run: Path) -> None:
+    """Say what will be done before it is done."""
+    from pigeonhole import networks
+
+    recipe, epochs = trainer.recipe, trainer.total_steps / trainer.steps_per_epoch
+    gain = machine.bfloat16_gain
+    measured = "" if gain is None else f" (bfloat16 measured {gain:.2f} times as fast)"
+    print()
+    for line in networks.table_lines(model):
+        print(f"  {line}")
+    print()
+    print(f"network     {options.network}, {model.count_params():,} parameters")
+    print(
+        f"data        training {sets.train.num_examples:,} pictures, validation {sets.valid.num_examples:,}"
+    )
+    print(f"training    {trainer.total_steps:,} steps of {recipe.batch_size} pictures, {epochs:.4g} epochs")
+    print(f"            {recipe.optimizer}, {recipe.schedule} learning rate up to {recipe.learning_rate:g}")
+    print(f"            {recipe.augmentation.describe()}")
+    print(f"machine     {machine.threads} threads, {machine.precision}{measured}")
+    print(f"run         {run}")
+    print(flush=True)
+
+
+def write_start(run: Path, options, machine: Machine, sets: "DataSets", trainer: "Trainer") -> None:
+    """Write what is known before the first step: settings and split."""
+    import keras
+    import tensorflow as tf
+
+    from pigeonhole import split
+
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+    settings = {
+        "options": given,
+        "classes": sets.classes,
+        "recipe": asdict(trainer.recipe),
+        "total_steps": trainer.total_steps,
+        "steps_per_epoch": trainer.steps_per_epoch,
+        "machine": asdict(machine) | {"processor": platform.processor() or platform.machine()},
+        "data_fingerprint": data_fingerprint(sets),
+        "versions": {
+            "pigeonhole": __version__,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+    }
+    (run / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    split.write_split(run / SPLIT, sets.records, sets.sides)
+
+
+def data_fingerprint(sets: "DataSets") -> str:
+    """sha256 over the class and content of every used picture: equal for equal data, wherever it lies."""
+    used = sorted(
+        f"{record.entry.class_name} {record.digest}" for record in sets.records if record.skipped is None
+    )
+    return hashlib.sha256("\n".join(used).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def follow(trainer: "Trainer", run: Path, log_every: int | None) -> int:
+    """Train to the end, to the early stop or until asked to stop; return the exit status."""
+    from pigeonhole.history import History
+    from pigeonhole.interrupts import Stopped, StopRequest
+    from pigeonhole.progress import ProgressLine
+
+    shown = ProgressLine(trainer.steps_per_epoch, log_every)
+    history = History(run / HISTORY)
+    request = StopRequest()
+
+    def on_step(progress) -> None:
+        shown.step(progress)
+        request.check()
+
+    with request:
+        try:
+            for checkup in trainer.run(on_step):
+                history.add(checkup)
+                shown.checkup(checkup, trainer.total_steps)
+        except Stopped:
+            if trainer.best is None:
+                history.add(trainer.check_up())
+            print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
+    return request.exit_status
+
+
+def save(trainer: "Trainer", run: Path, options, sets: "DataSets") -> None:
+    """Write the best network as the run's model, and the ONNX file beside it where that can be made."""
+    from pigeonhole import metagraph, networks, onnx_export
+    from pigeonhole.images import Preprocessing
+
+    size = trainer.recipe.image_size
+    model = networks.build(options.network, size, options.channels, len(sets.classes))
+    model.set_weights(trainer.best_weights)
+    preprocessing = Preprocessing(size, options.channels)
+    metagraph.save(model, sets.classes, preprocessing, run, global_step=trainer.best.step)
+    try:
+        onnx_export.export(run)
+    except PigeonholeError as error:
+        print(f"no {runs.ONNX}: {error}")
+
+
+def conclude(trainer: "Trainer", run: Path, options, sets: "DataSets", seconds: float) -> None:
+    """Say how good the saved network is, how long it took, and what to do next."""
+    from pigeonhole.progress import clock
+    from pigeonhole.statistics import accuracy_line, majority_share
+
+    best = trainer.best
+    majority, share = majority_share(list(sets.valid.classes))
+    print()
+    print(f"validation  {accuracy_line(best.valid.right, best.valid.total)}")
+    print(f"            always answering {majority!r} would get {100 * share:.1f} %")
+    print(f"time        {clock(seconds)} (minutes:seconds), best at epoch {best.epoch:.1f}")
+    if options.test:
+        test_accuracy(run, options.test)
+    print(f"saved       {run}")
+    print(f"next        python predict.py --model {cli.quote(run)} {cli.quote(a_picture(sets))}")
+
+
+def test_accuracy(run: Path, folder: Path) -> None:
+    """Print the saved model's accuracy over all pictures of a folder of class folders."""
+    from pigeonhole import folders
+    from pigeonhole.classifier import Classifier
+    from pigeonhole.images import ImageError
+    from pigeonhole.statistics import accuracy_line
+
+    right, total, unreadable = 0, 0, 0
+    with Classifier.load(run) as classifier:
+        entries = folders.scan(folder, classifier.classes).entries
+        answers = classifier.predict_each(entry.path for entry in entries)
+        for entry, answer in zip(entries, answers, strict=True):
+            if isinstance(answer, ImageError):
+                unreadable += 1
+                continue
+            total += 1
+            right += classifier.classes[int(answer.argmax())] == entry.class_name
+    left_out = f"; {unreadable:,} could not be read" if unreadable else ""
+    print(f"test        {accuracy_line(right, total)}, {folder}{left_out}")
+
+
+def a_picture(sets: "DataSets") -> Path:
+    """One of the pictures that the user has, for the command to try next."""
+    return next(record.entry.path for record in sets.records if sets.sides.get(record.entry.name) == "valid")
+
+
+if __name__ == "__main__":
+    cli.run(main)
