@@ -137,7 +137,7 @@ def read_data(options: argparse.Namespace) -> tuple["DataSets", recipes.Recipe]:
         print(warning)
     if options.image_size is None:
         tree = folders.scan(options.data, options.classes)
-        options.image_size = recipes.image_size(options.network, _median_side(tree), len(tree.entries))
+        options.image_size = recipes.image_size(options.network, _median_side(tree))
     sets = dataset.read_train_sets(
         options.data,
         options.image_size,

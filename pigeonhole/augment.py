@@ -63,16 +63,28 @@ def augment(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> 
     return varied
 
 
-def mix(images: np.ndarray, share: float) -> np.ndarray:
-    """Each of `images` uint8 [N, S, S, C] at `share`, under the rest of its opposite in the reversed batch.
+def mix(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Each of `images` uint8 [N, S, S, C] with a part of its opposite in the reversed batch, and its share.
 
-    The labels must be mixed alike ("mixup", Zhang et al., 2018).
+    By an even chance the other picture shines through the whole ("mixup", Zhang et al., 2018) or covers one
+    square ("CutMix", Yun et al., 2019). The share is 0.5 to 1; the labels must be mixed alike.
     """
+    share = 1 - rng.random() / 2
+    if rng.random() < 0.5:
+        return _blend(images, share), share
+    side = images.shape[1]
+    width = round(side * (1 - share) ** 0.5)
+    top, left = rng.integers(0, side - width + 1, 2)
+    square = np.s_[:, top : top + width, left : left + width]
+    mixed = images.copy()
+    mixed[square] = images[::-1][square]
+    return mixed, 1 - (width / side) ** 2
+
+
+def _blend(images: np.ndarray, share: float) -> np.ndarray:
+    pairs = zip(images, images[::-1], strict=True)
     return np.stack(
-        [
-            cv2.addWeighted(image, share, other, 1 - share, 0).reshape(image.shape)
-            for image, other in zip(images, images[::-1], strict=True)
-        ]
+        [cv2.addWeighted(one, share, other, 1 - share, 0).reshape(one.shape) for one, other in pairs]
     )
 
 

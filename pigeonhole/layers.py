@@ -58,6 +58,25 @@ class BatchNorm(keras.layers.Layer):
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
 
+@keras.saving.register_keras_serializable("pigeonhole")
+class Standardise(keras.layers.Layer):
+    """Each picture at mean 0 and standard deviation 1 over all its values, so that exposure plays no part.
+
+    Computes in float32 whatever the precision. A plain picture becomes zeros: the deviation counts as at
+    least one level.
+    """
+
+    def __init__(self, **options):
+        super().__init__(**{**options, "dtype": "float32"})
+
+    def call(self, inputs):
+        mean, variance = tf.nn.moments(inputs, axes=[1, 2, 3], keepdims=True)
+        return (inputs - mean) * tf.math.rsqrt(tf.maximum(variance, 1.0))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
 _dropout_feed: dict = {}
 
 

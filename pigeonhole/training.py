@@ -41,7 +41,7 @@ class Score:
 class Batch(NamedTuple):
     """`images` uint8 [n, S, S, C] and `labels` int32 [n] of one step.
 
-    Of each image only `share` (0.5 to 1) shows its label's picture, the rest the reversed batch's.
+    `share` (0.5 to 1) of each image is its label's picture, the rest is that of the reversed batch.
     """
 
     images: np.ndarray
@@ -226,10 +226,7 @@ class Trainer:
         rows = self._order(epoch)[first : first + self.recipe.batch_size]
         rng = np.random.default_rng([self.seed, _VARY, step])
         images = augment(self.train.images[rows], self.recipe.augmentation, rng)
-        share = 1.0
-        if self.recipe.mixup:
-            share = 1 - self.recipe.mixup * rng.random() / 2
-            images = mix(images, share)
+        images, share = mix(images, rng) if self.recipe.mix else (images, 1.0)
         return Batch(images, self.train.label_indices[rows].astype(np.int32), share)
 
     def _train_on(self, step: int, rate: float, batch: Batch) -> tuple[float, int]:

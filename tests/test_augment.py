@@ -78,10 +78,23 @@ def test_same_generator_same_pictures(channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_mix_weighs_each_picture_with_its_opposite(channels):
-    images = pictures(channels, count=5)
-    mixed = mix(images, 0.75)
-    expected = 0.75 * images + 0.25 * images[::-1]
-    assert mixed.dtype == np.uint8 and mixed.shape == images.shape
-    assert np.abs(mixed - expected).max() <= 0.5 + 1e-6
-    assert np.array_equal(mix(images, 1.0), images)
+def test_mix_takes_the_stated_share_from_the_picture_itself(channels):
+    """Of a black picture and a light one, the mean level tells the share, the pixels how they were mixed."""
+    images = np.zeros((2, 20, 20, channels), np.uint8)
+    images[1] = 200
+    pasted = 0
+    for seed in range(40):
+        mixed, share = mix(images, rng(seed))
+        assert mixed.dtype == np.uint8 and mixed.shape == images.shape and 0.5 <= share <= 1
+        assert mixed[0].mean() == pytest.approx(200 * (1 - share), abs=0.51)
+        assert mixed[1].mean() == pytest.approx(200 * share, abs=0.51)
+        pasted += set(np.unique(mixed)) <= {0, 200}
+    assert 10 <= pasted <= 30
+
+
+def test_mix_follows_its_generator_and_leaves_its_input_alone():
+    images = pictures()
+    before = images.copy()
+    (first, share), (again, same) = mix(images, rng(1)), mix(images, rng(1))
+    assert np.array_equal(first, again) and share == same
+    assert np.array_equal(images, before)

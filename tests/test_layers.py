@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pigeonhole.layers import BatchNorm, Dropout, dropout_feed
+from pigeonhole.layers import BatchNorm, Dropout, Standardise, dropout_feed
 
 
 def pictures(seed: int = 0) -> np.ndarray:
@@ -74,3 +74,16 @@ def test_the_feed_ends_with_its_block():
     with dropout_feed(keep_probability=tf.constant(0.5)):
         pass
     assert np.array_equal(Dropout(0.5)(tf.ones([9, 9])), tf.ones([9, 9]))
+
+
+def test_standardise_takes_exposure_and_contrast_away():
+    image = np.random.default_rng(0).integers(0, 120, (1, 9, 9, 3)).astype(np.float32)
+    both = np.array(Standardise()(np.concatenate([image, 2 * image + 10])))
+    np.testing.assert_allclose(both[0], both[1], atol=1e-5)
+    np.testing.assert_allclose([both[0].mean(), both[0].std()], [0, 1], atol=1e-5)
+
+
+def test_standardise_leaves_nothing_of_a_plain_picture_and_stays_float32():
+    layer = Standardise(dtype="mixed_bfloat16")
+    plain = layer(np.full((1, 4, 4, 3), 77, np.float32))
+    assert plain.dtype == tf.float32 and not np.array(plain).any()

@@ -7,7 +7,7 @@ from pigeonhole.augment import NONE
 
 
 def test_tutorial_recipe_is_the_classic_one():
-    recipe = recipes.recipe("tutorial", recipes.image_size("tutorial", 400, 4000), 4000, all_grey=False)
+    recipe = recipes.recipe("tutorial", recipes.image_size("tutorial", 400), 4000, all_grey=False)
     assert (recipe.image_size, recipe.batch_size, recipe.optimizer, recipe.learning_rate) == (
         128,
         32,
@@ -19,9 +19,9 @@ def test_tutorial_recipe_is_the_classic_one():
 
 
 def test_standard_looks_at_thumbnails_at_32_and_at_photos_larger():
-    assert recipes.image_size("standard", 32, 50_000) == 32
-    assert recipes.image_size("standard", 8, 50) == 32
-    assert recipes.image_size("standard", 300, 1000) > 32
+    assert recipes.image_size("standard", 32) == 32
+    assert recipes.image_size("standard", 8) == 32
+    assert recipes.image_size("standard", 300) > 32
 
 
 def test_fewer_pictures_more_epochs_smaller_batches():
@@ -29,7 +29,7 @@ def test_fewer_pictures_more_epochs_smaller_batches():
     made = [recipes.recipe("standard", 32, size, all_grey=False) for size in sizes]
     epochs = [recipe.epochs for recipe in made]
     batches = [recipe.batch_size for recipe in made]
-    assert epochs == sorted(epochs, reverse=True) and epochs[0] <= 200 and epochs[-1] >= 5
+    assert epochs == sorted(epochs, reverse=True) and epochs[0] <= 100 and epochs[-1] >= 5
     assert batches == sorted(batches) and batches[0] >= 8 and batches[-1] <= 250
 
 

@@ -23,7 +23,7 @@ PLAIN = {
     "raw": b"\0\xff",
     "t": (1, (2,)),
 }
-TUPLES_IN_TUPLES = b"\x80\x02" + b"K\x01" + b"\x85" * 1_000_000  # (((...(1,)...),),)
+TUPLES_IN_TUPLES = b"\x80\x02" + b"K\x01" + b"\x85" * 200_000  # (((...(1,)...),),)
 DOUBLED_TUPLES = b"\x80\x02" + b"K\x01" + b"q\x01h\x01\x86" * 60  # t = (t, t), sixty times
 
 
@@ -141,7 +141,7 @@ HOSTILE = {
     "doubled tuple as a key": b"\x80\x02}" + DOUBLED_TUPLES[2:] + b"Ns.",
     "doubled tuple as a dtype": python2_pickle(a=python2_array((1, 1), b"1", DOUBLED_TUPLES[2:])),
     "doubled tuple as a name": b"\x80\x04\x8c\x01a" + DOUBLED_TUPLES[2:] + b"\x93.",
-    "deep lists": b"\x80\x02" + b"]" * 1_000_000 + b"a" * 999_999 + b".",
+    "deep lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
     "popping below the bottom": b"\x80\x02\x87\x86.",
     "no mark": b"\x80\x02NNt.",
     "appending to a number": b"\x80\x02K\x01K\x02a.",
