@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pigeonhole import cli
+from pigeonhole.arguments import count
 from pigeonhole.errors import PigeonholeError, UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--test-dir", type=Path, default=Path("testing_data"), metavar="FOLDER")
     parser.add_argument(
         "--limit",
-        type=positive,
+        type=count,
         metavar="N",
         help="only the first N training and the first N testing pictures",
     )
@@ -90,13 +91,6 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError(f"--source {options.source} does not exist")
     if options.url and not options.url.startswith(("http://", "https://")):
         raise UsageError(f"--url {options.url} does not begin with http:// or https://")
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
 
 
 def batch_numbers(text: str) -> list[int]:

@@ -19,6 +19,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from pigeonhole import cli, quiet, runs
+from pigeonhole.arguments import count, names
 from pigeonhole.errors import UsageError
 from pigeonhole.folders import is_hidden
 
@@ -75,7 +76,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="a file, a folder with all below it, a pattern, or - (stdin)",
     )
     parser.add_argument("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
-    parser.add_argument("--top", type=_count, default=5, metavar="K", help="how many classes to print (5)")
+    parser.add_argument("--top", type=count, default=5, metavar="K", help="how many classes to print (5)")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print a JSON list, one object per picture")
     output.add_argument(
@@ -85,7 +86,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "checkpoints of other programs",
         "what they leave open; the defaults are those of the classic tutorial",
     )
-    foreign.add_argument("--labels", type=_names, metavar="A,B", help="class names in the checkpoint's order")
+    foreign.add_argument("--labels", type=names, metavar="A,B", help="class names in the checkpoint's order")
     foreign.add_argument("--input-tensor", metavar="NAME", help="takes the pictures (x)")
     foreign.add_argument("--output-tensor", metavar="NAME", help="gives the answers (y_pred)")
     foreign.add_argument("--logits", action="store_const", const=True, help="the output needs a softmax")
@@ -94,7 +95,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     foreign.add_argument("--colour-order", choices=("rgb", "bgr"), help="(bgr)")
     foreign.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
-    foreign.add_argument("--image-size", type=_count, metavar="PIXELS", help="(by the input tensor's shape)")
+    foreign.add_argument("--image-size", type=count, metavar="PIXELS", help="(by the input tensor's shape)")
     foreign.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
     return parser.parse_args(arguments)
 
@@ -229,12 +230,6 @@ def _whole_file(path: Path) -> Iterator[TextIO]:
         aside.unlink(missing_ok=True)
 
 
-def _count(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return int(text)
-
-
 def _factor(text: str) -> float:
     above, _, below = text.partition("/")
     try:
@@ -243,10 +238,6 @@ def _factor(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"a number or a fraction such as 1/255 is needed, not {text}"
         ) from None
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
 
 
 def _feed(text: str) -> tuple[str, str]:
