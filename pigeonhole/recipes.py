@@ -1,6 +1,5 @@
 """Named training settings, and how the defaults follow from the data."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -62,11 +61,11 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     take about four minutes each.
     """
     photos = size > THUMBNAIL
-    usual, at_pictures, most = (300, 800, 400) if photos else (16, 40_000, 90)
+    usual, at_pictures, growth = (300, 800, 0.5) if photos else (16, 40_000, 0.3)
     return Recipe(
         image_size=size,
         batch_size=_between(16, round(num_pictures / 160) * 10, 250),
-        epochs=_between(5, round(usual * math.sqrt(at_pictures / num_pictures)), most),
+        epochs=_between(5, round(usual * (at_pictures / num_pictures) ** growth), 400),
         optimizer="adamw",
         schedule="one-cycle",
         learning_rate=3e-3 if photos else 5e-3,
