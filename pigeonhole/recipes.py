@@ -64,7 +64,7 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     usual, at_pictures, growth = (300, 800, 0.5) if photos else (16, 40_000, 0.3)
     return Recipe(
         image_size=size,
-        batch_size=_between(16, round(num_pictures / 160) * 10, 250),
+        batch_size=_between(16, round(num_pictures / 160) * 10, 50 if photos else 250),
         epochs=_between(5, round(usual * (at_pictures / num_pictures) ** growth), 400),
         optimizer="adamw",
         schedule="one-cycle",

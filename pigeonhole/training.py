@@ -20,7 +20,7 @@ from pigeonhole.augment import augment, mix
 from pigeonhole.layers import dropout_feed
 from pigeonhole.recipes import Recipe
 
-EVALUATION_BATCH = 500
+EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory
 MOST_VALIDATIONS = 40
 _VARY = 1  # keeps the pictures' variations apart from the shuffle, which is keyed by (seed, epoch)
 
@@ -173,8 +173,9 @@ class Trainer:
     def evaluate(self, data) -> Score:
         """The model's score on all pictures of `data`, each once, without augmentation or dropout."""
         tally = _Tally()
-        for start in range(0, data.num_examples, EVALUATION_BATCH):
-            rows = slice(start, start + EVALUATION_BATCH)
+        batch_size = max(1, EVALUATION_PIXELS // self.recipe.image_size**2)
+        for start in range(0, data.num_examples, batch_size):
+            rows = slice(start, start + batch_size)
             labels = data.label_indices[rows]
             loss, right = self._evaluate(data.images[rows], labels.astype(np.int32))
             tally.add(float(loss), int(right), len(labels))

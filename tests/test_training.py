@@ -10,9 +10,10 @@ from dataset import DataSet
 from pigeonhole import networks
 from pigeonhole.augment import NONE, Augmentation
 from pigeonhole.recipes import Recipe
-from pigeonhole.training import EVALUATION_BATCH, MOST_VALIDATIONS, Trainer, learning_rate
+from pigeonhole.training import EVALUATION_PIXELS, MOST_VALIDATIONS, Trainer, learning_rate
 
 SIDE = 16
+EVALUATION_BATCH = EVALUATION_PIXELS // SIDE**2
 RECIPE = Recipe(
     image_size=SIDE,
     batch_size=16,
