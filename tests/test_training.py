@@ -83,6 +83,35 @@ def test_every_training_picture_once_an_epoch_and_every_validation_picture():
     assert [checkup.valid.total for checkup in checkups] == [EVALUATION_BATCH + 37] * 2
 
 
+def test_each_epoch_has_its_own_order():
+    class Watched:
+        def __init__(self, images):
+            self.images, self.asked = images, []
+
+        def __getitem__(self, rows):
+            self.asked.extend(rows)
+            return self.images[rows]
+
+    train = stripes(40)
+    train.images = Watched(train.images)
+    list(trainer(changed(epochs=2), train=train).run())
+    first, second = train.images.asked[:40], train.images.asked[40:]
+    assert sorted(first) == sorted(second) == list(range(40)) and first != second
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_loss_is_the_cross_entropy_with_smoothed_labels(smoothing):
+    model, data = networks.build("tutorial", SIDE, 3, 2), stripes(12)
+    logits = np.array(model(np.asarray(data.images, np.float32)), np.float64)
+    log_shares = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    expected = -(log_shares * (data.labels * (1 - smoothing) + smoothing / 2)).sum(1).mean()
+    recipe = replace(changed(label_smoothing=smoothing), augmentation=NONE)
+    run, losses = Trainer(model, data, data, recipe, seed=0), []
+    run.total_steps = 1
+    list(run.run(lambda progress: losses.append(progress.loss)))
+    assert losses == [pytest.approx(expected, rel=1e-4)]
+
+
 def test_evaluation_counts_what_the_network_says():
     run = trainer()
     data = stripes(33)
