@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,6 +156,34 @@ def test_flags_reach_the_training(data, tmp_path):
     with Classifier.load(run) as classifier:
         assert list(classifier.classes) == ["rot", "blau"]
         assert (classifier.preprocessing.image_size, classifier.preprocessing.channels) == (20, 1)
+
+
+def test_balanced_weights_make_classes_count_alike():
+    labels = np.array([0] * 6 + [1] * 2)
+    weights = train.balanced_weights(labels, 2)
+    assert weights[0] * 6 == pytest.approx(weights[1] * 2) == pytest.approx(4)
+
+
+def test_class_weights_change_what_is_learnt_from_unequal_classes(tmp_path, data):
+    shutil.copytree(data, tmp_path / "data")
+    for path in sorted((tmp_path / "data" / "rot").iterdir())[10:]:
+        path.unlink()
+    flags = [
+        "--data",
+        tmp_path / "data",
+        "--output",
+        tmp_path / "runs",
+        "--precision",
+        "float32",
+        "--steps",
+        "2",
+    ]
+    for kind in ("none", "balanced"):
+        train.main([*map(str, flags), "--cache-dir", str(tmp_path), "--name", kind, "--class-weights", kind])
+    weights = [
+        (tmp_path / "runs" / k / "model.data-00000-of-00001").read_bytes() for k in ("none", "balanced")
+    ]
+    assert weights[0] != weights[1]
 
 
 def test_the_tutorial_network_trains_and_restores(arguments, tmp_path):
