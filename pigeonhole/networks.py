@@ -36,9 +36,9 @@ def tutorial(pixels, num_classes: int):
 def standard(pixels, num_classes: int):
     """Three convolutions, each pooled, batch-normalised and then ReLU, and two dense layers with dropout.
 
-    Each picture is standardised by itself, and the pools overlap: on CIFAR-10 each is worth about a point.
+    Each picture is standardised by itself, and the pools overlap: together worth a point or two of accuracy.
     The first convolution looks at pictures above thumbnail size through a wider window, in steps of two
-    pixels: that is a third of the work, and every unit sees twice as much of the picture.
+    pixels: that is less than a third of the work, and every unit sees twice as much of the picture.
     """
     large = pixels.shape[1] > THUMBNAIL
     kernels, strides, dropout = ((5, 3, 3), (2, 1, 1), 0.5) if large else ((3, 3, 3), (1, 1, 1), 0.3)

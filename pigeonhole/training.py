@@ -181,8 +181,8 @@ class Trainer:
             tally.add(float(loss), int(right), len(labels))
         return tally.score()
 
-    def fit_to(self, seconds: float) -> float:
-        """Set `total_steps` so that training and validation fill `seconds`; return the seconds that took.
+    def fit_to(self, seconds: float) -> None:
+        """Set `total_steps` so that this measurement, training and validation together fill `seconds`.
 
         Measures the first steps on the real data and then puts every weight back.
         """
@@ -208,7 +208,6 @@ class Trainer:
         if epochs > MOST_VALIDATIONS:
             epochs = max(left - MOST_VALIDATIONS * validation, 0.0) / (per_step * self.steps_per_epoch)
         self.total_steps = max(1, int(epochs * self.steps_per_epoch))
-        return used
 
     def _batches(self, last: int | None = None) -> Iterator[tuple[int, Batch]]:
         """Every step's number and batch; the next batch is made while this one is computed on."""
