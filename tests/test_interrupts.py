@@ -18,7 +18,15 @@ def test_a_signal_is_noted_and_raised_when_asked(number, status):
     assert request.exit_status == status
 
 
-def test_a_second_ctrl_c_acts_at_once():
+@pytest.fixture
+def interruptible():
+    """Python's own answer to Ctrl-C, which a process started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_acts_at_once(interruptible):
     with pytest.raises(KeyboardInterrupt), StopRequest():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
