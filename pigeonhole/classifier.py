@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,6 +18,16 @@ Picture = bytes | Path | str | np.ndarray  # a file's content, its path, or an i
 
 _READERS = min(8, os.cpu_count() or 1)
 _BATCH_PIXELS = 32 * 128 * 128  # beyond that a larger batch answers no faster and only takes memory
+
+
+class Answer(NamedTuple):
+    """What a model says to one picture: `probabilities` float32 [K], and whether it is `unsure`.
+
+    Unsure stands for "perhaps none of these classes"; a model without a rule for it never is.
+    """
+
+    probabilities: np.ndarray
+    unsure: bool
 
 
 class Classifier:
@@ -73,7 +84,12 @@ class Classifier:
         return np.array(answers, np.float32).reshape(-1, len(self.classes))
 
     def predict_each(self, pictures: Iterable[Picture]) -> Iterator[np.ndarray | ImageError]:
-        """For each picture, in order, its probabilities float32 [K], or why it cannot be read.
+        """For each picture, in order, its probabilities float32 [K], or why it cannot be read."""
+        for answer in self.answer_each(pictures):
+            yield answer if isinstance(answer, ImageError) else answer.probabilities
+
+    def answer_each(self, pictures: Iterable[Picture]) -> Iterator[Answer | ImageError]:
+        """For each picture, in order, the model's answer, or why it cannot be read.
 
         Reads ahead by one batch in a few threads: any number of pictures takes the same memory.
         """
@@ -86,12 +102,14 @@ class Classifier:
 
     def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, K] of pictures that are preprocessed already, [N, S, S, C]."""
-        side, channels = self.preprocessing.image_size, self.preprocessing.channels
-        if pixels.shape[1:] != (side, side, channels):
-            raise ValueError(f"pixels must be [N, {side}, {side}, {channels}], not {list(pixels.shape)}")
-        starts = range(0, len(pixels), self._batch_size)
-        parts = [self._run(pixels[start : start + self._batch_size]) for start in starts]
-        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *parts])
+        return self._answer_pixels(pixels)[0]
+
+    def fetch(self, pixels: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """Tensors of the saved graph, such as `logits` or `conv1/output`, for pictures preprocessed already.
+
+        `pixels`: [N, S, S, C], read in batches, so it may lie on disk. Each result: [N, ...].
+        """
+        return self._fetch(pixels, [f"{name}:0" for name in names])
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -113,16 +131,36 @@ class Classifier:
         except OSError as error:
             return ImageError((error.strerror or str(error)).lower())
 
-    def _answer(self, read: Sequence[np.ndarray | ImageError]) -> Iterator[np.ndarray | ImageError]:
+    def _answer(self, read: Sequence[np.ndarray | ImageError]) -> Iterator[Answer | ImageError]:
         readable = [pixels for pixels in read if not isinstance(pixels, ImageError)]
-        answers = iter(self.predict_pixels(np.stack(readable)) if readable else ())
+        answers = zip(*self._answer_pixels(np.stack(readable)), strict=True) if readable else iter(())
         for pixels in read:
-            yield pixels if isinstance(pixels, ImageError) else next(answers)
+            yield pixels if isinstance(pixels, ImageError) else Answer(*next(answers))
 
-    def _run(self, pixels: np.ndarray) -> np.ndarray:
+    def _answer_pixels(self, pixels: np.ndarray) -> tuple[np.ndarray, list[bool]]:
+        """Probabilities float32 [N, K], and N times whether the model is unsure."""
         asked = self._interface
-        output = self._session.run(asked.output, {asked.input: pixels, **asked.feeds})
-        return _softmax(output) if asked.logits else output
+        if asked.unsure is None:
+            (output,) = self._fetch(pixels, [asked.output])
+            unsure = [False] * len(output)
+        else:
+            output, flags = self._fetch(pixels, [asked.output, asked.unsure])
+            unsure = flags.tolist()
+        return (_softmax(output) if asked.logits else output), unsure
+
+    def _fetch(self, pixels: np.ndarray, tensors: Sequence[str]) -> list[np.ndarray]:
+        side, channels = self.preprocessing.image_size, self.preprocessing.channels
+        if pixels.shape[1:] != (side, side, channels):
+            raise ValueError(f"pixels must be [N, {side}, {side}, {channels}], not {list(pixels.shape)}")
+        if not len(pixels):  # one run all the same, for the shapes
+            return [part[:0] for part in self._run(np.zeros((1, side, side, channels)), tensors)]
+        starts = range(0, len(pixels), self._batch_size)
+        parts = [self._run(pixels[start : start + self._batch_size], tensors) for start in starts]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def _run(self, pixels: np.ndarray, tensors: Sequence[str]) -> list[np.ndarray]:
+        asked = self._interface
+        return self._session.run(tensors, {asked.input: pixels, **asked.feeds})
 
 
 def _content(picture: Picture) -> bytes:

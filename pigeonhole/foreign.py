@@ -42,13 +42,15 @@ class Supplied:
 class Interface:
     """What to feed a session and what to fetch, by tensor name.
 
-    `output` is [N, K]: logits or probabilities. `batch_size`: the only one that the graph takes, if it is so.
+    `output` is [N, K]: logits or probabilities. `unsure`: bool [N], where the graph has it. `batch_size`: the
+    only one that the graph takes, if it is so.
     """
 
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     input: str = "x:0"
     output: str = "y_pred:0"
+    unsure: str | None = None
     logits: bool = False
     feeds: Mapping[str, object] = field(default_factory=dict)
     batch_size: int | None = None
