@@ -26,6 +26,7 @@ from pigeonhole import cli
 from pigeonhole.arguments import add_reading_flags, count
 
 if TYPE_CHECKING:
+    from pigeonhole.fixes import Fix
     from pigeonhole.folders import Record
     from pigeonhole.pixels import Pixels
     from pigeonhole.preflight import Preflight
@@ -97,6 +98,21 @@ class DataSet:
         labels = self.label_indices[chosen]
         return self.images[chosen], self._one_hot(labels), self.names[chosen], self._class_name(labels)
 
+    def select(self, rows: Sequence[int] | np.ndarray, class_names: Sequence[str] | None = None) -> "DataSet":
+        """The data set of these rows alone, in this order.
+
+        `class_names`: those of this data set's classes that it shall have, in their new order; all rows must
+        be pictures of theirs. None: all classes.
+        """
+        from pigeonhole.pixels import Pixels
+
+        rows = np.asarray(rows, dtype=np.int64)
+        images = self.images.select(rows) if isinstance(self.images, Pixels) else self.images[rows]
+        kept = self.class_names if class_names is None else list(class_names)
+        label_of = {name: label for label, name in enumerate(kept)}
+        labels = [label_of[name] for name in self.classes[rows]]
+        return DataSet(images, labels, self.names[rows], kept, self._seed)
+
     @functools.cached_property
     def _present_order(self) -> np.ndarray:
         return self.order(self.epochs_done)
@@ -110,15 +126,18 @@ class DataSet:
 
 @dataclass(frozen=True)
 class DataSets:
-    """What `read_train_sets` returns. `sides` maps each used file's name to "train" or "valid"; a part of the
-    training set (`fraction`) may leave out some that it names."""
+    """What `read_train_sets` returns. `everything` holds the pictures of `train` and of `valid`. `sides` maps
+    each used file's name to "train" or "valid"; a part of the training set (`fraction`) may leave out some
+    that it names. `fixes` are the decisions of the fixes.csv."""
 
     train: DataSet
     valid: DataSet
+    everything: DataSet
     classes: list[str]
     sides: dict[str, str]
     records: list["Record"]
     preflight: "Preflight"
+    fixes: list["Fix"]
 
 
 def read_train_sets(
@@ -131,6 +150,7 @@ def read_train_sets(
     channels: int = 3,
     fraction: float = 1.0,
     split: str | os.PathLike[str] | None = None,
+    fixes: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     no_cache: bool = False,
     progress: bool | None = None,
@@ -143,28 +163,34 @@ def read_train_sets(
     channels         3 RGB, 1 grey
     fraction         share of each class's training pictures to keep; validation pictures all stay
     split            a split.csv from an earlier run instead of a new split
+    fixes            a fixes.csv: labels that it corrects, pictures that it leaves out
     cache_dir        where decoded pixels are kept; None: the platform's cache folder
     no_cache         keep them in a temporary folder instead
     progress         a bar on standard error; None: where that is a terminal
 
-    Raises `UsageError` for a folder, class or split that is not there, `PigeonholeError` for data that cannot
-    be used, `CacheError` for a cache folder that cannot be written.
+    Raises `UsageError` for a folder, class, split or fixes that are not there, `PigeonholeError` for data
+    that cannot be used, `CacheError` for a cache folder that cannot be written.
     """
     from pigeonhole import cache, duplicates, folders, images
+    from pigeonhole import fixes as fixing
     from pigeonhole import split as splitting
     from pigeonhole.preflight import Preflight
 
     tree = folders.scan(train_path, classes)
+    decided = fixing.read(fixes, tree.classes) if fixes else []
     earlier = splitting.read_split(split) if split else splitting.EarlierSplit(by_path=tree.split or {})
     store = cache.Cache(None if no_cache else Path(cache_dir or cache.default_directory()))
     records, pixels = store.survey(tree, images.Preprocessing(image_size, channels), progress)
     pairs = duplicates.near_duplicates(records, pixels)
-    sides = splitting.assign(records, validation_size, seed, pairs, earlier)
+    row_of = {name: row for row, name in enumerate(r.entry.name for r in records if r.skipped is None)}
+    # Before the fixes: they move no picture to the other side.
+    assigned = splitting.assign(records, validation_size, seed, pairs, earlier)
+    overlay = fixing.apply(decided, records)
 
-    used = [record for record in records if record.skipped is None]
+    used = [record for record in overlay.records if record.skipped is None]
+    sides = {record.entry.name: assigned[record.entry.name] for record in used}
     training, validation = ([r for r in used if sides[r.entry.name] == side] for side in ("train", "valid"))
     training = splitting.fraction(training, fraction, seed, pairs)
-    row_of = {record.entry.name: row for row, record in enumerate(used)}
 
     def data_set(chosen: list["Record"]) -> DataSet:
         entries = [record.entry for record in chosen]
@@ -172,8 +198,9 @@ def read_train_sets(
         rows = pixels.select([row_of[entry.name] for entry in entries])
         return DataSet(rows, labels, [entry.name for entry in entries], tree.classes, seed)
 
-    preflight = Preflight.from_records(tree, records, pairs)
-    return DataSets(data_set(training), data_set(validation), tree.classes, sides, records, preflight)
+    preflight = Preflight.from_records(tree, overlay.records, pairs, overlay if fixes else None)
+    parts = (data_set(part) for part in (training, validation, training + validation))
+    return DataSets(*parts, tree.classes, sides, overlay.records, preflight, decided)
 
 
 def statistics(sets: DataSets, count: int) -> dict:
@@ -237,6 +264,7 @@ def main(arguments: list[str]) -> int:
         channels=settings.channels,
         fraction=settings.fraction,
         split=settings.split,
+        fixes=settings.fixes,
         cache_dir=settings.cache_dir,
         no_cache=settings.no_cache,
     )

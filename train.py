@@ -6,10 +6,7 @@ Ctrl-C ends the training early; the best network so far is then saved all the sa
 """
 
 import argparse
-import hashlib
-import json
 import os
-import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole import __version__, cli, recipes, runs
+from pigeonhole import cli, recipes, runs
 from pigeonhole.arguments import add_reading_flags, count, positive
 from pigeonhole.errors import PigeonholeError, UsageError
 
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 HISTORY = "history.csv"
-SETTINGS = "settings.json"
 SPLIT = "split.csv"
 
 
@@ -209,7 +205,7 @@ def prepare_training(options, recipe, machine: Machine, sets: "DataSets") -> tup
     )
     weights = None
     if options.class_weights == "balanced":
-        weights = balanced_weights(sets.train.label_indices, len(sets.classes))
+        weights = training.balanced_weights(sets.train.label_indices, len(sets.classes))
     trainer = training.Trainer(model, sets.train, sets.valid, recipe, options.seed, weights)
     if options.steps:
         trainer.total_steps = options.steps
@@ -217,12 +213,6 @@ def prepare_training(options, recipe, machine: Machine, sets: "DataSets") -> tup
         print("measuring the first steps ...", flush=True)
         trainer.fit_to(options.minutes * 60)
     return model, trainer
-
-
-def balanced_weights(label_indices: np.ndarray, num_classes: int) -> np.ndarray:
-    """float32 [K]: loss weights by which every class counts the same, 1 on average over the pictures."""
-    counts = np.bincount(label_indices, minlength=num_classes)
-    return (len(label_indices) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
 def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Trainer", run: Path) -> None:
@@ -250,38 +240,10 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
 
 def write_start(run: Path, options, machine: Machine, sets: "DataSets", trainer: "Trainer") -> None:
     """Write what is known before the first step: settings and split."""
-    import keras
-    import tensorflow as tf
+    from pigeonhole import settings, split
 
-    from pigeonhole import split
-
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-    settings = {
-        "options": given,
-        "classes": sets.classes,
-        "recipe": asdict(trainer.recipe),
-        "total_steps": trainer.total_steps,
-        "steps_per_epoch": trainer.steps_per_epoch,
-        "machine": asdict(machine) | {"processor": platform.processor() or platform.machine()},
-        "data_fingerprint": data_fingerprint(sets),
-        "versions": {
-            "pigeonhole": __version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
-    }
-    (run / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    settings.write(run, vars(options), asdict(machine), sets.classes, sets.records, trainer)
     split.write_split(run / SPLIT, sets.records, sets.sides)
-
-
-def data_fingerprint(sets: "DataSets") -> str:
-    """sha256 over the class and content of every used picture: equal for equal data, wherever it lies."""
-    used = sorted(
-        f"{record.entry.class_name} {record.digest}" for record in sets.records if record.skipped is None
-    )
-    return hashlib.sha256("\n".join(used).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def follow(trainer: "Trainer", run: Path, log_every: int | None) -> int:

@@ -12,6 +12,7 @@ def add_reading_flags(group: argparse._ActionsContainer) -> None:
     add("--classes", type=names, metavar="A,B", help="only these class folders, in this order")
     add("--validation-size", type=share, default=0.2, metavar="SHARE", help="set apart for validation (0.2)")
     add("--split", type=Path, metavar="FILE", help="take the split from an earlier run's split.csv")
+    add("--fixes", type=Path, metavar="FILE", help="take labels from an edited fixes.csv of an earlier run")
     add("--fraction", type=part, default=1.0, metavar="SHARE", help="train on a seeded, stratified part (1)")
     add("--channels", type=int, choices=(1, 3), default=3, help="1 grey, 3 colour (3)")
     add("--seed", type=seed, default=0, metavar="N", help="decides the split and all shuffles (0)")

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from pigeonhole import images, quiet, runs
 from pigeonhole.images import ImageError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 Picture = bytes | Path | str | np.ndarray  # a file's content, its path, or an image uint8 [H, W, 3] RGB
 
@@ -104,12 +107,35 @@ class Classifier:
         """Probabilities float32 [N, K] of pictures that are preprocessed already, [N, S, S, C]."""
         return self._answer_pixels(pixels)[0]
 
+    @staticmethod
+    def inspect(data: bytes) -> images.Facts:
+        """A file's facts from its container, without decoding. Raises ImageError as `images.inspect` does."""
+        return images.inspect(data)
+
+    def read(self, data: bytes) -> np.ndarray:
+        """A file's bytes as the network sees them, [S, S, C]. Raises ImageError."""
+        return images.preprocess(data, self.preprocessing)
+
+    def answer(self, pixels: np.ndarray) -> Answer:
+        """The answer for one picture that is read already, [S, S, C]: computed in the calling thread."""
+        probabilities, unsure = self._answer_pixels(pixels[np.newaxis])
+        return Answer(probabilities[0], unsure[0])
+
     def fetch(self, pixels: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
         """Tensors of the saved graph, such as `logits` or `conv1/output`, for pictures preprocessed already.
 
         `pixels`: [N, S, S, C], read in batches, so it may lie on disk. Each result: [N, ...].
         """
         return self._fetch(pixels, [f"{name}:0" for name in names])
+
+    @property
+    def session(self) -> "tf.compat.v1.Session":
+        """The restored graph, for a look inside the network."""
+        return self._session
+
+    def has(self, name: str) -> bool:
+        """Whether the saved graph holds a tensor of this name, as `fetch` takes it."""
+        return any(operation.name == name for operation in self._session.graph.get_operations())
 
     def close(self) -> None:
         """Free the model's memory."""

@@ -1,6 +1,5 @@
 """The pre-flight report: what was found in a folder, what cannot be used, and what looks like a mistake."""
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from pigeonhole.duplicates import Pair, groups
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.fixes import Overlay
 from pigeonhole.folders import Record, Tree
 from pigeonhole.images import EXTENSIONS, FORMAT_EXTENSIONS
+from pigeonhole.terminal import padded, shown, width
 
 IMBALANCE = 3.0  # the largest class over the smallest, from which it is worth a warning
 FEW_PICTURES = 10  # fewer in a class teach little
@@ -47,12 +48,16 @@ class Preflight:
     left_alone: list[str]
     hidden: int
     repeated_links: int
+    fixes: Overlay | None  # corrected labels, which all the rest takes for granted
 
     @classmethod
-    def from_records(cls, tree: Tree, records: Sequence[Record], pairs: Sequence[Pair]) -> "Preflight":
-        """`records` are the survey of all of `tree.entries`; `pairs` are their near-duplicates."""
+    def from_records(
+        cls, tree: Tree, records: Sequence[Record], pairs: Sequence[Pair], fixes: Overlay | None = None
+    ) -> "Preflight":
+        """`records` are the survey of all of `tree.entries`, after `fixes`; `pairs` are near-duplicates."""
         used = [record for record in records if record.skipped is None]
         class_of = {record.entry.name: record.entry.class_name for record in used}
+        pairs = [pair for pair in pairs if class_of.keys() >= set(pair)]
         same = [names for names in _names(groups(used, [])) if len(names) > 1]
         return cls(
             root=tree.root,
@@ -72,6 +77,7 @@ class Preflight:
             left_alone=tree.left_alone,
             hidden=tree.hidden,
             repeated_links=tree.repeated_links,
+            fixes=fixes,
         )
 
     @property
@@ -102,7 +108,7 @@ class Preflight:
 
         Contradictory are: one picture, or two that look the same, under two labels or on both sides of a
         ready-made split; an extension that names another format than the content has; a picture beside the
-        class folders. Copies within a class, imbalance and oddities are no contradictions.
+        class folders; a fix that found no picture. Copies within a class, imbalance and oddities are none.
         """
         return not any(
             [
@@ -112,6 +118,7 @@ class Preflight:
                 self.look_alikes_across,
                 self.on_both_sides,
                 self.stray_pictures,
+                self.fixes and self.fixes.unmatched,
             ]
         )
 
@@ -120,7 +127,7 @@ class Preflight:
         short = [name for name, count in self.classes.items() if count.used < 2]
         if short:
             raise PigeonholeError(
-                f"{self.root}: fewer than two usable pictures in {', '.join(map(_shown, short))}; "
+                f"{self.root}: fewer than two usable pictures in {', '.join(map(shown, short))}; "
                 "add pictures or leave the class out with --classes"
             )
 
@@ -153,6 +160,7 @@ class Preflight:
             "left_alone": self.left_alone,
             "hidden": self.hidden,
             "repeated_links": self.repeated_links,
+            "fixes": self.fixes and self.fixes.to_json(),
             "clean": self.clean,
         }
 
@@ -197,7 +205,7 @@ class _Text:
     def lines(self) -> Iterator[str]:
         report = self._report
         sum_of_parts = f"{report.used:,} used + {len(report.skipped):,} skipped"
-        yield f"{_shown(str(report.root))}: {report.found:,} files found = {sum_of_parts}"
+        yield f"{shown(str(report.root))}: {report.found:,} files found = {sum_of_parts}"
         if report.sides:
             train, valid = report.sides.get("train", 0), report.sides.get("valid", 0)
             yield f"split by its folders: {train:,} pictures to train on, {valid:,} to validate"
@@ -213,13 +221,11 @@ class _Text:
     def _classes(self) -> Iterator[str]:
         counts = self._report.classes
         rows = [("class", "found", "used", "skipped")]
-        rows += [
-            (_shown(name), f"{c.found:,}", f"{c.used:,}", f"{c.skipped:,}") for name, c in counts.items()
-        ]
+        rows += [(shown(name), f"{c.found:,}", f"{c.used:,}", f"{c.skipped:,}") for name, c in counts.items()]
         cut = rows[: LISTED_CLASSES + 1]
-        wide = max(_width(row[0]) for row in cut)
+        wide = max(width(row[0]) for row in cut)
         for name, *numbers in cut:
-            yield f"  {_padded(name, wide)}" + "".join(f"{number:>10}" for number in numbers)
+            yield f"  {padded(name, wide)}" + "".join(f"{number:>10}" for number in numbers)
         yield from _more(len(rows) - len(cut), "classes")
 
     def _mistakes(self) -> Iterator[str]:
@@ -227,6 +233,7 @@ class _Text:
         yield from _table("Skipped", report.skipped)
         wrong = {name: f"is in fact {format.upper()}" for name, format in report.wrong_extensions.items()}
         yield from _table("Named as another format than they are (read by content)", wrong)
+        yield from _table("Fixes that were not applied", report.fixes.unmatched if report.fixes else {})
         yield from _sets("The same picture under two labels", report.copies_across)
         yield from _sets("Pictures that look the same under two labels", report.look_alikes_across, " ~ ")
         yield from _sets("In the training and in the validation folder", report.on_both_sides, " ~ ")
@@ -235,6 +242,8 @@ class _Text:
 
     def _notes(self) -> Iterator[str]:
         report = self._report
+        if report.fixes:
+            yield report.fixes.line()
         for oddity, names in report.oddities.items():
             yield f"{oddity}: {_pictures(len(names))} ({_some(names)})"
         if report.imbalance and report.imbalance >= IMBALANCE:
@@ -269,10 +278,10 @@ def _table(title: str, rows: dict[str, str]) -> Iterator[str]:
     if not rows:
         return
     yield f"{title}: {len(rows):,}"
-    cut = [(_shown(name), remark) for name, remark in list(rows.items())[:LISTED]]
-    wide = max(_width(name) for name, _ in cut)
+    cut = [(shown(name), remark) for name, remark in list(rows.items())[:LISTED]]
+    wide = max(width(name) for name, _ in cut)
     for name, remark in cut:
-        yield f"  {_padded(name, wide)}   {remark}"
+        yield f"  {padded(name, wide)}   {remark}"
     yield from _more(len(rows) - len(cut))
 
 
@@ -292,27 +301,9 @@ def _more(count: int, noun: str = "") -> Iterator[str]:
 
 
 def _some(names: Sequence[str], separator: str = ", ") -> str:
-    text = separator.join(map(_shown, names[:NAMED]))
+    text = separator.join(map(shown, names[:NAMED]))
     return f"{text} and {len(names) - NAMED:,} more" if len(names) > NAMED else text
 
 
 def _pictures(count: int) -> str:
     return "1 picture" if count == 1 else f"{count:,} pictures"
-
-
-def _shown(name: str) -> str:
-    """A name fit for one line of any terminal: control characters and bytes outside UTF-8 become a mark."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name
-    )
-
-
-def _width(text: str) -> int:
-    """Columns on the terminal: two for a Chinese, Japanese or Korean character, none for a combining mark."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import keras
@@ -63,7 +63,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkup:
-    """The state at a validation: training figures since the one before, and ALL validation pictures."""
+    """The state at a validation: training figures since the one before, and ALL validation pictures.
+
+    `valid_logits`: float32 [n, K], what the network said to each validation picture.
+    """
 
     epoch: float
     step: int
@@ -73,6 +76,13 @@ class Checkup:
     seconds: float
     pictures_per_second: float
     is_best: bool
+    valid_logits: np.ndarray = field(repr=False, compare=False)
+
+
+def balanced_weights(label_indices: np.ndarray, num_classes: int) -> np.ndarray:
+    """float32 [K]: loss weights by which every class counts the same, 1 on average over the pictures."""
+    counts = np.bincount(label_indices, minlength=num_classes)
+    return (len(label_indices) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:
@@ -102,11 +112,27 @@ def make_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optim
     return optimizer
 
 
+def batches(images) -> Iterator[np.ndarray]:
+    """`images` uint8 [N, S, S, C], which may lie on disk, in parts fit for one evaluation each."""
+    size = max(1, EVALUATION_PIXELS // images.shape[1] ** 2)
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
+
+
+def score(logits: np.ndarray, label_indices: np.ndarray) -> Score:
+    """How well logits float32 [n, K] agree with the labels int64 [n]."""
+    log_shares = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    right = int((logits.argmax(axis=1) == label_indices).sum())
+    losses = -log_shares[np.arange(len(label_indices)), label_indices]
+    return Score(right, len(label_indices), float(losses.mean(dtype=np.float64)))
+
+
 class Trainer:
     """Trains `model` on `train` by `recipe`, looking at all of `valid` as it goes.
 
-    `train` and `valid` are `dataset.DataSet`s. `class_weights`: float32 [K], the weight of each class in the
-    loss, or None. `total_steps` may be changed until `run` begins.
+    `train` and `valid` are `dataset.DataSet`s; without `valid` there is only `learn`. `class_weights`:
+    float32 [K], the weight of each class in the loss, or None. `total_steps` may be changed until `run`
+    begins.
     """
 
     def __init__(self, model, train, valid, recipe: Recipe, seed: int, class_weights=None):
@@ -123,7 +149,7 @@ class Trainer:
         self._order = functools.lru_cache(maxsize=2)(train.order)
         self._optimizer = make_optimizer(recipe, model)
         self._step = _compile_step(model, self._optimizer, recipe, class_weights)
-        self._evaluate = _compile_evaluation(model)
+        self._answer = _compile_answer(model)
 
     def run(self, on_step: Callable[[Progress], None] = lambda progress: None) -> Iterator[Checkup]:
         """Train to the end, yielding at each validation; the caller may stop at any point.
@@ -131,16 +157,9 @@ class Trainer:
         `best_weights` (as `model.get_weights()`) and `best` always hold the best validated state so far: most
         validation pictures right, at equality the later, since a falling rate settles what was learnt.
         """
-        self._started = time.perf_counter()
-        self._since = _Tally()
         without_gain = 0
-        for step, batch in self._batches():
-            self._rate = learning_rate(self.recipe, step, self.total_steps)
-            loss, right = self._train_on(step, self._rate, batch)
-            self._since.add(loss, right, len(batch.labels))
-            self._steps_done = step + 1
-            on_step(Progress(step + 1, self.total_steps, self._rate, loss, right, len(batch.labels)))
-            if not self._is_checkup(step + 1):
+        for steps_done in self._advance(on_step):
+            if not self._is_checkup(steps_done):
                 continue
             before = self.best
             checkup = self.check_up()
@@ -150,10 +169,28 @@ class Trainer:
             if self.recipe.patience and without_gain >= self.recipe.patience:
                 return
 
+    def learn(self, on_step: Callable[[Progress], None] = lambda progress: None) -> None:
+        """Train to the end without a look at any validation picture."""
+        for _ in self._advance(on_step):
+            pass
+
+    def _advance(self, on_step: Callable[[Progress], None]) -> Iterator[int]:
+        """Train step by step, yielding how many are done."""
+        self._started = time.perf_counter()
+        self._since = _Tally()
+        for step, batch in self._batches():
+            self._rate = learning_rate(self.recipe, step, self.total_steps)
+            loss, right = self._train_on(step, self._rate, batch)
+            self._since.add(loss, right, len(batch.labels))
+            self._steps_done = step + 1
+            on_step(Progress(step + 1, self.total_steps, self._rate, loss, right, len(batch.labels)))
+            yield step + 1
+
     def check_up(self) -> Checkup:
         """Validate the present weights, and keep them if they are the best so far."""
         tally, speed = self._since, self._since.speed()
-        valid = self.evaluate(self.valid)
+        logits = self.logits(self.valid)
+        valid = score(logits, self.valid.label_indices)
         is_best = self.best is None or valid.right >= self.best.valid.right
         checkup = Checkup(
             epoch=self._steps_done / self.steps_per_epoch,
@@ -164,22 +201,16 @@ class Trainer:
             seconds=time.perf_counter() - self._started,
             pictures_per_second=speed,
             is_best=is_best,
+            valid_logits=logits,
         )
         if is_best:
             self.best, self.best_weights = checkup, self.model.get_weights()
         self._since = _Tally()
         return checkup
 
-    def evaluate(self, data) -> Score:
-        """The model's score on all pictures of `data`, each once, without augmentation or dropout."""
-        tally = _Tally()
-        batch_size = max(1, EVALUATION_PIXELS // self.recipe.image_size**2)
-        for start in range(0, data.num_examples, batch_size):
-            rows = slice(start, start + batch_size)
-            labels = data.label_indices[rows]
-            loss, right = self._evaluate(data.images[rows], labels.astype(np.int32))
-            tally.add(float(loss), int(right), len(labels))
-        return tally.score()
+    def logits(self, data) -> np.ndarray:
+        """float32 [n, K]: what the model says to all pictures of `data`, without augmentation or dropout."""
+        return np.concatenate([self._answer(images) for images in batches(data.images)])
 
     def fit_to(self, seconds: float) -> None:
         """Set `total_steps` so that this measurement, training and validation together fill `seconds`.
@@ -196,9 +227,9 @@ class Trainer:
             times.append(time.perf_counter() - moment)
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
-        self.evaluate(self.valid)  # the first call compiles
+        self.logits(self.valid)  # the first call compiles
         moment = time.perf_counter()
-        self.evaluate(self.valid)
+        self.logits(self.valid)
         validation = time.perf_counter() - moment
         used = time.perf_counter() - started
         per_step = float(np.median(times[2:] or times))
@@ -293,17 +324,12 @@ def _compile_step(model, optimizer, recipe: Recipe, class_weights):
     return step
 
 
-def _compile_evaluation(model):
-    @tf.function(
-        jit_compile=False,
-        input_signature=[tf.TensorSpec(model.input.shape, tf.uint8), tf.TensorSpec([None], tf.int32)],
-    )
-    def evaluate(images, labels):
-        logits = model(tf.cast(images, tf.float32), training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-        return tf.reduce_mean(losses), _count_right(logits, labels)
+def _compile_answer(model):
+    @tf.function(jit_compile=False, input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
+    def answer(images):
+        return model(tf.cast(images, tf.float32), training=False)
 
-    return evaluate
+    return answer
 
 
 def _count_right(logits, labels):

@@ -113,6 +113,27 @@ def test_a_batch_size_below_one_is_refused(batch_size):
         numbered_set(3).next_batch(batch_size)
 
 
+def test_a_selection_is_those_pictures_in_that_order():
+    part = numbered_set(9).select([7, 1, 4])
+    assert part.images[:, 0, 0, 0].tolist() == [7, 1, 4]
+    assert part.names.tolist() == ["7", "1", "4"]
+    assert part.classes.tolist() == ["b", "b", "b"] and part.class_names == ["a", "b", "c"]
+
+
+def test_a_selection_can_leave_classes_out_and_renumbers_the_others():
+    part = numbered_set(9).select([2, 0, 5], ["c", "a"])
+    assert part.label_indices.tolist() == [0, 1, 0] and part.classes.tolist() == ["c", "a", "c"]
+    with pytest.raises(KeyError):
+        numbered_set(9).select([0, 1], ["a", "c"])
+
+
+def test_everything_is_both_sides(sets):
+    both = sets.everything
+    assert both.names.tolist() == [*sets.train.names, *sets.valid.names]
+    np.testing.assert_array_equal(both.images[:], np.concatenate([sets.train.images, sets.valid.images]))
+    assert both.select([0, 3]).images[:].tolist() == sets.train.images[[0, 3]].tolist()
+
+
 def test_sets_hold_every_picture_once_with_its_class(tree, sets):
     assert sets.classes == CLASSES
     assert sets.train.num_examples + sets.valid.num_examples == 60

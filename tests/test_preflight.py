@@ -11,7 +11,8 @@ from pigeonhole.duplicates import Pair, near_duplicates
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.folders import Entry, Record, Tree, scan
 from pigeonhole.images import Preprocessing
-from pigeonhole.preflight import Preflight, _width
+from pigeonhole.preflight import Preflight
+from pigeonhole.terminal import width
 
 
 def record(name: str, digest: str = "", format: str = "jpeg", oddities: tuple[str, ...] = ()) -> Record:
@@ -197,7 +198,7 @@ def test_columns_are_aligned_for_every_script():
     report = check(
         [record(f"{c}/{n}.jpg") for c in ("ж", "犬と猫", "cafe\u0301", "longer name") for n in range(10)]
     )
-    assert len({_width(line) for line in report.lines()[2:7]}) == 1
+    assert len({width(line) for line in report.lines()[2:7]}) == 1
 
 
 def test_json_holds_everything():

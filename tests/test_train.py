@@ -158,12 +158,6 @@ def test_flags_reach_the_training(data, tmp_path):
         assert (classifier.preprocessing.image_size, classifier.preprocessing.channels) == (20, 1)
 
 
-def test_balanced_weights_make_classes_count_alike():
-    labels = np.array([0] * 6 + [1] * 2)
-    weights = train.balanced_weights(labels, 2)
-    assert weights[0] * 6 == pytest.approx(weights[1] * 2) == pytest.approx(4)
-
-
 def test_class_weights_change_what_is_learnt_from_unequal_classes(tmp_path, data):
     shutil.copytree(data, tmp_path / "data")
     for path in sorted((tmp_path / "data" / "rot").iterdir())[10:]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dataset import DataSet
-from pigeonhole import networks
+from pigeonhole import networks, training
 from pigeonhole.augment import NONE, Augmentation
 from pigeonhole.recipes import Recipe
 from pigeonhole.training import EVALUATION_PIXELS, MOST_VALIDATIONS, Trainer, learning_rate
@@ -116,7 +116,8 @@ def test_evaluation_counts_what_the_network_says():
     run = trainer()
     data = stripes(33)
     logits = np.array(run.model(np.asarray(data.images, np.float32)))
-    score = run.evaluate(data)
+    score = training.score(run.logits(data), data.label_indices)
+    np.testing.assert_allclose(run.logits(data), logits, rtol=1e-4, atol=1e-5)
     assert score.right == (logits.argmax(1) == data.label_indices).sum()
     log_sums = np.log(np.exp(logits).sum(1))
     assert score.loss == pytest.approx(
@@ -129,7 +130,24 @@ def test_best_weights_are_those_of_the_best_validation():
     checkups = list(run.run())
     assert run.best == max(checkups, key=lambda checkup: (checkup.valid.right, checkup.step))
     run.model.set_weights(run.best_weights)
-    assert run.evaluate(run.valid) == run.best.valid
+    logits = run.logits(run.valid)
+    np.testing.assert_array_equal(logits, run.best.valid_logits)
+    assert training.score(logits, run.valid.label_indices) == run.best.valid
+
+
+def test_learning_without_validation_gives_the_same_weights():
+    validated, plain = trainer(), trainer()
+    list(validated.run())
+    plain.valid = None
+    plain.learn()
+    for one, other in zip(validated.model.get_weights(), plain.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert plain.best is None
+
+
+def test_balanced_weights_make_classes_count_alike():
+    weights = training.balanced_weights(np.array([0] * 6 + [1] * 2), 2)
+    assert weights[0] * 6 == pytest.approx(weights[1] * 2) == pytest.approx(4)
 
 
 def test_patience_ends_a_training_that_gains_nothing():

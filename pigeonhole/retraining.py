@@ -1,0 +1,79 @@
+"""Further networks, trained as a run's own was, for what a single network cannot tell.
+
+How good would it be with fewer pictures? What does a network say to pictures it has not seen, to a class that
+it does not know? Each such question takes some more trainings on parts of the same data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pigeonhole import networks
+from pigeonhole.recipes import Recipe
+from pigeonhole.training import Progress, Trainer, balanced_weights, batches
+
+START_SECONDS = 6.0  # building a network and compiling its step, whatever the data
+
+
+class Outputs(NamedTuple):
+    """What a network says to N pictures: `logits` float32 [N, K], and its penultimate layer, [N, F]."""
+
+    logits: np.ndarray
+    features: np.ndarray
+
+
+@dataclass(frozen=True)
+class Retrainer:
+    """Trains the named network on any part of a run's data, by the recipe that fits the part's size.
+
+    `recipe_for`: number of training pictures -> recipe. `balanced`: whether every class counts the same.
+    `pictures_per_second`: the speed that the run itself had.
+    """
+
+    network: str
+    channels: int
+    recipe_for: Callable[[int], Recipe]
+    precision: str
+    seed: int
+    balanced: bool
+    pictures_per_second: float
+
+    def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
+        """A float32 network trained on all of `data`, a `dataset.DataSet`, to the end of its recipe.
+
+        No picture is set apart and none chooses among states, so nothing that it is tried on is flattered.
+        """
+        keras.utils.set_random_seed(self.seed)
+        recipe = self.recipe_for(data.num_examples)
+        model = self._build(recipe, data, self.precision)
+        weights = balanced_weights(data.label_indices, len(data.class_names)) if self.balanced else None
+        Trainer(model, data, None, recipe, self.seed, weights).learn(on_step)
+        if self.precision == "float32":
+            return model
+        trained = self._build(recipe, data, "float32")
+        trained.set_weights(model.get_weights())
+        return trained
+
+    def seconds(self, num_pictures: int) -> float:
+        """How long a training on so many pictures will take, by the run's own speed."""
+        return START_SECONDS + num_pictures * self.recipe_for(num_pictures).epochs / self.pictures_per_second
+
+    def _build(self, recipe: Recipe, data, precision: str) -> keras.Model:
+        classes = len(data.class_names)
+        return networks.build(self.network, recipe.image_size, self.channels, classes, precision)
+
+
+def outputs(model: keras.Model, images) -> Outputs:
+    """What `model` says to `images` uint8 [N, S, S, C], which may lie on disk."""
+    both = keras.Model(model.inputs, [model.output, model.layers[-1].input])
+
+    @tf.function(jit_compile=False, input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
+    def answer(pixels):
+        return both(tf.cast(pixels, tf.float32), training=False)
+
+    parts = zip(*(answer(part) for part in batches(images)), strict=True)
+    return Outputs(*map(np.concatenate, parts))
