@@ -27,6 +27,7 @@ MIN_CORRELATION = 0.95
 MAX_DIFFERENCE = 7.0  # root mean square grey levels between two pictures brought to the same contrast
 MIN_CONTRAST = 1.0  # root mean square grey levels; below it there is no detail to correlate
 BLOCK = 4096
+PROBES = 64  # pictures whose hashes are compared with all others at once
 
 
 class Images(Protocol):
@@ -122,22 +123,55 @@ def _bucket_pairs(
     return first[others], second[others]
 
 
-def _alike(pairs: np.ndarray, images: Images) -> np.ndarray:
-    """Whether the two rows of each pair [P, 2] show the same picture, bool [P].
+def near_copies(
+    prints: np.ndarray, images: Images, known_prints: np.ndarray, known_images: Images
+) -> np.ndarray:
+    """For each of N pictures the row of that of M known ones which it shows too, or -1: int64 [N].
 
-    Both tests allow another brightness and contrast. The second one is in grey levels, since handwritten
-    digits correlate like copies and still differ by more than any re-encoding does.
+    The rule is that of `near_duplicates`, for two sets with their perceptual hashes, uint64 [N] and [M], and
+    equally many channels; of several the likest is taken. All hashes are compared with all: no two pictures
+    of one set hide one of the other.
     """
+    found = np.full(len(prints), -1, dtype=np.int64)
+    probes = np.flatnonzero(prints)
+    for start in range(0, len(probes), PROBES):
+        rows = probes[start : start + PROBES]
+        near = np.bitwise_count(prints[rows, None] ^ known_prints) <= MAX_DISTANCE
+        candidates = np.flatnonzero(near.any(axis=0))
+        if not len(candidates):
+            continue
+        details, contrasts = _details(rows, images)
+        known_details, known_contrasts = _details(candidates, known_images)
+        correlation = details @ known_details.T
+        alike = near[:, candidates] & _show_the_same(correlation, contrasts[:, None], known_contrasts)
+        likest = np.where(alike, correlation, -1).argmax(axis=1)
+        found[rows] = np.where(alike.any(axis=1), candidates[likest], -1)
+    return found
+
+
+def _alike(pairs: np.ndarray, images: Images) -> np.ndarray:
+    """Whether the two rows of each pair [P, 2] show the same picture, bool [P]."""
     rows, positions = np.unique(pairs, return_inverse=True)
     details, contrasts = _details(rows, images)
     verdicts = [np.empty(0, dtype=bool)]
     for start in range(0, len(pairs), BLOCK):
         first, second = positions.reshape(-1, 2)[start : start + BLOCK].T
         correlation = np.einsum("pd,pd->p", details[first], details[second])
-        contrast = np.minimum(contrasts[first], contrasts[second])
-        difference = contrast * np.sqrt(np.maximum(2 - 2 * correlation, 0))
-        verdicts.append((correlation >= MIN_CORRELATION) & (difference <= MAX_DIFFERENCE))
+        verdicts.append(_show_the_same(correlation, contrasts[first], contrasts[second]))
     return np.concatenate(verdicts)
+
+
+def _show_the_same(
+    correlation: np.ndarray, first_contrast: np.ndarray, second_contrast: np.ndarray
+) -> np.ndarray:
+    """The verdict on pairs of pictures, from what `_details` gives, for arrays of any one shape.
+
+    Both tests allow another brightness and contrast. The second one is in grey levels, since handwritten
+    digits correlate like copies and still differ by more than any re-encoding does.
+    """
+    contrast = np.minimum(first_contrast, second_contrast)
+    difference = contrast * np.sqrt(np.maximum(2 - 2 * correlation, 0))
+    return (correlation >= MIN_CORRELATION) & (difference <= MAX_DIFFERENCE)
 
 
 def _details(rows: np.ndarray, images: Images) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +183,8 @@ def _details(rows: np.ndarray, images: Images) -> tuple[np.ndarray, np.ndarray]:
     background = _background()
     blocks = [np.empty((0, COMPARED_SIDE**2), np.float32)]
     for start in range(0, len(rows), BLOCK):
-        small = np.stack([_reduced(image) for image in images[rows[start : start + BLOCK]]])
+        small = thumbnails(images[rows[start : start + BLOCK]])
+        small = small.reshape(len(small), COMPARED_SIDE**2, -1).astype(np.float32)
         small -= background @ (background.T @ small)
         blocks.append(small.reshape(len(small), -1))
     details = np.concatenate(blocks[1:] or blocks)
@@ -158,10 +193,11 @@ def _details(rows: np.ndarray, images: Images) -> tuple[np.ndarray, np.ndarray]:
     return details / scale[:, None], contrasts
 
 
-def _reduced(image: np.ndarray) -> np.ndarray:
-    """uint8 [S, S, C] to float32 [256, C]."""
-    small = cv2.resize(image, (COMPARED_SIDE, COMPARED_SIDE), interpolation=cv2.INTER_AREA)
-    return small.reshape(COMPARED_SIDE**2, -1).astype(np.float32)
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """uint8 [N, S, S, C] to uint8 [N, 16, 16, C]: as much of a picture as near-copies are told by."""
+    side = (COMPARED_SIDE, COMPARED_SIDE)
+    small = [cv2.resize(image, side, interpolation=cv2.INTER_AREA) for image in images]
+    return np.array(small, np.uint8).reshape(len(images), *side, images.shape[-1])
 
 
 def _background() -> np.ndarray:

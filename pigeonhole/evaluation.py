@@ -1,6 +1,6 @@
 """A model's answers for labelled pictures: what all honest figures and the report are made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from pigeonhole.classifier import Classifier
     from pigeonhole.pixels import Pixels
 
 
@@ -75,3 +76,36 @@ class Evaluation:
             [self.digests[row] for row in rows],
             self.skipped,
         )
+
+
+def answer(
+    classifier: "Classifier",
+    root: Path,
+    names: Sequence[str],
+    labels: np.ndarray,
+    images: "np.ndarray | Pixels",
+    digests: Sequence[str],
+    skipped: Mapping[str, str] | None = None,
+) -> Evaluation:
+    """Ask a model for all labelled pictures; the parameters and what is given are fields of `Evaluation`.
+
+    The pictures are preprocessed already, uint8 [N, S, S, C] at the model's size. A model of an older
+    Pigeonhole, which has no rule for "none of these", is never unsure.
+    """
+    flags = ["unsure"] if classifier.has("unsure") else []
+    logits, probabilities, features, *found = classifier.fetch(
+        images, ["logits", "y_pred", "features", *flags]
+    )
+    return Evaluation(
+        root=root,
+        classes=classifier.classes,
+        names=names,
+        labels=np.asarray(labels, dtype=np.int64),
+        images=images,
+        logits=logits,
+        probabilities=probabilities,
+        features=features,
+        unsure=found[0] if found else np.zeros(len(images), dtype=bool),
+        digests=digests,
+        skipped=dict(skipped or {}),
+    )
