@@ -179,7 +179,7 @@ def read_train_sets(
     tree = folders.scan(train_path, classes)
     decided = fixing.read(fixes, tree.classes) if fixes else []
     earlier = splitting.read_split(split) if split else splitting.EarlierSplit(by_path=tree.split or {})
-    store = cache.Cache(None if no_cache else Path(cache_dir or cache.default_directory()))
+    store = cache.of_flags(cache_dir, no_cache)
     records, pixels = store.survey(tree, images.Preprocessing(image_size, channels), progress)
     pairs = duplicates.near_duplicates(records, pixels)
     row_of = {name: row for row, name in enumerate(r.entry.name for r in records if r.skipped is None)}

@@ -6,7 +6,6 @@ curl -s https://example.org/dog.jpg | python predict.py -
 """
 
 import argparse
-import contextlib
 import csv
 import glob
 import json
@@ -14,16 +13,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import numpy as np
 
-from pigeonhole import cli, quiet, runs
+from pigeonhole import cli, quiet, runs, whole_file
 from pigeonhole.arguments import count, names
 from pigeonhole.errors import UsageError
 from pigeonhole.folders import is_hidden
 
 STDIN = "-"
+UNSURE = "unsure: perhaps none of these"
 WIDEST_NAME = 60  # longer file names are not waited for when columns are aligned
 
 
@@ -35,10 +35,14 @@ class Source(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """`ranked`: (class name, probability), best first; empty where `error` says why there is none."""
+    """`ranked`: (class name, probability), best first; empty where `error` says why there is none.
+
+    `unsure`: whether the picture may show none of the classes.
+    """
 
     name: str
     ranked: list[tuple[str, float]]
+    unsure: bool = False
     error: str | None = None
 
 
@@ -47,7 +51,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     missing, sources = find_pictures(options.pictures)
     if options.csv:
-        check_output(options.csv, sources)
+        files = (source.picture for source in sources if isinstance(source.picture, str))
+        whole_file.check("--csv", options.csv, files)
     model = runs.find(options.model)
     for name in missing:
         complain(name, "no such file or folder")
@@ -145,27 +150,18 @@ def files_below(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[P
             yield path
 
 
-def check_output(table: Path, sources: Sequence[Source]) -> None:
-    """Raise UsageError where the table cannot be written, or would overwrite a picture."""
-    if table.is_dir() or not table.parent.is_dir():
-        raise UsageError(f"--csv {table}: " + ("a folder" if table.is_dir() else "its folder does not exist"))
-    if table.exists() and any(
-        isinstance(source.picture, str) and os.path.exists(source.picture) and table.samefile(source.picture)
-        for source in sources
-    ):
-        raise UsageError(f"--csv {table}: would overwrite a picture")
-
-
 def classify(classifier, sources: Sequence[Source]) -> Iterator[Answer]:
     """The answers in the sources' order, as they come; complains about what cannot be read."""
-    answers = classifier.predict_each(source.picture for source in sources)
+    answers = classifier.answer_each(source.picture for source in sources)
     for source, answer in zip(sources, answers, strict=True):
-        if not isinstance(answer, np.ndarray):
+        if isinstance(answer, Exception):
             complain(source.name, str(answer))
-            yield Answer(source.name, [], str(answer))
+            yield Answer(source.name, [], error=str(answer))
             continue
-        best_first = np.argsort(-answer, kind="stable")
-        yield Answer(source.name, [(classifier.classes[index], float(answer[index])) for index in best_first])
+        shares = answer.probabilities
+        best_first = np.argsort(-shares, kind="stable")
+        ranked = [(classifier.classes[index], float(shares[index])) for index in best_first]
+        yield Answer(source.name, ranked, answer.unsure)
 
 
 def complain(name: str, reason: str) -> None:
@@ -183,8 +179,9 @@ def print_lines(
     for answer in answers:
         failures += answer.error is not None
         if answer.error is None:
-            ranked = "   ".join(f"{name:<{class_width}} {share:.2f}" for name, share in answer.ranked[:top])
-            print(ranked if len(sources) == 1 else f"{answer.name:<{name_width}}  {ranked}")
+            line = "   ".join(f"{name:<{class_width}} {share:.2f}" for name, share in answer.ranked[:top])
+            line += f"   {UNSURE}" if answer.unsure else ""
+            print(line if len(sources) == 1 else f"{answer.name:<{name_width}}  {line}")
     return failures
 
 
@@ -194,7 +191,8 @@ def print_json(answers: Iterable[Answer], top: int) -> int:
     for answer in answers:
         failures += answer.error is not None
         ranked = [{"class": name, "probability": share} for name, share in answer.ranked[:top]]
-        content = {"predictions": ranked} if answer.error is None else {"error": answer.error}
+        said = {"predictions": ranked, "unsure": answer.unsure}
+        content = said if answer.error is None else {"error": answer.error}
         print(separator, json.dumps({"file": answer.name, **content}), sep="\n", end="")
         separator = ","
     print("\n]")
@@ -204,30 +202,18 @@ def print_json(answers: Iterable[Answer], top: int) -> int:
 def write_csv(table: Path, answers: Iterable[Answer], classes: Sequence[str]) -> int:
     """A row per picture with all probabilities; the file appears whole. Gives the number of failures."""
     failures, rows = 0, 0
-    with _whole_file(table) as file:
+    with whole_file.write(table) as file:
         writer = csv.writer(file)
-        writer.writerow(["file", "prediction", *classes, "error"])
+        writer.writerow(["file", "prediction", "unsure", *classes, "error"])
         for answer in answers:
             rows += 1
             failures += answer.error is not None
             shares = dict(answer.ranked)
-            best = answer.ranked[0][0] if answer.ranked else ""
+            said = (answer.ranked[0][0], "yes" if answer.unsure else "no") if answer.ranked else ("", "")
             columns = [f"{shares[name]:.6f}" if shares else "" for name in classes]
-            writer.writerow([answer.name, best, *columns, answer.error or ""])
+            writer.writerow([answer.name, *said, *columns, answer.error or ""])
     print(f"{table}: {rows:,} pictures")
     return failures
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[TextIO]:
-    """A text file that takes its place only once it is complete."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
-            yield file
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _factor(text: str) -> float:

@@ -16,8 +16,13 @@ def add_reading_flags(group: argparse._ActionsContainer) -> None:
     add("--fraction", type=part, default=1.0, metavar="SHARE", help="train on a seeded, stratified part (1)")
     add("--channels", type=int, choices=(1, 3), default=3, help="1 grey, 3 colour (3)")
     add("--seed", type=seed, default=0, metavar="N", help="decides the split and all shuffles (0)")
-    add("--cache-dir", type=Path, metavar="FOLDER", help="where decoded pictures are kept")
-    add("--no-cache", action="store_true", help="keep decoded pictures for this run only")
+    add_cache_flags(group)
+
+
+def add_cache_flags(group: argparse._ActionsContainer) -> None:
+    """Where decoded pixels are kept: the parameters of `cache.of_flags`."""
+    group.add_argument("--cache-dir", type=Path, metavar="FOLDER", help="where decoded pictures are kept")
+    group.add_argument("--no-cache", action="store_true", help="keep decoded pictures for this run only")
 
 
 def names(text: str) -> list[str]:

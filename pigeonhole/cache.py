@@ -152,6 +152,11 @@ class Cache:
             raise CacheError(f"{fault}; --cache-dir DIR names another{mend}") from error
 
 
+def of_flags(directory: str | os.PathLike[str] | None, none: bool) -> Cache:
+    """The cache in `directory`, by default the platform's; with `none` a temporary one."""
+    return Cache(None if none else Path(directory or default_directory()))
+
+
 class _Survey:
     """One tree under one preprocessing, against one open index."""
 

@@ -7,7 +7,7 @@ from pigeonhole import __version__
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.images import Preprocessing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: `rejection`
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,14 @@ class Contract:
 
     `temperature`: what the logits are divided by before the softmax (Guo et al., "On Calibration of Modern
     Neural Networks", 2017). `golden`: the fingerprint of the golden examples that belong to this model.
+    `rejection`: when the graph's `unsure:0` is true (`Rejection.describe`); None in a graph without it.
     """
 
     network: str
     preprocessing: Preprocessing
     temperature: float
     golden: str
+    rejection: dict[str, str | float] | None = None
     format_version: int = FORMAT_VERSION
     pigeonhole: str = __version__
 

@@ -63,7 +63,8 @@ def interface(session: v1.Session, supplied: Supplied) -> Interface:
         return _from_user(session.graph, supplied)
     if flags := supplied.flags():
         raise UsageError(f"{', '.join(flags)}: only for checkpoints of other programs; this model knows it")
-    return Interface(metagraph.read_classes(session), contract.preprocessing)
+    unsure = None if contract.rejection is None else "unsure:0"
+    return Interface(metagraph.read_classes(session), contract.preprocessing, unsure=unsure)
 
 
 def _from_user(graph: tf.Graph, supplied: Supplied) -> Interface:

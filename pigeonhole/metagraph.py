@@ -1,9 +1,9 @@
 """The saved model: a TensorFlow meta graph that tells any client what to feed and what comes out.
 
 Public tensors: `x:0`, `y_true:0`, `y_true_cls:0`, `logits:0`, `y_pred:0`, `y_pred_cls:0`, `cost:0`,
-`accuracy:0`, `keep_prob:0`, `features:0`, `global_step:0`, `classes:0`, `contract:0`, `golden/bytes:0`,
-`golden/pixels:0`, `golden/probabilities:0`, and for each layer its weights (`conv1/kernel:0`) and its
-output (`conv1/output:0`).
+`accuracy:0`, `keep_prob:0`, `features:0`, `certainty:0`, `unsure:0`, `global_step:0`, `classes:0`,
+`contract:0`, `golden/bytes:0`, `golden/pixels:0`, `golden/probabilities:0`, and for each layer its weights
+(`conv1/kernel:0`) and its output (`conv1/output:0`).
 """
 
 import contextlib
@@ -23,6 +23,7 @@ from pigeonhole.contract import Contract
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.images import Preprocessing
 from pigeonhole.layers import Dropout, dropout_feed
+from pigeonhole.rejection import Rejection, add_to_graph
 
 v1 = tf.compat.v1
 
@@ -41,11 +42,13 @@ def save(
     *,
     global_step: int,
     temperature: float = 1.0,
+    rejection: Rejection | None = None,
 ) -> None:
     """Write the trained float32 `model` into the run `folder` as a meta graph with weights, and `labels.txt`.
 
     All of it is written aside first and moved into place file by file, `checkpoint` last: a run is finished
-    exactly when that file is there. Raises PigeonholeError when `folder` holds a finished run.
+    exactly when that file is there. `temperature` calibrates the probabilities; without `rejection` the graph
+    has no `certainty:0` and no `unsure:0`. Raises PigeonholeError when `folder` holds a finished run.
     """
     if runs.is_finished(folder):
         raise PigeonholeError(f"{folder}: holds a finished run, which is never overwritten")
@@ -56,7 +59,9 @@ def save(
     values["global_step"] = np.int64(global_step)
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
         _add_network(model, _add_variables(values, session), preprocessing, len(classes), temperature)
-        _add_contract(session, model.name, classes, preprocessing, temperature)
+        if rejection is not None:
+            _add_rejection(graph, rejection)
+        _add_contract(session, model.name, classes, preprocessing, temperature, rejection)
         aside = folder / _UNFINISHED
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -135,17 +140,28 @@ def _source(layer: keras.layers.Layer) -> str:
     return layer.input._keras_history.operation.name
 
 
+def _add_rejection(graph: tf.Graph, rejection: Rejection) -> None:
+    """How certain the network is, and whether that is too little to belong to any of its classes."""
+    logits, features = (graph.get_tensor_by_name(f"{name}:0") for name in ("logits", "features"))
+    with tf.name_scope("rejection"):
+        certainty, unsure = add_to_graph(rejection, logits, features)
+    tf.identity(certainty, "certainty")
+    tf.identity(unsure, "unsure")
+
+
 def _add_contract(
     session: v1.Session,
     network: str,
     classes: Sequence[str],
     preprocessing: Preprocessing,
     temperature: float,
+    rejection: Rejection | None,
 ) -> None:
     """Class names, golden examples and contract as constants of the graph."""
     examples = golden.draw(preprocessing)
     probabilities = session.run("y_pred:0", {"x:0": examples.pixels})
-    contract = Contract(network, preprocessing, temperature, examples.fingerprint(probabilities))
+    rule = None if rejection is None else rejection.describe()
+    contract = Contract(network, preprocessing, temperature, examples.fingerprint(probabilities), rule)
     tf.constant(list(classes), tf.string, name="classes")
     tf.constant(list(examples.data), tf.string, name="golden/bytes")
     tf.constant(examples.pixels, name="golden/pixels")

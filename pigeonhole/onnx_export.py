@@ -17,6 +17,7 @@ v1 = tf.compat.v1
 
 INPUT = "x"
 OUTPUTS = ("y_pred", "logits", "features")
+REJECTION_OUTPUTS = ("certainty", "unsure")  # of a model with a rule for pictures of no class
 OPSET = 17
 TOLERANCE = 1e-5  # the same float32 arithmetic in another order
 
@@ -24,9 +25,10 @@ TOLERANCE = 1e-5  # the same float32 arithmetic in another order
 def export(run: Path) -> Path:
     """Write `model.onnx` into the finished `run`, made from its meta graph, and give the file's path.
 
-    Input `x` float32 [N, S, S, C]; outputs `y_pred`, `logits`, `features`; the contract and the class names
-    (a JSON list) are its metadata. The file appears only after ONNX Runtime has replayed the golden examples
-    with it. Raises PigeonholeError when it cannot be made; the run itself is never touched.
+    Input `x` float32 [N, S, S, C]; outputs `y_pred`, `logits`, `features`, and `certainty` and `unsure` where
+    the model has them; the contract and the class names (a JSON list) are its metadata. The file appears
+    only after ONNX Runtime has replayed the golden examples with it. Raises PigeonholeError where it cannot
+    be made; the run itself is never touched.
     """
     session = metagraph.restore(runs.find(run))
     try:
@@ -39,6 +41,12 @@ def export(run: Path) -> Path:
     aside = run / f".{runs.ONNX}"
     aside.write_bytes(data)
     return aside.replace(run / runs.ONNX)
+
+
+def outputs(session: v1.Session) -> tuple[str, ...]:
+    """The names of the model's outputs, one [N] or [N, ...] each."""
+    has_rule = metagraph.read_contract(session).rejection is not None
+    return OUTPUTS + REJECTION_OUTPUTS if has_rule else OUTPUTS
 
 
 def inference_graph(session: v1.Session) -> tf.compat.v1.GraphDef:
@@ -54,7 +62,7 @@ def inference_graph(session: v1.Session) -> tf.compat.v1.GraphDef:
         else:
             node.input[:] = [bypass.get(name, name) for name in node.input]
             frozen.node.append(node)
-    return v1.graph_util.extract_sub_graph(frozen, list(OUTPUTS))
+    return v1.graph_util.extract_sub_graph(frozen, list(outputs(session)))
 
 
 def _around_dropout(graph_def: v1.GraphDef) -> dict[str, str]:
@@ -84,7 +92,7 @@ def _convert(session: v1.Session):
             model, _ = tf2onnx.convert.from_graph_def(
                 inference_graph(session),
                 input_names=[f"{INPUT}:0"],
-                output_names=[f"{name}:0" for name in OUTPUTS],
+                output_names=[f"{name}:0" for name in outputs(session)],
                 opset=OPSET,
             )
         except Exception as error:  # the converter raises anything
@@ -96,7 +104,7 @@ def _convert(session: v1.Session):
 
 def _describe(model, session: v1.Session) -> None:
     """Plain tensor names (`x`, not `x:0`), and what the model says about itself."""
-    names = {f"{name}:0": name for name in (INPUT, *OUTPUTS)}
+    names = {f"{name}:0": name for name in (INPUT, *outputs(session))}
     for node in model.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]

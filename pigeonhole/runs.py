@@ -63,14 +63,15 @@ def newest(output: Path) -> Path | None:
     return max(finished, key=lambda run: ((run / CHECKPOINT).stat().st_mtime_ns, run.name), default=None)
 
 
-def find(model: str | Path | None = None) -> Path:
+def find(model: str | Path | None = None, flag: str = "--model") -> Path:
     """The prefix of the model's files, such as `runs/NAME/model` for `runs/NAME/model.meta` and its sisters.
 
     `model`: a run's folder or its name below `runs/`, any folder with a TensorFlow `checkpoint` file, or a
     path to a `.meta` file or its prefix. None: the newest finished run in `./runs`, else in the checkout's.
+    `flag`: where the user named it, for the error.
     Raises UsageError when there is no such model, PigeonholeError when it is unfinished or lacks a file.
     """
-    return _complete(_newest_anywhere() / MODEL if model is None else _named(str(model)))
+    return _complete(_newest_anywhere() / MODEL if model is None else _named(str(model), flag))
 
 
 def _newest_anywhere() -> Path:
@@ -87,7 +88,7 @@ def _newest_anywhere() -> Path:
     raise UsageError("no run yet; train first: python train.py --data training_data")
 
 
-def _named(model: str) -> Path:
+def _named(model: str, flag: str) -> Path:
     path = Path(model)
     for folder in (path, RUNS / path, _CHECKOUT_RUNS / path):
         if folder.is_dir():
@@ -96,7 +97,7 @@ def _named(model: str) -> Path:
         return path.with_suffix("")
     if Path(f"{model}.meta").is_file():
         return path
-    raise UsageError(f"--model {model}: no such run; give a run's folder, its name in runs/, or a .meta file")
+    raise UsageError(f"{flag} {model}: no such run; give a run's folder, its name in runs/, or a .meta file")
 
 
 def _prefix_in(folder: Path) -> Path:

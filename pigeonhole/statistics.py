@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 BOOTSTRAPS = 1000
+NO_OPTIMISM = 0.0005  # less would be shown as 0.0 points
 BLOCK = 4_000_000  # pictures drawn at a time
 _Z = NormalDist().inv_cdf(0.975)  # standard errors to either side of a 95 % interval
 
@@ -61,9 +62,9 @@ class CorrectedAccuracy:
         return wilson_interval(self.right, self.total)
 
     def lines(self) -> list[str]:
-        """What was seen and what may be expected; one line where there was nothing to choose from."""
+        """What was seen and what may be expected; one line where these are the same."""
         seen = round(self.right + self.optimism * self.total)
-        if self.validations == 1:
+        if self.optimism < NO_OPTIMISM:
             return [accuracy_line(seen, self.total)]
         return [
             f"{seen:,} of {self.total:,} right: {100 * seen / self.total:.1f} %, "

@@ -6,7 +6,7 @@ import cv2
 import keras
 import numpy as np
 
-from pigeonhole import metagraph, networks
+from pigeonhole import metagraph, networks, rejection, retraining
 from pigeonhole.images import Preprocessing
 
 CLASSES = ("cat", "dog", "été 北")
@@ -30,6 +30,18 @@ def save(folder: Path, model: keras.Model | None = None, **options) -> Path:
     _, size, _, channels = model.input.shape
     metagraph.save(model, CLASSES, Preprocessing(size, channels), folder, **{"global_step": 7, **options})
     return folder
+
+
+def rule(model: keras.Model, name: str = rejection.COMBINED) -> rejection.Rejection:
+    """A rule that calls about half of the pictures of noise unsure."""
+    random = np.random.default_rng(1)
+    _, size, _, channels = model.input.shape
+    train, valid = (
+        retraining.outputs(model, random.integers(0, 256, (60, size, size, channels), np.uint8))
+        for _ in range(2)
+    )
+    labels = np.arange(60) % len(CLASSES)
+    return rejection.fit(train.features, labels, *valid, 2.0, false_rejection=0.5, rule=name)
 
 
 def picture(seed: int, height: int = 40, width: int = 30) -> np.ndarray:

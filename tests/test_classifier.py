@@ -52,6 +52,28 @@ def test_every_form_of_a_picture_gives_the_same(classifier, pictures):
     np.testing.assert_allclose(answers, answers[:1].repeat(4, axis=0), atol=1e-6)
 
 
+def test_answers_say_where_the_model_is_unsure(tmp_path, pictures):
+    model = saved_runs.network()
+    run = saved_runs.save(tmp_path / "run", model, rejection=saved_runs.rule(model))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    noise = [np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8) for seed in range(20)]
+    with Classifier.load(run) as classifier:
+        answers = list(classifier.answer_each([*noise, *pictures, tmp_path / "broken.png"]))
+        pixels = np.stack(
+            [images.preprocess(Path(path).read_bytes(), images.Preprocessing(16)) for path in pictures]
+        )
+        expected = classifier.fetch(np.concatenate([noise, pixels]), ["y_pred", "unsure"])
+    assert isinstance(answers.pop(), ImageError)
+    np.testing.assert_allclose([answer.probabilities for answer in answers], expected[0], atol=1e-6)
+    unsure = [answer.unsure for answer in answers]
+    assert unsure == expected[1].tolist() and True in unsure and False in unsure
+
+
+def test_a_model_without_a_rule_is_never_unsure(classifier, pictures):
+    assert not any(answer.unsure for answer in classifier.answer_each(pictures))
+    assert not classifier.has("unsure") and classifier.has("logits") and classifier.has("conv1/output")
+
+
 def test_many_pictures_stay_in_order_across_batches(classifier, pictures):
     chosen = np.random.default_rng(0).integers(0, len(pictures), 150)
     answers = classifier.predict([pictures[index] for index in chosen])

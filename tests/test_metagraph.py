@@ -11,7 +11,7 @@ import pytest
 import saved_runs
 import tensorflow as tf
 
-from pigeonhole import golden, metagraph, runs
+from pigeonhole import golden, metagraph, rejection, runs
 from pigeonhole.errors import PigeonholeError
 
 v1 = tf.compat.v1
@@ -113,10 +113,34 @@ def test_checkpoint_holds_the_weights_the_step_and_nothing_else(model, saved, se
 def test_classes_and_contract_are_inside(saved, session):
     assert tuple(name.decode() for name in session.run("classes:0")) == saved_runs.CLASSES
     contract = json.loads(session.run("contract:0"))
-    assert contract["golden"] and contract["pigeonhole"] and contract["format_version"] == 1
+    assert contract["golden"] and contract["pigeonhole"] and contract["format_version"] == 2
     expected = {"image_size": 16, "channels": 3, "resize": "area", "colour_order": "rgb", "scale": 1.0}
     assert contract.items() >= {**expected, "temperature": 2.0, "network": "standard"}.items()
     assert (saved / "labels.txt").read_text("utf-8").splitlines() == list(saved_runs.CLASSES)
+
+
+@pytest.mark.parametrize("name", rejection.RULES)
+def test_unsure_is_what_the_rule_says(tmp_path, name):
+    model = saved_runs.network()
+    rule = saved_runs.rule(model, name)
+    run = saved_runs.save(tmp_path / "run", model, rejection=rule)
+    pixels = np.random.default_rng(5).integers(0, 256, (40, 16, 16, 3), np.uint8)
+    with metagraph.restore(runs.find(run)) as session:
+        names = ("logits", "features", "certainty", "unsure")
+        logits, features, certainty, unsure = session.run([f"{n}:0" for n in names], {"x:0": pixels})
+        contract = metagraph.read_contract(session)
+    np.testing.assert_allclose(certainty, rejection.certainty(rule, logits, features), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(unsure, certainty < rule.threshold)
+    assert 5 < unsure.sum() < 35 and unsure.dtype == bool
+    assert contract.rejection == {"rule": name, "threshold": rule.threshold, "false_rejection": 0.5}
+
+
+def test_a_model_of_the_first_format_answers_still(tmp_path):
+    run = saved_runs.save(tmp_path / "run")
+    _edit_constant(run, "contract", b'"format_version": 2', b'"format_version": 1')
+    _edit_constant(run, "contract", b', "rejection": null', b"")
+    with metagraph.restore(runs.find(run)) as session:
+        assert metagraph.read_contract(session).rejection is None
 
 
 def test_run_holds_the_documented_files_and_nothing_aside(saved):
@@ -304,6 +328,6 @@ def test_changed_golden_examples_are_refused(run):
 
 
 def test_newer_format_is_refused_by_name(run):
-    _edit_constant(run, "contract", b'"format_version": 1', b'"format_version": 99')
+    _edit_constant(run, "contract", b'"format_version": 2', b'"format_version": 99')
     with pytest.raises(PigeonholeError, match="format version 99"):
         metagraph.restore(runs.find(run))

@@ -8,7 +8,7 @@ import pytest
 import saved_runs
 import tensorflow as tf
 
-from pigeonhole import metagraph, onnx_export, runs
+from pigeonhole import metagraph, onnx_export, rejection, runs
 from pigeonhole.errors import PigeonholeError
 
 OUTPUTS = ["y_pred", "logits", "features"]
@@ -30,6 +30,22 @@ def test_answers_equal_the_meta_graph_for_any_number_of_pictures(run):
             expected = session.run([f"{name}:0" for name in OUTPUTS], {"x:0": pixels})
             for answer, wanted in zip(runtime.run(OUTPUTS, {"x": pixels}), expected, strict=True):
                 np.testing.assert_allclose(answer, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", rejection.RULES)
+def test_the_rule_for_pictures_of_no_class_is_exported_too(tmp_path, rule):
+    model = saved_runs.network()
+    run = saved_runs.save(tmp_path / "run", model, rejection=saved_runs.rule(model, rule))
+    runtime = onnxruntime.InferenceSession(onnx_export.export(run))
+    names = [*OUTPUTS, "certainty", "unsure"]
+    assert [value.name for value in runtime.get_outputs()] == names
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 16, 16, 3)).astype(np.float32)
+    *_, certainty, unsure = runtime.run(names, {"x": pixels})
+    with metagraph.restore(runs.find(run)) as session:
+        expected = session.run(["certainty:0", "unsure:0"], {"x:0": pixels})
+    np.testing.assert_allclose(certainty, expected[0], atol=1e-4)
+    np.testing.assert_array_equal(unsure, expected[1])
+    assert 5 < unsure.sum() < 35
 
 
 def test_dropout_is_taken_out(run):

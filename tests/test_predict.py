@@ -90,13 +90,13 @@ def test_csv_is_a_table_of_all_classes(pictures, capsys):
     capsys.readouterr()
     with open("out.csv", encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["file", "prediction", *saved_runs.CLASSES, "error"]
+    assert header == ["file", "prediction", "unsure", *saved_runs.CLASSES, "error"]
     table = {Path(row[0]).name: row for row in rows}
-    assert len(rows) == 5 and table["broken.png"][1:5] == [""] * 4 and table["broken.png"][5]
+    assert len(rows) == 5 and table["broken.png"][1:6] == [""] * 5 and table["broken.png"][6]
     for answer in json.loads(_run_json(capsys)):
         row, best = table[Path(answer["file"]).name], answer["predictions"][0]
         assert row[1] == best["class"]
-        assert float(row[2 + saved_runs.CLASSES.index(best["class"])]) == pytest.approx(
+        assert float(row[3 + saved_runs.CLASSES.index(best["class"])]) == pytest.approx(
             best["probability"], abs=1e-6
         )
     assert predict.main(["photos/b.png", "--csv", "out.csv"]) == 0  # its own earlier output
