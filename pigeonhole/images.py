@@ -19,6 +19,7 @@ __all__ = [
     "Facts",
     "ImageError",
     "Preprocessing",
+    "camera",
     "decode",
     "inspect",
     "preprocess",
@@ -104,6 +105,14 @@ def inspect(data: bytes) -> Facts:
     return Facts(
         container.format, *container.shown_size, tuple(name for name, is_so in present.items() if is_so)
     )
+
+
+def camera(data: bytes) -> str:
+    """Maker and model of the camera by the file's EXIF, "" where it does not say; an AVIF's is not read.
+
+    Raises ImageError as `inspect` does.
+    """
+    return formats.read(data).camera
 
 
 def decode(data: bytes, reduce_to: int | None = None) -> np.ndarray:

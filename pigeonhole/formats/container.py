@@ -46,6 +46,7 @@ class Container:
     premultiplied: bool = False  # the decoder returns colours already multiplied by their alpha
     inverted: bool = False  # the decoder returns 0 for white
     transparent_grey: int | None = None  # the one grey, of 0..`maximum`, that stands for "transparent"
+    camera: str = ""  # EXIF 2.32, tags 0x010F and 0x0110: maker and model, if it says
 
     @property
     def shown_size(self) -> tuple[int, int]:

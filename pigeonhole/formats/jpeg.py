@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator
 
 from pigeonhole.formats.container import Container, DamagedError, ImageError, TruncatedError
-from pigeonhole.formats.tiff import exif_orientation
+from pigeonhole.formats.tiff import Exif, read_exif
 
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -16,14 +16,14 @@ _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def read(data: bytes) -> Container:
-    frame, orientation, scans = b"", 1, 0
+    frame, exif, scans = b"", Exif(), 0
     for marker, body in _segments(data):
         if marker in _FRAMES:
             if frame:
                 raise DamagedError
             frame = body
         elif marker == _APP1 and body.startswith(b"Exif\0\0"):
-            orientation = exif_orientation(body[6:])
+            exif = read_exif(body[6:])
         elif marker == _SOS:
             scans += 1
         if scans > _BOMB_SCANS:
@@ -31,7 +31,15 @@ def read(data: bytes) -> Container:
     if not scans or len(frame) < 6:
         raise DamagedError
     height, width, components = struct.unpack_from(">HHB", frame, 1)
-    return Container("jpeg", width, height, orientation, grey=components == 1, cmyk=components == 4)
+    return Container(
+        "jpeg",
+        width,
+        height,
+        exif.orientation,
+        grey=components == 1,
+        cmyk=components == 4,
+        camera=exif.camera,
+    )
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 
 from pigeonhole.formats.container import Container, DamagedError
-from pigeonhole.formats.tiff import exif_orientation
+from pigeonhole.formats.tiff import read_exif
 
 _GREY, _COLOUR, _PALETTE, _GREY_ALPHA, _COLOUR_ALPHA = 0, 2, 3, 4, 6
 _DEPTHS = {
@@ -26,6 +26,7 @@ def read(data: bytes) -> Container:
     width, height, depth, colour = struct.unpack_from(">IIBB", chunks[b"IHDR"])
     if depth not in _DEPTHS.get(colour, ()):
         raise DamagedError
+    exif = read_exif(chunks.get(b"eXIf", b""))
     maximum = 65535 if depth == 16 else 255
     key = chunks.get(b"tRNS")
     transparent_grey = None
@@ -35,13 +36,14 @@ def read(data: bytes) -> Container:
         "png",
         width,
         height,
-        exif_orientation(chunks.get(b"eXIf", b"")),
+        exif.orientation,
         maximum,
         grey=colour in (_GREY, _GREY_ALPHA),
         palette=colour == _PALETTE,
         transparent=colour in (_GREY_ALPHA, _COLOUR_ALPHA) or key is not None,
         animated=b"acTL" in chunks,
         transparent_grey=transparent_grey,
+        camera=exif.camera,
     )
 
 

@@ -1,23 +1,32 @@
 """TIFF 6.0 and BigTIFF by the offsets in their first directory; EXIF, which is such a directory."""
 
 import struct
+from collections.abc import Sequence
 from itertools import zip_longest
+from typing import NamedTuple
 
 from pigeonhole.formats.container import Container, DamagedError, ImageError, TruncatedError
 
 _VALUE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _VALUE_SIZES |= {16: 8, 17: 8, 18: 8}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_TEXT = 2
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 259, 262, 274
 _STRIPS, _STRIP_SIZES, _STRIP_HEIGHT = 273, 279, 278
 _TILES, _TILE_SIZES, _TILE_WIDTH, _TILE_HEIGHT = 324, 325, 322, 323
 _EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
+_MAKER, _MODEL = 271, 272
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE_COLOUR, _SEPARATED = 0, 1, 3, 5
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 # None, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits. Others OpenCV reads as black.
 _COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32946, 32773)
 
-_Tags = dict[int, tuple[int, ...]]
+_Tags = dict[int, Sequence[int]]  # a text is its bytes
+
+
+class Exif(NamedTuple):
+    orientation: int = 1
+    camera: str = ""
 
 
 def read(data: bytes) -> Container:
@@ -49,12 +58,24 @@ def read(data: bytes) -> Container:
         # At 8 bits OpenCV asks libtiff, which multiplies; at 16 it hands the samples through.
         premultiplied=alpha == _PREMULTIPLIED or (alpha is not None and bits <= 8),
         inverted=photometric == _WHITE_IS_ZERO and bits > 8,
+        camera=_camera(tags),
     )
 
 
 def _orientation(tags: _Tags) -> int:
     orientation = _value(tags, _ORIENTATION, 1)
     return orientation if 1 <= orientation <= 8 else 1
+
+
+def _camera(tags: _Tags) -> str:
+    """Maker and model in one line, the maker's name once."""
+    maker, model = (_text(tags, tag) for tag in (_MAKER, _MODEL))
+    return model if model.startswith(maker) else f"{maker} {model}".strip()
+
+
+def _text(tags: _Tags, tag: int) -> str:
+    value = tags.get(tag)
+    return value.split(b"\0")[0].decode("utf-8", "replace").strip() if isinstance(value, bytes) else ""
 
 
 def _value(tags: _Tags, tag: int, default: int) -> int:
@@ -77,7 +98,7 @@ def _check_blocks(tags: _Tags, width: int, height: int, file_size: int) -> None:
 
 
 def _directory(data: bytes) -> tuple[_Tags, int]:
-    """The first directory's integer tags, and the next directory's offset (0: none)."""
+    """The first directory's integer tags and the camera's, and the next directory's offset (0: none)."""
     order = "<" if data[:1] == b"I" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     count_code, offset_code = ("Q", "Q") if big else ("H", "I")
@@ -99,14 +120,17 @@ def _directory(data: bytes) -> tuple[_Tags, int]:
             raise TruncatedError
         if kind in _INTEGERS and length:
             tags.setdefault(tag, struct.unpack_from(f"{order}{length}{_INTEGERS[kind]}", data, value))
+        elif kind == _TEXT and tag in (_MAKER, _MODEL):
+            tags.setdefault(tag, data[value : value + length])
     return tags, struct.unpack_from(order + offset_code, data, end)[0]
 
 
-def exif_orientation(exif: bytes) -> int:
-    """1 to 8; 1 where there is no EXIF, or a broken one: that is no reason to refuse the picture."""
+def read_exif(exif: bytes) -> Exif:
+    """What it says, or the defaults where there is none, or a broken one: no reason to refuse the picture."""
     if exif[:4] not in (b"II*\0", b"MM\0*"):
-        return 1
+        return Exif()
     try:
-        return _orientation(_directory(exif)[0])
+        tags, _ = _directory(exif)
     except (TruncatedError, struct.error):
-        return 1
+        return Exif()
+    return Exif(_orientation(tags), _camera(tags))

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from pigeonhole.formats.container import Container, DamagedError, TruncatedError
-from pigeonhole.formats.tiff import exif_orientation
+from pigeonhole.formats.tiff import read_exif
 
 _ANIMATION, _ALPHA = 0x02, 0x10
 
@@ -13,7 +13,7 @@ def read(data: bytes) -> Container:
     chunks: dict[bytes, bytes] = {}
     for name, body in _chunks(data):
         chunks.setdefault(name, body)
-    exif = chunks.get(b"EXIF", b"").removeprefix(b"Exif\0\0")
+    exif = read_exif(chunks.get(b"EXIF", b"").removeprefix(b"Exif\0\0"))
     name, body = next(iter(chunks.items()), (b"", b""))
     if name == b"VP8X":
         flags = body[0]
@@ -22,9 +22,10 @@ def read(data: bytes) -> Container:
             "webp",
             width,
             height,
-            exif_orientation(exif),
+            exif.orientation,
             transparent=bool(flags & _ALPHA),
             animated=bool(flags & _ANIMATION),
+            camera=exif.camera,
         )
     if name == b"VP8L" and body[:1] == b"\x2f":
         bits = struct.unpack_from("<I", body, 1)[0]
