@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pigeonhole import cli, quiet, runs, whole_file
-from pigeonhole.arguments import part
+from pigeonhole.arguments import add_cache_flags, part
 from pigeonhole.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     tree = read_folder(options)
     model = runs.find(options.model)
-    other = runs.find(options.compare) if options.compare else None
+    other = runs.find(options.compare, "--compare") if options.compare else None
     quiet.import_tensorflow()
-    from pigeonhole import verdict
+    from pigeonhole import cache, verdict
 
-    store = open_cache(options)
+    store = cache.of_flags(options.cache_dir, options.no_cache)
     with load(model) as classifier:
         judged = verdict.judge(classifier, model.parent, tree, store)
         compared = compare(judged, other, store) if other else None
@@ -66,8 +66,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
     add("--compare", metavar="RUN", help="give the same pictures to this model too, and test the difference")
     add("--fail-under", type=part, metavar="SHARE", help="exit with 1 where the accuracy is below it")
-    add("--cache-dir", type=Path, metavar="FOLDER", help="where decoded pictures are kept")
-    add("--no-cache", action="store_true", help="keep decoded pictures for this run only")
+    add_cache_flags(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print everything as JSON")
     output.add_argument("--csv", type=Path, metavar="FILE", help="write a table, a row per picture")
@@ -113,12 +112,6 @@ def read_folder(options: argparse.Namespace) -> "Tree":
     if options.csv:
         whole_file.check("--csv", options.csv, (entry.path for entry in tree.entries))
     return tree
-
-
-def open_cache(options: argparse.Namespace) -> "Cache":
-    from pigeonhole import cache
-
-    return cache.Cache(None if options.no_cache else options.cache_dir or cache.default_directory())
 
 
 def load(prefix: Path) -> "Classifier":

@@ -8,7 +8,8 @@ Ctrl-C ends the training early; the best network so far is then saved all the sa
 import argparse
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,21 @@ import numpy as np
 
 from pigeonhole import cli, recipes, runs
 from pigeonhole.arguments import add_reading_flags, count, positive
-from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
 
     from dataset import DataSets
-    from pigeonhole.training import Trainer
+    from pigeonhole.findings import Looker
+    from pigeonhole.training import Checkup, Trainer
+
+RecipeFor = Callable[[int], recipes.Recipe]  # number of training pictures -> recipe
 
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 HISTORY = "history.csv"
 SPLIT = "split.csv"
+RECIPE_FLAGS = ("epochs", "batch_size", "learning_rate", "patience", "augment")
 
 
 @dataclass(frozen=True)
@@ -38,21 +43,29 @@ class Machine:
     threads: int
 
 
+@dataclass(frozen=True)
+class Followed:
+    """A training that has ended: its validations, how long it took, and the exit status it asks for."""
+
+    checkups: "Sequence[Checkup]"
+    seconds: float
+    exit_status: int
+
+
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     check_paths(options)
-    sets, recipe = read_data(options)
+    sets, recipe_for = read_data(options)
     machine = prepare_machine(options)
-    model, trainer = prepare_training(options, recipe, machine, sets)
+    model, trainer = prepare_training(options, recipe_for, machine, sets)
     run = runs.new_run(options.output, options.name)
     announce(options, machine, sets, model, trainer, run)
     write_start(run, options, machine, sets, trainer)
-    started = time.perf_counter()
-    status = follow(trainer, run, options.log_every)
-    seconds = time.perf_counter() - started
-    save(trainer, run, options, sets)
-    conclude(trainer, run, options, sets, seconds)
-    return status
+    followed = follow(trainer, run, options.log_every)
+    conclude(
+        run, options, sets, trainer, followed, looker(options, recipe_for, machine, sets, trainer, followed)
+    )
+    return followed.exit_status
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -68,6 +81,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add_reading_flags(data)
     _add_network_flags(parser.add_argument_group("network"))
     _add_training_flags(parser.add_argument_group("training (what is not given follows from the data)"))
+    _add_study_flags(
+        parser.add_argument_group("further trainings, after this one (each tells its time first)")
+    )
     _add_output_flags(parser.add_argument_group("machine and output"))
     return parser.parse_args(arguments)
 
@@ -96,6 +112,14 @@ def _add_training_flags(group) -> None:
     group.add_argument("--patience", type=count, metavar="N", help="stop after N validations without gain")
 
 
+def _add_study_flags(group) -> None:
+    add = group.add_argument
+    add("--no-report", action="store_true", help="no report, and no search for shortcuts and wrong labels")
+    add("--check-labels", action="store_true", help="search all pictures for wrong labels, not only a part")
+    add("--check-unseen", action="store_true", help="measure how often an unknown class would be noticed")
+    add("--learning-curve", action="store_true", help="forecast what more pictures would bring")
+
+
 def _add_output_flags(group) -> None:
     group.add_argument(
         "--precision",
@@ -120,12 +144,14 @@ def check_paths(options: argparse.Namespace) -> None:
             raise UsageError(f"{flag} {path}: no such folder")
     if options.split is not None and not options.split.is_file():
         raise UsageError(f"--split {options.split}: no such file")
+    if options.fixes is not None and not options.fixes.is_file():
+        raise UsageError(f"--fixes {options.fixes}: no such file")
     if options.name is not None:
         runs.check_name(options.output, options.name)
 
 
-def read_data(options: argparse.Namespace) -> tuple["DataSets", recipes.Recipe]:
-    """Read the pictures at the size the recipe wants, print the pre-flight, settle the recipe."""
+def read_data(options: argparse.Namespace) -> tuple["DataSets", RecipeFor]:
+    """Read the pictures at the size the recipe wants, print the pre-flight, settle the recipes."""
     import dataset
     from pigeonhole import folders, sample
 
@@ -143,20 +169,20 @@ def read_data(options: argparse.Namespace) -> tuple["DataSets", recipes.Recipe]:
         channels=options.channels,
         fraction=options.fraction,
         split=options.split,
+        fixes=options.fixes,
         cache_dir=options.cache_dir,
         no_cache=options.no_cache,
     )
     print("\n".join(sets.preflight.lines()))
     sets.preflight.require_trainable()
     all_grey = all("grey" in record.oddities for record in sets.records if not record.skipped)
-    recipe = recipes.recipe(options.network, options.image_size, sets.train.num_examples, all_grey)
-    return sets, recipe.with_given(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        patience=options.patience,
-        augment=options.augment,
-    )
+
+    def recipe_for(num_pictures: int) -> recipes.Recipe:
+        usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey)
+        given = {name: getattr(options, name) for name in RECIPE_FLAGS}
+        return usual.with_given(**given)
+
+    return sets, recipe_for
 
 
 def _median_side(tree) -> float:
@@ -196,10 +222,14 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare_training(options, recipe, machine: Machine, sets: "DataSets") -> tuple["keras.Model", "Trainer"]:
+def prepare_training(
+    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets"
+) -> tuple["keras.Model", "Trainer"]:
     """The network and its trainer, with the number of steps settled."""
-    from pigeonhole import networks, training
+    from pigeonhole import findings, networks, training
 
+    findings.require(sets, options.seed, options.check_unseen, options.learning_curve)
+    recipe = recipe_for(sets.train.num_examples)
     model = networks.build(
         options.network, recipe.image_size, options.channels, len(sets.classes), machine.precision
     )
@@ -239,15 +269,19 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
 
 
 def write_start(run: Path, options, machine: Machine, sets: "DataSets", trainer: "Trainer") -> None:
-    """Write what is known before the first step: settings and split."""
-    from pigeonhole import settings, split
+    """Write what is known before the first step: settings, split, and what each picture looks like."""
+    from pigeonhole import leakage, settings, split
 
     settings.write(run, vars(options), asdict(machine), sets.classes, sets.records, trainer)
     split.write_split(run / SPLIT, sets.records, sets.sides)
+    record_of = {record.entry.name: record for record in sets.records}
+    records = [record_of[name] for name in sets.everything.names]
+    leakage.write(run, records, sets.everything.images, sets.sides)
 
 
-def follow(trainer: "Trainer", run: Path, log_every: int | None) -> int:
-    """Train to the end, to the early stop or until asked to stop; return the exit status."""
+def follow(trainer: "Trainer", run: Path, log_every: int | None) -> Followed:
+    """Train to the end, to the early stop or until asked to stop."""
+    from pigeonhole import live
     from pigeonhole.history import History
     from pigeonhole.interrupts import Stopped, StopRequest
     from pigeonhole.progress import ProgressLine
@@ -255,75 +289,85 @@ def follow(trainer: "Trainer", run: Path, log_every: int | None) -> int:
     shown = ProgressLine(trainer.steps_per_epoch, log_every)
     history = History(run / HISTORY)
     request = StopRequest()
+    checkups: list[Checkup] = []
+    started = time.perf_counter()
 
     def on_step(progress) -> None:
         shown.step(progress)
         request.check()
 
+    def keep(checkup: "Checkup") -> None:
+        checkups.append(checkup)
+        history.add(checkup)
+        live.write(run, checkup, trainer)
+
     with request:
         try:
             for checkup in trainer.run(on_step):
-                history.add(checkup)
+                keep(checkup)
                 shown.checkup(checkup, trainer.total_steps)
         except Stopped:
             if trainer.best is None:
-                history.add(trainer.check_up())
+                keep(trainer.check_up())
             print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
-    return request.exit_status
+    live.write(run, checkups[-1], trainer, "stopped" if request.exit_status else "finished")
+    return Followed(checkups, time.perf_counter() - started, request.exit_status)
 
 
-def save(trainer: "Trainer", run: Path, options, sets: "DataSets") -> None:
-    """Write the best network as the run's model, and the ONNX file beside it where that can be made."""
-    from pigeonhole import metagraph, networks, onnx_export
-    from pigeonhole.images import Preprocessing
+def looker(
+    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets", trainer: "Trainer", followed: Followed
+) -> "Looker":
+    """What looks further into the data, if need be by training as long in proportion as this training did."""
+    from pigeonhole.findings import Looker
+    from pigeonhole.retraining import Retrainer
 
-    size = trainer.recipe.image_size
-    model = networks.build(options.network, size, options.channels, len(sets.classes))
-    model.set_weights(trainer.best_weights)
-    preprocessing = Preprocessing(size, options.channels)
-    metagraph.save(model, sets.classes, preprocessing, run, global_step=trainer.best.step)
-    try:
-        onnx_export.export(run)
-    except PigeonholeError as error:
-        print(f"no {runs.ONNX}: {error}")
+    length = trainer.total_steps / (trainer.recipe.epochs * trainer.steps_per_epoch)
+
+    def as_long(num_pictures: int) -> recipes.Recipe:
+        recipe = recipe_for(num_pictures)
+        return replace(recipe, epochs=recipe.epochs * length)
+
+    retrainer = Retrainer(
+        options.network,
+        options.channels,
+        as_long,
+        machine.precision,
+        options.seed,
+        balanced=options.class_weights == "balanced",
+        pictures_per_second=float(np.median([each.pictures_per_second for each in followed.checkups])),
+    )
+    return Looker(sets, retrainer, options.seed)
 
 
-def conclude(trainer: "Trainer", run: Path, options, sets: "DataSets", seconds: float) -> None:
-    """Say how good the saved network is, how long it took, and what to do next."""
+def conclude(
+    run: Path, options, sets: "DataSets", trainer: "Trainer", followed: Followed, looker: "Looker"
+) -> None:
+    """Save the network, say how good it is and what was found, write the report, and say what to do next."""
+    from pigeonhole import cache, conclusion, finishing, rejection
+    from pigeonhole.classifier import Classifier
+    from pigeonhole.findings import Findings
     from pigeonhole.progress import clock
-    from pigeonhole.statistics import accuracy_line, majority_share
 
-    best = trainer.best
-    majority, share = majority_share(list(sets.valid.classes))
-    print()
-    print(f"validation  {accuracy_line(best.valid.right, best.valid.total)}")
-    print(f"            always answering {majority!r} would get {100 * share:.1f} %")
-    print(f"time        {clock(seconds)} (minutes:seconds), best at epoch {best.epoch:.1f}")
-    if options.test:
-        test_accuracy(run, options.test)
+    stopped = followed.exit_status != 0
+    unseen = looker.unseen() if options.check_unseen and not stopped else None
+    rule = rejection.COMBINED if unseen is None else unseen.rule
+    if reason := finishing.finish(run, trainer, options.network, rule):
+        print(f"no {runs.ONNX}: {reason}")
+    corrected = finishing.expected_accuracy(followed.checkups, sets.valid.label_indices)
+    findings = Findings(unseen=unseen)
+    with Classifier.load(run) as classifier:
+        answers, measures = conclusion.tell_accuracy(classifier, options.data, sets, corrected)
+        if not (stopped or options.no_report):
+            findings = looker.look(answers, findings, options.check_labels, options.learning_curve)
+            print("\n".join(findings.lines()))
+            conclusion.write_report(run, sets, answers, measures, classifier, corrected, findings)
+        if options.test:
+            store = cache.of_flags(options.cache_dir, options.no_cache)
+            conclusion.test(classifier, run, options.test, store)
+    conclusion.write_result(run, corrected, followed.seconds, findings)
+    print(f"time        {clock(followed.seconds)} (minutes:seconds), best at epoch {trainer.best.epoch:.1f}")
     print(f"saved       {run}")
     print(f"next        python predict.py --model {cli.quote(run)} {cli.quote(a_picture(sets))}")
-
-
-def test_accuracy(run: Path, folder: Path) -> None:
-    """Print the saved model's accuracy over all pictures of a folder of class folders."""
-    from pigeonhole import folders
-    from pigeonhole.classifier import Classifier
-    from pigeonhole.images import ImageError
-    from pigeonhole.statistics import accuracy_line
-
-    right, total, unreadable = 0, 0, 0
-    with Classifier.load(run) as classifier:
-        entries = folders.scan(folder, classifier.classes).entries
-        answers = classifier.predict_each(entry.path for entry in entries)
-        for entry, answer in zip(entries, answers, strict=True):
-            if isinstance(answer, ImageError):
-                unreadable += 1
-                continue
-            total += 1
-            right += classifier.classes[int(answer.argmax())] == entry.class_name
-    left_out = f"; {unreadable:,} could not be read" if unreadable else ""
-    print(f"test        {accuracy_line(right, total)}, {folder}{left_out}")
 
 
 def a_picture(sets: "DataSets") -> Path:

@@ -66,6 +66,11 @@ def test_networks_that_share_their_mistakes_are_no_further_evidence():
     assert width(8, shared=0) < 0.75 * width(8, shared=1 - 1e-9)
 
 
+def test_trainings_that_differ_widen_the_interval():
+    forecast = fit([1000] * 4, answers([0.26, 0.29, 0.31, 0.34], 100_000)).forecast(1000)
+    assert 3 * 0.034 < forecast.high - forecast.low < 7 * 0.034
+
+
 def test_no_mistake_among_few_pictures_is_no_certainty():
     forecast = fit([20, 40, 80], np.ones((3, 10), bool)).forecast(80)
     assert forecast.high == 1
@@ -156,7 +161,7 @@ def test_its_json_agrees_with_the_forecast():
 
 
 def test_measuring_trains_on_the_parts_and_tries_all_of_the_validation_pictures():
-    train, valid, trainings = stripes(64), stripes(30, seed=9), retrainer()
+    train, valid, trainings = stripes(64), stripes(30, seed=9, noise=True), retrainer()
     heard = []
     curve = learning_curve.measure(
         trainings,

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from saved_runs import write_picture
 from scipy.special import softmax
 from scipy.stats import binomtest
 
@@ -246,9 +246,12 @@ def test_of_many_training_pictures_a_sample_is_compared():
 
 
 def test_the_nearest_thumbnail_reads_pictures_on_disk(tmp_path):
+    random = np.random.default_rng(0)
     for name in ("a", "b"):
-        for seed in range(3):
-            write_picture(tmp_path / "data" / name / f"{seed}.png", seed + 10 * (name == "b"))
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(3):
+            content = cv2.imencode(".png", random.integers(0, 256, (20, 24, 3), np.uint8))[1].tobytes()
+            (tmp_path / "data" / name / f"{number}.png").write_bytes(content)
     cache = Cache(tmp_path / "cache")
     records, pixels = cache.survey(scan(tmp_path / "data"), Preprocessing(16), progress=False)
     labels = np.array([record.entry.class_name == "b" for record in records]).astype(int)

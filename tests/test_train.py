@@ -45,6 +45,7 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture
 def arguments(data, tmp_path) -> list[str]:
     flags = ["--output", tmp_path / "runs", "--cache-dir", tmp_path / "cache", "--precision", "float32"]
+    flags += ["--no-report"]
     return ["--data", str(data), *map(str, flags)]
 
 
@@ -65,7 +66,8 @@ def finished(data, tmp_path_factory) -> tuple[Path, str]:
 def test_a_finished_run_holds_what_it_promises(finished):
     run, _ = finished
     promised = {"model.meta", "model.index", "model.data-00000-of-00001", "checkpoint", "labels.txt"}
-    promised |= {"settings.json", "history.csv", "split.csv", "model.onnx"}
+    promised |= {"settings.json", "history.csv", "split.csv", "model.onnx", "fingerprints.npz"}
+    promised |= {"progress.json", "result.json", "fixes.csv", "report.html", "report.json"}
     assert {path.name for path in run.iterdir()} == promised
     assert (run / "labels.txt").read_text("utf-8").splitlines() == ["blau", "grün", "rot"]
 
@@ -89,8 +91,8 @@ def test_it_says_what_it_will_do_before_and_how_good_it_is_after(finished):
 
 def test_test_accuracy_counts_readable_pictures_and_names_the_rest(finished):
     run, text = finished
-    (line,) = [line for line in text.splitlines() if line.startswith("test ")]
-    assert "of 15 right" in line and "1 could not be read" in line
+    assert "testing data: 16 files found = 15 used + 1 skipped" in text and "blau/broken.png" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("accuracy ")]
     with Classifier.load(run) as classifier:
         paths = sorted((run.parents[1] / "testing data").glob("*/*[0-9].png"))
         named = [classifier.classes[index] for index in classifier.predict(paths).argmax(1)]
@@ -120,6 +122,87 @@ def test_the_validation_figure_is_the_saved_models_own(finished, data):
     right = sum(name == row["class"] for name, row in zip(named, valid, strict=True))
     (line,) = [line for line in text.splitlines() if line.startswith("validation ")]
     assert f" {right} of {len(valid)} right" in line
+
+
+def test_what_was_reached_is_there_for_programs(finished):
+    run, _ = finished
+    result = json.loads((run / "result.json").read_text("utf-8"))
+    with (run / "split.csv").open(encoding="utf-8") as file:
+        assert result["validation_pictures"] == sum(row["side"] == "valid" for row in csv.DictReader(file))
+    low, high = result["interval_95"]
+    assert low <= result["expected_accuracy"] <= high
+    assert result["validations"] == 12 and result["optimism"] >= 0
+    assert result["shortcuts"]["fires"]  # the colour alone is the class
+    assert result["suspects"] == {"pictures": 0, "among_all": False}
+    progress = json.loads((run / "progress.json").read_text("utf-8"))
+    assert progress["state"] == "finished" and progress["step"] == progress["total_steps"]
+
+
+def test_the_saved_model_is_calibrated_and_knows_when_it_is_unsure(finished, tmp_path):
+    run, _ = finished
+    with Classifier.load(run) as classifier:
+        contract = json.loads(classifier.session.run("contract:0"))
+        noise = [np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8) for seed in range(20)]
+        flat = [np.full((32, 32, 3), value, np.uint8) for value in range(0, 256, 16)]
+        said = classifier.fetch(np.stack(noise + flat), ["logits", "y_pred", "certainty", "unsure"])
+    logits, shares, certainty, unsure = said
+    scaled = np.exp(logits / contract["temperature"])
+    np.testing.assert_allclose(shares, scaled / scaled.sum(1, keepdims=True), rtol=1e-4)
+    assert contract["temperature"] != 1 and contract["rejection"]["false_rejection"] == 0.05
+    np.testing.assert_array_equal(unsure, certainty < (contract["rejection"]["threshold"] or -np.inf))
+
+
+def test_the_report_is_about_this_training_and_its_test(finished):
+    run, text = finished
+    page = (run / "report.html").read_text("utf-8")
+    (right,) = [line.split()[1] for line in text.splitlines() if line.startswith("accuracy ")]
+    assert f"{right} of 15" in page and "grün" in page and "conv3" in page
+    assert f"report      {run / 'report.html'}" in text
+
+
+def test_copies_of_training_pictures_in_the_test_folder_are_named(finished, data):
+    from pigeonhole import leakage
+
+    run, _ = finished
+    known = leakage.read(run)
+    paths = sorted(path.relative_to(data).as_posix() for path in data.glob("*/*.png"))
+    assert sorted(known.names) == paths and set(known.sides) == {"train", "valid"}
+
+
+def test_edited_fixes_change_labels_and_no_file(arguments, data, tmp_path):
+    before = {path: path.read_bytes() for path in data.glob("*/*.png")}
+    fixes = tmp_path / "fixes.csv"
+    fixes.write_text("file,new_label\nrot/000.png,blau\nrot/001.png,remove\n", "utf-8")
+    assert train.main([*arguments, "--steps", "2", "--name", "fixed", "--fixes", str(fixes)]) == 0
+    with (tmp_path / "runs" / "fixed" / "split.csv").open(encoding="utf-8") as file:
+        class_of = {row["path"]: row["class"] for row in csv.DictReader(file)}
+    assert class_of["rot/000.png"] == "blau" and "rot/001.png" not in class_of and len(class_of) == 89
+    assert {path: path.read_bytes() for path in data.glob("*/*.png")} == before
+
+
+def test_further_trainings_tell_their_time_and_what_they_found(data, tmp_path):
+    checks = ["--check-labels", "--check-unseen", "--learning-curve", "--validation-size", "0.4"]
+    command = [
+        sys.executable,
+        ROOT / "train.py",
+        "--data",
+        data,
+        "--steps",
+        "12",
+        "--batch-size",
+        "30",
+        *checks,
+    ]
+    done = subprocess.run([*command, "--no-cache"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    for title, networks in (("label check", 5), ("unseen classes", 3), ("learning curve", 4)):
+        assert f"{title}: {networks} more networks, about 0:" in done.stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    result = json.loads((run / "result.json").read_text("utf-8"))
+    assert result["suspects"]["among_all"] and len(result["unseen"]["classes"]) == 3
+    assert len(result["learning_curve"]["sizes"]) >= 3
+    page = (run / "report.html").read_text("utf-8")
+    assert 'id="unseen"' in page and 'id="learning-curve"' in page
 
 
 def test_the_next_command_works_as_printed(finished):

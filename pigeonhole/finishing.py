@@ -1,0 +1,62 @@
+"""From the best weights to a finished run: calibrated, able to say "none of these", saved and converted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pigeonhole import calibration, metagraph, networks, onnx_export, rejection, retraining
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.images import Preprocessing
+from pigeonhole.statistics import CorrectedAccuracy, selection_corrected
+from pigeonhole.training import Checkup, Trainer
+
+MOST_PICTURES = 20_000
+
+
+def finish(run: Path, trainer: Trainer, network: str, rule: str = rejection.COMBINED) -> str | None:
+    """Write the best network as the run's model; give the reason where there is no ONNX file beside it.
+
+    `rule`: of `rejection.RULES`. Temperature and limit of certainty follow from the validation pictures.
+    """
+    model = _best_network(trainer, network)
+    said = retraining.outputs(model, trainer.valid.images)
+    labels = trainer.valid.label_indices
+    temperature = calibration.fit_temperature(said.logits, labels)
+    known = _some(trainer.train)
+    features = retraining.outputs(model, known.images).features
+    fitted = rejection.fit(features, known.label_indices, *said, temperature, rule=rule)
+    _, side, _, channels = model.input.shape
+    metagraph.save(
+        model,
+        trainer.valid.class_names,
+        Preprocessing(side, channels),
+        run,
+        global_step=trainer.best.step,
+        temperature=temperature,
+        rejection=fitted,
+    )
+    try:
+        onnx_export.export(run)
+    except PigeonholeError as error:
+        return str(error)
+    return None
+
+
+def _some(data):
+    """As many training pictures as it takes to tell where the classes lie."""
+    return data.select(np.sort(data.order(0)[:MOST_PICTURES]))
+
+
+def _best_network(trainer: Trainer, network: str) -> keras.Model:
+    """In float32, whatever it was trained in."""
+    _, side, _, channels = trainer.model.input.shape
+    model = networks.build(network, side, channels, len(trainer.valid.class_names))
+    model.set_weights(trainer.best_weights)
+    return model
+
+
+def expected_accuracy(checkups: Sequence[Checkup], labels: np.ndarray) -> CorrectedAccuracy:
+    """What the best of these validations may be expected to get right of new pictures; `labels` int64 [n]."""
+    return selection_corrected(np.stack([each.valid_logits.argmax(axis=1) == labels for each in checkups]))

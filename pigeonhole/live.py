@@ -1,0 +1,49 @@
+"""progress.json: where a training stands, for those who watch it from elsewhere."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pigeonhole import whole_file
+from pigeonhole.thumbnails import data_uri
+from pigeonhole.training import Checkup, Trainer
+
+FILE = "progress.json"
+MISTAKES = 12  # the most confident ones of the latest validation
+
+
+def write(run: Path, checkup: Checkup, trainer: Trainer, state: str = "training") -> None:
+    """Replace the run's progress file as a whole. `state`: "training", "finished" or "stopped"."""
+    left = checkup.seconds / max(checkup.step, 1) * (trainer.total_steps - checkup.step)
+    content = {
+        "state": state,
+        "step": checkup.step,
+        "total_steps": trainer.total_steps,
+        "epoch": checkup.epoch,
+        "epochs": trainer.total_steps / trainer.steps_per_epoch,
+        "pictures_per_second": checkup.pictures_per_second,
+        "seconds": checkup.seconds,
+        "seconds_left": left if state == "training" else 0.0,
+        "mistakes": mistakes(checkup.valid_logits, trainer.valid),
+    }
+    with whole_file.write(run / FILE) as file:
+        json.dump(content, file)
+
+
+def mistakes(logits: np.ndarray, data, most: int = MISTAKES) -> list[dict]:
+    """The pictures of `data`, a `dataset.DataSet`, that logits float32 [n, K] answer wrongly, worst first."""
+    shares = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    predicted = logits.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != data.label_indices)
+    worst = wrong[np.argsort(-shares[wrong, predicted[wrong]], kind="stable")[:most]]
+    return [
+        {
+            "name": data.names[row],
+            "true": data.class_names[data.label_indices[row]],
+            "predicted": data.class_names[predicted[row]],
+            "probability": float(shares[row, predicted[row]]),
+            "image": data_uri(data.images[int(row)]),
+        }
+        for row in worst
+    ]

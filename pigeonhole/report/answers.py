@@ -1,0 +1,184 @@
+"""The sections about a model's answers to labelled pictures: those of a validation and of a test alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole.evaluation import Evaluation
+from pigeonhole.report import figures, rendering
+from pigeonhole.report.confusion import confusion
+from pigeonhole.report.page import TEST, Section, percent, render
+from pigeonhole.report.pictures import LISTED_CLASSES, Limits, tiles
+from pigeonhole.thumbnails import data_uri
+
+if TYPE_CHECKING:
+    from pigeonhole.measures import Measures
+    from pigeonhole.statistics import CorrectedAccuracy
+
+SEED = 0  # of the random grid
+CALIBRATED = 0.03  # a mean error of confidence up to this can be passed over
+WIDE = 0.1  # an interval from which on an accuracy says little
+DIMMED = 0.4  # brightness of what played no part
+LOOKED_AT = 12  # mistakes whose heat is computed
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What there is to say about one set of labelled pictures.
+
+    `attention`: rows of `evaluation` and, for each, where the network looked, float32 [n, S, S] 0..1.
+    `corrected`: where the network was chosen on these pictures, what is to be expected without that.
+    """
+
+    evaluation: Evaluation
+    measures: "Measures"
+    attention: tuple[np.ndarray, np.ndarray]
+    of_test: bool
+    corrected: "CorrectedAccuracy | None" = None
+
+    @property
+    def accuracy(self) -> float:
+        """What to expect of new pictures."""
+        return self.corrected.accuracy if self.corrected else self.measures.accuracy
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of `accuracy`."""
+        return self.corrected.interval if self.corrected else self.measures.interval
+
+    @property
+    def prefix(self) -> str:
+        return TEST if self.of_test else ""
+
+    @property
+    def kind(self) -> str:
+        return "test" if self.of_test else "validation"
+
+    def sections(self, limits: Limits) -> list[Section]:
+        """All of them; those without pictures to show are left out."""
+        build = (
+            self._summary,
+            self._figures,
+            self._mistakes,
+            self._doubtful,
+            self._attention,
+            self._classes,
+            self._calibration,
+            self._random,
+        )
+        made = [make(limits) for make in build]
+        made.append(confusion(self.evaluation, self.measures.confusion, self.prefix, limits))
+        return [section for section in made if section is not None]
+
+    def _section(self, name: str, title: str, **values: object) -> Section:
+        html = render(f"{name}.html", answers=self, measures=self.measures, prefix=self.prefix, **values)
+        return Section(self.prefix + name, title, html)
+
+    def _summary(self, limits: Limits) -> Section:
+        return self._section("summary", "In short", verdict=list(verdict(self.measures, self.interval)))
+
+    def _figures(self, limits: Limits) -> Section:
+        return self._section("figures", "The honest figures")
+
+    def _mistakes(self, limits: Limits) -> Section:
+        wrong = most_confident_mistakes(self.evaluation)
+        shown = tiles(self.evaluation, wrong[: limits.gallery], limits.side)
+        return self._section("mistakes", "Most confident mistakes", tiles=shown, total=len(wrong))
+
+    def _doubtful(self, limits: Limits) -> Section | None:
+        right = least_confident_hits(self.evaluation)
+        shown = tiles(self.evaluation, right[: limits.gallery // 2], limits.side)
+        return self._section("doubtful", "Right, but only just", tiles=shown) if shown else None
+
+    def _attention(self, limits: Limits) -> Section | None:
+        rows, heat = (part[: limits.gallery] for part in self.attention)
+        if not len(rows):
+            return None
+        shown = tiles(self.evaluation, rows, limits.side)
+        lit = [
+            data_uri(spotlight(self.evaluation.images[row], warmth), limits.side)
+            for row, warmth in zip(rows, heat, strict=True)
+        ]
+        return self._section(
+            "attention", "Where the network looked", pairs=list(zip(shown, lit, strict=True))
+        )
+
+    def _classes(self, limits: Limits) -> Section:
+        return self._section("classes", "Class by class", listed=LISTED_CLASSES)
+
+    def _calibration(self, limits: Limits) -> Section:
+        of = self.measures
+        drawn = figures.reliability(
+            of.reliability_raw, of.reliability_calibrated, of.ece_raw, of.ece_calibrated
+        )
+        title = f"Reliability diagram of the {self.kind} pictures"
+        return self._section(
+            "calibration", "Can its confidence be believed?", drawing=rendering.svg(drawn, title)
+        )
+
+    def _random(self, limits: Limits) -> Section:
+        chosen = np.random.default_rng(SEED).permutation(self.evaluation.total)[: limits.gallery]
+        return self._section(
+            "random", "A random sample", tiles=tiles(self.evaluation, chosen, limits.side), seed=SEED
+        )
+
+
+def most_confident_mistakes(evaluation: Evaluation) -> np.ndarray:
+    """int64: the rows answered wrongly, the most confident first."""
+    return _sorted(~evaluation.right, -evaluation.confidence)
+
+
+def least_confident_hits(evaluation: Evaluation) -> np.ndarray:
+    """int64: the rows answered right, the least confident first."""
+    return _sorted(evaluation.right, evaluation.confidence)
+
+
+def _sorted(chosen: np.ndarray, by: np.ndarray) -> np.ndarray:
+    rows = np.flatnonzero(chosen)
+    return rows[np.argsort(by[rows], kind="stable")]
+
+
+def verdict(measures: "Measures", interval: tuple[float, float]) -> Iterator[str]:
+    """How far to trust the model, in sentences for everybody: the first is the one that matters.
+
+    `interval`: that of the accuracy on new pictures.
+    """
+    low, high = interval
+    name, share = measures.majority
+    if low <= share:
+        yield (
+            f"Do not rely on it: always answering “{name}” would be right in {percent(share)} of these "
+            "pictures, and the model cannot be told from that."
+        )
+    else:
+        yield (
+            f"Of 100 new pictures like these, expect it to get {_between(100 * low, 100 * high)} right; "
+            f"always answering “{name}” would get {round(100 * share)}."
+        )
+    if high - low > WIDE:
+        yield f"That range is wide because there were only {measures.total:,} pictures to measure on."
+    yield _confidence_in_words(measures)
+
+
+def _confidence_in_words(measures: "Measures") -> str:
+    error = 100 * measures.ece_calibrated
+    if measures.ece_calibrated <= CALIBRATED:
+        return (
+            "Its confidence can be taken at its word: what it says with 90\N{NO-BREAK SPACE}% is right about "
+            f"nine times in ten (on average off by {error:.1f} points)."
+        )
+    return f"Take its confidence with a grain of salt: on average it is off by {error:.1f} points."
+
+
+def _between(low: float, high: float) -> str:
+    low, high = int(low), min(100, -int(-high // 1))
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def spotlight(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """uint8 [S, S, C] lit where `heat`, float [S, S] 0..1, is high, dim and grey where it is low."""
+    grey = image.mean(axis=2, keepdims=True) * DIMMED
+    warmth = np.sqrt(heat[..., None], dtype=np.float32)
+    return np.clip(np.round(image * warmth + grey * (1 - warmth)), 0, 255).astype(np.uint8)

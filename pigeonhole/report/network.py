@@ -1,0 +1,209 @@
+"""The sections about the network: its layers, what its filters have become, what they answer to a picture."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole import insight
+from pigeonhole.report import theme
+from pigeonhole.report.page import Section, render
+from pigeonhole.report.pictures import Limits, Tile, lossless_uri, tiled, tiles
+from pigeonhole.thumbnails import data_uri
+
+if TYPE_CHECKING:
+    from pigeonhole.classifier import Classifier
+    from pigeonhole.evaluation import Evaluation
+
+COLOURS = ("red", "green", "blue")
+SHOWN_FILTERS = 128  # of one input channel
+SHOWN_MAPS = 64  # of one convolution
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The filters of a convolution as they look at one input channel, and the statistics of their weights."""
+
+    name: str
+    src: str
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A convolution's filters: the first `channels` of `inputs` input channels, on a scale of ±`peak`."""
+
+    layer: str
+    size: str
+    inputs: int
+    outputs: int
+    peak: float
+    channels: list[Channel]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What each convolution answers to one picture: (layer, shape, sheet of its maps)."""
+
+    tile: Tile
+    layers: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What is read from a classifier once: filters float [kh, kw, in, out] and maps [n, h, w, c] by layer."""
+
+    layers: list[insight.Layer]
+    filters: dict[str, np.ndarray]
+    maps: dict[str, np.ndarray]
+    rows: np.ndarray
+    evaluation: "Evaluation"
+
+    @staticmethod
+    def of(classifier: "Classifier", evaluation: "Evaluation", rows: np.ndarray) -> "Inside":
+        """`rows`: the pictures of the evaluation whose maps are wanted."""
+        names = insight.convolutions(classifier)
+        pixels = evaluation.images[rows]
+        return Inside(
+            insight.layers(classifier),
+            {name: insight.filters(classifier, name) for name in names},
+            {name: insight.feature_maps(classifier, pixels, name) for name in names},
+            rows,
+            evaluation,
+        )
+
+    def sections(self, limits: Limits) -> list[Section]:
+        """The drawing and, where there are convolutions, what they have learnt."""
+        drawn = [_layers(self.layers, self.evaluation.images.shape[1:])]
+        if self.filters:
+            drawn += [self._filters(limits), self._maps(limits)]
+        return drawn
+
+    def _filters(self, limits: Limits) -> Section:
+        shown = [filters(name, weights, limits.channels) for name, weights in self.filters.items()]
+        html = render("filters.html", convolutions=shown, negative=theme.ACCENT_2, positive=theme.ACCENT)
+        return Section("filters", "What its filters look for", html)
+
+    def _maps(self, limits: Limits) -> Section:
+        shown = [
+            Maps(tile, [_sheet(name, maps[place], limits.side) for name, maps in self.maps.items()])
+            for place, tile in enumerate(tiles(self.evaluation, self.rows, limits.side))
+        ]
+        return Section("maps", "What it sees, layer by layer", render("maps.html", pictures=shown))
+
+
+def filters(layer: str, weights: np.ndarray, channels: int) -> Filters:
+    """`weights`: float [kh, kw, in, out]. All channels are on one scale, that of the largest weight."""
+    height, width, inputs, outputs = weights.shape
+    peak = float(np.abs(weights).max()) or 1.0
+    names = COLOURS if inputs == len(COLOURS) else tuple(str(number) for number in range(1, inputs + 1))
+    drawn = []
+    for index in range(min(inputs, channels)):
+        of_channel = weights[:, :, index]
+        small = diverging(np.moveaxis(of_channel[..., :SHOWN_FILTERS], -1, 0) / peak)
+        drawn.append(
+            Channel(
+                name=names[index],
+                src=lossless_uri(tiled(small, _columns(len(small)))),
+                minimum=float(of_channel.min()),
+                maximum=float(of_channel.max()),
+                mean=float(of_channel.mean()),
+                deviation=float(of_channel.std()),
+            )
+        )
+    return Filters(layer, times((height, width)), inputs, outputs, peak, drawn)
+
+
+def diverging(values: np.ndarray) -> np.ndarray:
+    """-1..1 [...] as uint8 [..., 4]: one colour for negative, another for positive, white for nothing."""
+    ends = np.where(values[..., None] < 0, _rgb(theme.ACCENT_2), _rgb(theme.ACCENT))
+    strength = np.abs(values)[..., None]
+    colours = np.round(255 * (1 - strength) + ends * strength).astype(np.uint8)
+    return np.concatenate([colours, np.full_like(colours[..., :1], 255)], axis=-1)
+
+
+def _rgb(colour: str) -> np.ndarray:
+    return np.frombuffer(bytes.fromhex(colour.removeprefix("#")), np.uint8).astype(np.float64)
+
+
+def _sheet(layer: str, maps: np.ndarray, side: int) -> tuple[str, str, str]:
+    """The first maps [h, w, c] of a layer side by side: black its lowest answer, white its highest."""
+    shown = np.moveaxis(maps[..., :SHOWN_MAPS], -1, 0)
+    low, high = float(shown.min()), float(shown.max())
+    grey = np.round(255 * (shown - low) / max(high - low, 1e-9)).astype(np.uint8)
+    opaque = np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=-1)
+    sheet = tiled(opaque, _columns(len(grey)))
+    return layer, times(maps.shape), data_uri(sheet, max(side * 4, *sheet.shape[:2]))
+
+
+def _columns(count: int) -> int:
+    """Twice as many columns as rows, about; a power of two, as the numbers of filters are."""
+    return min(count, 2 ** math.ceil(math.log2(count * 2) / 2))
+
+
+# --- the drawing ---
+
+
+@dataclass(frozen=True)
+class Block:
+    """Layers one after the other with one output shape, drawn as a box of these measures, in pixels."""
+
+    layers: list[str]
+    shape: str
+    parameters: int
+    left: float
+    width: float
+    height: float
+    slant: float
+
+
+TALLEST, DEEPEST, GAP = 120.0, 40.0, 46.0
+
+
+def blocks(layers: Sequence[insight.Layer], picture: tuple[int, ...]) -> list[Block]:
+    """The network from left to right: a box for the picture, and one whenever the shape changes."""
+    grouped: list[tuple[list[str], tuple[int, ...], int]] = [(["picture"], tuple(picture), 0)]
+    for layer in layers:
+        names, shape, parameters = grouped[-1]
+        if layer.shape == shape:
+            grouped[-1] = ([*names, layer.name], shape, parameters + layer.parameters)
+        else:
+            grouped.append(([layer.name], layer.shape, layer.parameters))
+    side = max(shape[0] for _, shape, _ in grouped if len(shape) == 3)
+    drawn, left = [], 10.0
+    for names, shape, parameters in grouped:
+        drawn.append(_block(names, shape, parameters, left, side))
+        left += max(drawn[-1].width + drawn[-1].slant, 62.0) + GAP
+    return drawn
+
+
+def _block(names: list[str], shape: tuple[int, ...], parameters: int, left: float, side: int) -> Block:
+    depth = math.log2(shape[-1] + 1)
+    if len(shape) != 3:
+        return Block(names, times(shape), parameters, left, width=9.0, height=12 + 10 * depth, slant=0.0)
+    height = TALLEST * (0.15 + 0.85 * shape[0] / side)
+    return Block(
+        names, times(shape), parameters, left, 6 + min(DEEPEST, 5 * depth), height, slant=0.28 * height
+    )
+
+
+def times(shape: Sequence[int]) -> str:
+    """`32 x 32 x 3`, with the proper sign."""
+    return "\N{MULTIPLICATION SIGN}".join(map("{:,}".format, shape))
+
+
+def _layers(layers: Sequence[insight.Layer], picture: tuple[int, ...]) -> Section:
+    drawn = blocks(layers, picture)
+    html = render(
+        "layers.html",
+        blocks=drawn,
+        layers=[(layer.name, times(layer.shape), layer.parameters) for layer in layers],
+        width=drawn[-1].left + 100,
+        parameters=sum(layer.parameters for layer in layers),
+    )
+    return Section("layers", "The network, layer by layer", html)

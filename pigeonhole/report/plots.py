@@ -1,0 +1,177 @@
+"""The report's figures as PNG files, for papers and slides."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole import images, insight
+from pigeonhole.augment import NONE, Augmentation, augment
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.evaluation import Evaluation
+from pigeonhole.measures import measure
+from pigeonhole.report import figures, rendering, sheets
+from pigeonhole.report.answers import most_confident_mistakes
+from pigeonhole.report.training import read_facts
+from pigeonhole.report.writing import attention
+from pigeonhole.split import TRAIN, VALID
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pigeonhole.classifier import Classifier
+
+SPLIT = "split.csv"
+SEED = 0  # of the random pictures and the variations
+SHOWN = 12  # pictures on a sheet of answers
+VARIATIONS = 9
+
+Drawing = tuple[str, Callable[[], "Figure"]]  # a file's name without its suffix, and what draws it
+
+
+def write(
+    directory: Path,
+    run: Path,
+    classifier: "Classifier",
+    evaluation: Evaluation,
+    layer: str | None = None,
+    input_channel: int = 0,
+    picture: Path | None = None,
+) -> list[Path]:
+    """Draw all about the `run` of the `classifier` and its answers; gives the files written in `directory`.
+
+    `layer`: the convolution whose filters, as they look at `input_channel` (from 0), and feature maps are
+    drawn, None for each one; `picture`: the one whose feature maps and variations are drawn, None for the
+    first of the evaluation. What the run does not tell is not drawn. Files of an earlier call are replaced,
+    no others.
+
+    Raises UsageError for a layer or channel that the network has not, a picture that cannot be read, and a
+    directory that is a file, lies among the pictures or holds a file of the same name from elsewhere;
+    PigeonholeError where a file cannot be written.
+    """
+    kernels = chosen_filters(classifier, layer, input_channel)
+    pixels = evaluation.images[0] if picture is None else _read(picture, classifier)
+    drawings = [
+        *_of_training(run, pixels),
+        ("class_balance", partial(figures.class_balance, evaluation.classes, _counts(run, evaluation))),
+        *_of_answers(classifier, evaluation),
+        *_of_network(classifier, kernels, input_channel, pixels),
+    ]
+    files = [directory / f"{name}.png" for name, _ in drawings]
+    _check(directory, files, evaluation.root)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for file, (_, draw) in zip(files, drawings, strict=True):
+            rendering.save(draw(), file)
+    except OSError as error:
+        reason = error.strerror or error
+        raise PigeonholeError(f"--plots {directory}: cannot be written ({reason}); name another") from error
+    return files
+
+
+def chosen_filters(classifier: "Classifier", layer: str | None, input_channel: int) -> dict[str, np.ndarray]:
+    """Layer -> kernel float32 [h, w, in, out]: the chosen convolution, or each that has the channel.
+
+    Raises UsageError, naming the choices, when there is none.
+    """
+    names = insight.convolutions(classifier) if layer is None else [layer]
+    kernels = {name: insight.filters(classifier, name) for name in names}
+    fitting = {name: kernel for name, kernel in kernels.items() if input_channel < kernel.shape[2]}
+    if kernels and not fitting:
+        choices = ", ".join(f"{name} 0 to {kernel.shape[2] - 1}" for name, kernel in kernels.items())
+        raise UsageError(f"--input-channel {input_channel}: no such channel; choose from {choices}")
+    return fitting
+
+
+def _read(picture: Path, classifier: "Classifier") -> np.ndarray:
+    try:
+        return images.preprocess(picture.read_bytes(), classifier.preprocessing)
+    except images.ImageError as error:
+        raise UsageError(f"--picture {picture}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--picture {picture}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _check(directory: Path, files: list[Path], pictures: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"--plots {directory}: a file, not a folder")
+    if directory.resolve().is_relative_to(pictures.resolve()):
+        raise UsageError(f"--plots {directory}: lies among the pictures; name a folder elsewhere")
+    for file in files:
+        if file.exists() and not rendering.is_own(file):
+            raise UsageError(
+                f"--plots {directory}: {file.name} there is not a figure of ours; name another folder"
+            )
+
+
+def _of_training(run: Path, pixels: np.ndarray) -> Iterator[Drawing]:
+    try:
+        facts = read_facts(run)
+    except OSError:  # a model that was moved away from its run
+        return
+    yield "curves", partial(figures.curves, facts.history)
+    yield "learning_rate", partial(figures.learning_rate, facts.history)
+    how = Augmentation(**facts.settings["recipe"]["augmentation"])
+    if how != NONE:
+        copies = np.repeat(pixels[None], VARIATIONS, axis=0)
+        yield "augmented", lambda: sheets.augmented(pixels, augment(copies, how, np.random.default_rng(SEED)))
+
+
+def _counts(run: Path, evaluation: Evaluation) -> dict[str, list[int]]:
+    """Pictures of each class on each side: those of the run's split, where it is known, and the test's."""
+    sides = {}
+    if (run / SPLIT).is_file():
+        with (run / SPLIT).open(newline="", encoding="utf-8") as file:
+            found = Counter((row["side"], row["class"]) for row in csv.DictReader(file))
+        for side, name in ((TRAIN, "training"), (VALID, "validation")):
+            sides[name] = [found[side, each] for each in evaluation.classes]
+    return sides | {"test": np.bincount(evaluation.labels, minlength=len(evaluation.classes)).tolist()}
+
+
+def _of_answers(classifier: "Classifier", evaluation: Evaluation) -> Iterator[Drawing]:
+    measured = measure(evaluation)
+    yield "confusion", partial(figures.confusion, measured.confusion, evaluation.classes)
+    yield (
+        "reliability",
+        partial(
+            figures.reliability,
+            measured.reliability_raw,
+            measured.reliability_calibrated,
+            measured.ece_raw,
+            measured.ece_calibrated,
+        ),
+    )
+    drawn = np.random.default_rng(SEED).permutation(evaluation.total)[:SHOWN]
+    yield "random_predictions", partial(_answered, "Test pictures drawn at random", evaluation, drawn)
+    if not evaluation.right.all():
+        worst = most_confident_mistakes(evaluation)[:SHOWN]
+        yield "mistakes", partial(_answered, "The most confident mistakes", evaluation, worst)
+        yield "attention", partial(_attention, classifier, evaluation)
+
+
+def _answered(title: str, evaluation: Evaluation, rows: np.ndarray) -> "Figure":
+    part = evaluation.select(rows)
+    return sheets.predictions(title, part.images, part.labels, part.probabilities, part.classes)
+
+
+def _attention(classifier: "Classifier", evaluation: Evaluation) -> "Figure":
+    rows, heat = attention(classifier, evaluation)
+    captions = [
+        f"{evaluation.classes[label]}, taken for {evaluation.classes[answer]}"
+        for label, answer in zip(evaluation.labels[rows], evaluation.predicted[rows], strict=True)
+    ]
+    return sheets.attention(evaluation.images[rows], heat, captions)
+
+
+def _of_network(
+    classifier: "Classifier", kernels: dict[str, np.ndarray], input_channel: int, pixels: np.ndarray
+) -> Iterator[Drawing]:
+    yield "network", partial(figures.network, insight.layers(classifier), pixels.shape)
+    for layer, kernel in kernels.items():
+        (maps,) = insight.feature_maps(classifier, pixels[None], layer)
+        yield f"filters_{layer}", partial(sheets.filters, kernel, layer, input_channel)
+        yield f"feature_maps_{layer}", partial(sheets.feature_maps, maps, layer)

@@ -1,0 +1,170 @@
+"""Figures made of pictures: what a network has learnt, how pictures are varied, what is answered to them."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole.report import theme
+from pigeonhole.report.answers import spotlight
+from pigeonhole.report.network import COLOURS, diverging, times
+from pigeonhole.report.pictures import TOP, tiled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 7.2  # inches, of every sheet
+ABREAST = 3  # answered pictures in a row
+IN_A_ROW = 5  # variations of a picture
+LONGEST_NAME = 16  # letters of a class that stand beside a picture
+
+_BARS = 1.2  # width of the bars beside a picture, in widths of it
+
+
+@theme.styled
+def filters(kernel: np.ndarray, layer: str, input_channel: int) -> "Figure":
+    """A convolution's filters as they look at one of its input channels. `kernel`: float32 [h, w, in, out].
+
+    Orange is negative, blue positive, white nothing; the scale is that of the layer's largest weight, so that
+    its channels can be compared.
+    """
+    height, width, inputs, outputs = kernel.shape
+    weights = kernel[:, :, input_channel]
+    peak = float(np.abs(kernel).max()) or 1.0
+    sheet = tiled(diverging(np.moveaxis(weights, -1, 0) / peak), _columns(outputs))
+    name = f" ({COLOURS[input_channel]})" if inputs == len(COLOURS) else ""
+    drawn, axes = _sheet(sheet, f"{layer}: {outputs} filters of {times((height, width))}")
+    text = (
+        f"input channel {input_channel}{name} of {inputs}: minimum {weights.min():.3f}, "
+        f"maximum {weights.max():.3f}, mean {weights.mean():.3f}, standard deviation {weights.std():.3f}"
+    )
+    axes.set_xlabel(text.replace("-", "\N{MINUS SIGN}"), loc="left", size=theme.SMALL)
+    _add_scale(drawn, axes, (theme.ACCENT_2, "#ffffff", theme.ACCENT), -peak, peak)
+    return drawn
+
+
+@theme.styled
+def feature_maps(maps: np.ndarray, layer: str) -> "Figure":
+    """What each filter of a layer answers to one picture. `maps`: float32 [h, w, c], on one common scale."""
+    low, high = float(maps.min()), float(maps.max())
+    grey = np.round(255 * (maps - low) / max(high - low, np.finfo(np.float32).tiny)).astype(np.uint8)
+    small = np.moveaxis(grey, -1, 0)[..., None].repeat(4, axis=-1)
+    small[..., 3] = 255
+    sheet = tiled(small, _columns(maps.shape[-1]))
+    drawn, axes = _sheet(sheet, f"{layer}: {maps.shape[-1]} feature maps of {times(maps.shape[:2])}")
+    _add_scale(drawn, axes, ("#000000", "#ffffff"), low, high)
+    return drawn
+
+
+@theme.styled
+def augmented(image: np.ndarray, varied: np.ndarray) -> "Figure":
+    """A picture uint8 [S, S, C] and variations of it, uint8 [n, S, S, C]."""
+    rows = math.ceil((1 + len(varied)) / IN_A_ROW)
+    drawn = theme.figure(WIDTH, 0.4 + 1.5 * rows, "A picture and its variations in training")
+    every = drawn.subplots(rows, IN_A_ROW, squeeze=False).ravel()
+    captions = ["as it is", *map(str, range(1, len(varied) + 1))]
+    for axes, picture, caption in zip(every, [image, *varied], captions, strict=False):
+        _show(axes, picture)
+        axes.set_title(caption, loc="center", size=theme.USUAL, weight="normal", pad=4)
+    for axes in every[1 + len(varied) :]:
+        axes.set_axis_off()
+    return drawn
+
+
+@theme.styled
+def predictions(
+    title: str, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> "Figure":
+    """Pictures uint8 [n, S, S, C], their classes int [n], and the best answers among float32 [n, K] to each.
+
+    Blue where the answer is right, orange where it is wrong.
+    """
+    rows = math.ceil(len(images) / ABREAST)
+    drawn = theme.figure(WIDTH, 0.5 + 1.25 * rows, title)
+    grid = drawn.subplots(rows, 2 * ABREAST, squeeze=False, width_ratios=[1, _BARS] * ABREAST)
+    every = grid.reshape(-1, 2)
+    for (left, right), image, label, answer in zip(every, images, labels, probabilities, strict=False):
+        _show(left, image)
+        predicted = int(answer.argmax())
+        hit = predicted == label
+        text = classes[label] if hit else f"{classes[label]}, taken for {classes[predicted]}"
+        colour = theme.ACCENT if hit else theme.ACCENT_2
+        _caption(left, right, text, colour)
+        _draw_answer(right, answer, classes, theme.PALE_ACCENT if hit else theme.PALE_ACCENT_2)
+    for axes in every[len(images) :].ravel():
+        axes.set_axis_off()
+    return drawn
+
+
+@theme.styled
+def attention(images: np.ndarray, heat: np.ndarray, captions: Sequence[str]) -> "Figure":
+    """Pictures uint8 [n, S, S, C], each beside itself lit where `heat`, float [n, S, S] 0 to 1, is high."""
+    rows = math.ceil(len(images) / ABREAST)
+    drawn = theme.figure(WIDTH, 0.5 + 1.4 * rows, "Where the network looked")
+    every = drawn.subplots(rows, 2 * ABREAST, squeeze=False).reshape(-1, 2)
+    for (left, right), image, warmth, caption in zip(every, images, heat, captions, strict=False):
+        _show(left, image)
+        _show(right, spotlight(image, warmth))
+        _caption(left, right, caption, theme.INK)
+    for axes in every[len(images) :].ravel():
+        axes.set_axis_off()
+    return drawn
+
+
+def _caption(left: "Axes", right: "Axes", text: str, colour: str) -> None:
+    """One line over two axes, which keep equal room for it."""
+    for axes, words in ((left, _cut(text, 2 * LONGEST_NAME + 4)), (right, " ")):
+        title = axes.set_title(words, loc="left", size=theme.USUAL, weight="normal", color=colour, pad=4)
+        title.set_in_layout(axes is right)
+
+
+def _sheet(sheet: np.ndarray, title: str) -> tuple["Figure", "Axes"]:
+    height, width = sheet.shape[:2]
+    drawn = theme.figure(WIDTH, 0.9 + 6.2 * height / width)
+    axes = drawn.subplots()
+    _show(axes, sheet)
+    axes.set_title(title)
+    axes.set_facecolor(theme.GRID)  # between the parts, whose edge may be white
+    return drawn, axes
+
+
+def _columns(count: int) -> int:
+    """Of a sheet about twice as wide as high, with full rows where the count allows that."""
+    usual = math.ceil(math.sqrt(2 * count))
+    return next((wide for wide in range(usual, usual // 2 - 1, -1) if count % wide == 0), usual)
+
+
+def _show(axes: "Axes", image: np.ndarray) -> None:
+    """uint8 [H, W, 1, 3 or 4], every pixel sharp."""
+    grey = image.shape[2] == 1
+    axes.imshow(image[..., 0] if grey else image, cmap="gray", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _add_scale(drawn: "Figure", axes: "Axes", colours: Sequence[str], low: float, high: float) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    scale = ScalarMappable(Normalize(low, high), LinearSegmentedColormap.from_list("scale", colours))
+    bar = drawn.colorbar(scale, ax=axes, aspect=30, fraction=0.03, pad=0.01)
+    bar.outline.set_visible(False)
+    bar.set_ticks([low, high] if low * high >= 0 else [low, 0, high])
+    bar.ax.yaxis.set_major_formatter("{x:.2g}")
+
+
+def _draw_answer(axes: "Axes", probabilities: np.ndarray, classes: Sequence[str], colour: str) -> None:
+    """The best answers as bars with their names on them, the best one on top."""
+    best = np.argsort(-probabilities, kind="stable")[:TOP]
+    axes.barh(range(len(best)), probabilities[best], 0.8, color=colour)
+    for place, index in enumerate(best):
+        axes.text(0.03, place, _cut(classes[index], LONGEST_NAME), va="center", size=theme.SMALL)
+        axes.text(1, place, f"{100 * probabilities[index]:.0f} %", va="center", ha="right", size=theme.SMALL)
+    axes.set(xlim=(0, 1), ylim=(TOP - 0.5, -0.5), xticks=[], yticks=[], box_aspect=1 / _BARS)
+    axes.spines[:].set_visible(False)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,0 +1,96 @@
+"""Writing a run's report: the training writes its sections, each evaluation renews its own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole import insight
+from pigeonhole.augment import Augmentation
+from pigeonhole.evaluation import Evaluation
+from pigeonhole.report import data, page, training
+from pigeonhole.report.answers import LOOKED_AT, Answers, least_confident_hits, most_confident_mistakes
+from pigeonhole.report.copies import copies_section, skipped_section
+from pigeonhole.report.network import Inside
+from pigeonhole.report.page import Section
+from pigeonhole.report.pictures import Limits, fitting
+
+if TYPE_CHECKING:
+    from pigeonhole.classifier import Classifier
+    from pigeonhole.findings import Findings
+    from pigeonhole.leakage import Copy
+    from pigeonhole.measures import Measures
+    from pigeonhole.statistics import CorrectedAccuracy
+
+TRAINING_BYTES = 2_800_000
+TEST_BYTES = page.MAX_BYTES - page.FRAME_BYTES - TRAINING_BYTES
+
+
+def write_training(
+    run: Path,
+    sets: data.Sets,
+    evaluation: Evaluation,
+    measures: "Measures",
+    classifier: "Classifier",
+    corrected: "CorrectedAccuracy",
+    findings: "Findings",
+) -> Path:
+    """Write the run's report after its training and give the page's path; an earlier test's part is kept.
+
+    `run` holds settings.json and history.csv; `evaluation` and `measures` are of the validation pictures,
+    answered by the saved network, which `classifier` is; `corrected` is the accuracy without what it owes to
+    the choice of the best validation. Raises OSError where it cannot be written.
+    """
+    facts = training.read_facts(run)
+    answers = Answers(evaluation, measures, attention(classifier, evaluation), False, corrected)
+    inside = Inside.of(classifier, evaluation, telling(evaluation))
+    augmentation = Augmentation(**facts.settings["recipe"]["augmentation"])
+    parameters = sum(layer.parameters for layer in inside.layers)
+    fixed = training.sections(facts, sets, parameters, findings.unseen, findings.learning_curve)
+
+    def build(limits: Limits) -> list[Section]:
+        return [
+            *fixed,
+            *answers.sections(limits),
+            *data.sections(sets, augmentation, findings, limits),
+            *inside.sections(limits),
+        ]
+
+    return page.update(run, fitting(build, TRAINING_BYTES))
+
+
+def write_test(
+    run: Path,
+    evaluation: Evaluation,
+    measures: "Measures",
+    copies: "Mapping[str, Copy] | None",
+    classifier: "Classifier",
+) -> Path:
+    """Renew the test's part of the run's report and give the page's path.
+
+    `evaluation` and `measures` are of all readable test pictures; `copies` those that are copies of pictures
+    of the training, by name, None where that cannot be known. Raises OSError where it cannot be written.
+    """
+    answers = Answers(evaluation, measures, attention(classifier, evaluation), of_test=True)
+
+    def build(limits: Limits) -> list[Section]:
+        sections = answers.sections(limits)
+        sections.append(copies_section(evaluation, copies))
+        if evaluation.skipped:
+            sections.append(skipped_section(evaluation))
+        return sections
+
+    return page.update(run, fitting(build, TEST_BYTES))
+
+
+def attention(classifier: "Classifier", evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the most confident mistakes, and the heat float32 [n, S, S] of what was answered there."""
+    rows = most_confident_mistakes(evaluation)[:LOOKED_AT]
+    return rows, insight.occlusion(classifier, evaluation.images[rows], evaluation.predicted[rows])
+
+
+def telling(evaluation: Evaluation) -> np.ndarray:
+    """Rows of up to three pictures worth a look inside: a sure hit, a sure mistake, a hesitant hit."""
+    hits, mistakes = least_confident_hits(evaluation), most_confident_mistakes(evaluation)
+    return np.unique(np.concatenate([hits[-1:], mistakes[:1], hits[:1]]))

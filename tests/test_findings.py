@@ -1,0 +1,107 @@
+"""What is looked for beyond the accuracy: said in lines, kept for programs, and ended early without loss."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from test_dataset import draw_tree
+from test_training import RECIPE
+
+from dataset import read_train_sets
+from pigeonhole import findings, learning_curve
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.evaluation import Evaluation
+from pigeonhole.findings import Findings, Looker
+from pigeonhole.retraining import Retrainer
+from pigeonhole.suspects import Suspect
+
+SUSPECT = Suspect("a/1.png", "a", "b", 0.01, 0.95, 0.9)
+
+
+def evaluation(sets) -> Evaluation:
+    """Of a network that is sure of every validation picture's label, and right."""
+    valid = sets.valid
+    logits = valid.labels * np.float32(9)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    nothing = np.zeros((valid.num_examples, 0), np.float32)
+    return Evaluation(
+        sets.preflight.root,
+        tuple(sets.classes),
+        list(valid.names),
+        valid.label_indices,
+        valid.images,
+        logits,
+        shares,
+        nothing,
+        np.zeros(valid.num_examples, bool),
+        ["0" * 64] * valid.num_examples,
+    )
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    folder = draw_tree(tmp_path_factory.mktemp("pictures"), {"a": 30, "b": 30, "c": 30})
+    return read_train_sets(folder, 16, validation_size=0.4, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+def looker(sets) -> Looker:
+    def recipe_for(num_pictures: int):
+        return RECIPE.with_given(epochs=2)
+
+    return Looker(sets, Retrainer("standard", 3, recipe_for, "float32", 0, False, 500.0), seed=0)
+
+
+def test_without_asking_only_the_cheap_searches_are_made(sets):
+    found = looker(sets).look(evaluation(sets), Findings(), check_labels=False, more_data=False)
+    assert found.shortcuts is not None and found.suspects == [] and not found.all_labels
+    assert found.unseen is found.learning_curve is None
+    assert "labels      none of the validation pictures looks wrong" in found.lines()
+
+
+def test_all_that_is_asked_for_is_found_and_told(sets, capsys):
+    found = looker(sets).look(evaluation(sets), Findings(), check_labels=True, more_data=True)
+    assert found.all_labels and found.learning_curve.total == sets.valid.num_examples
+    told = capsys.readouterr().out
+    networks = len(learning_curve.part_sizes(sets.train))
+    assert "label check: 5 more networks, about" in told
+    assert f"learning curve: {networks} more networks" in told
+    assert {"shortcuts", "suspects", "learning_curve"} == found.to_json().keys()
+    assert any(line.startswith("more data ") for line in found.lines())
+
+
+def test_ctrl_c_keeps_what_was_found_by_then(sets, monkeypatch):
+    searching = looker(sets)
+    original = searching.suspects
+
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        return original()
+
+    monkeypatch.setattr(searching, "suspects", interrupted)
+    found = searching.look(evaluation(sets), Findings(), check_labels=True, more_data=True)
+    assert found.shortcuts is not None and not found.all_labels and found.learning_curve is None
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (Findings(suspects=[]), "none of the validation pictures looks wrong"),
+        (Findings(suspects=[], all_labels=True), "none of all pictures looks wrong"),
+        (Findings(suspects=[SUSPECT]), "1 of the validation pictures look wrong"),
+        (Findings(suspects=[SUSPECT], all_labels=True), "1 of all pictures look wrong"),
+    ],
+)
+def test_suspected_labels_are_counted(found, line):
+    assert line in found.lines()[0]
+    assert found.to_json()["suspects"]["pictures"] == len(found.suspects)
+
+
+def test_too_few_pictures_are_refused_before_any_training(sets, tmp_path):
+    two = read_train_sets(draw_tree(tmp_path, {"a": 12, "b": 12}), 16, no_cache=True)
+    with pytest.raises(PigeonholeError, match="at least 3 classes"):
+        findings.require(two, 0, unseen_classes=True, more_data=False)
+    with pytest.raises(PigeonholeError, match="learning curve"):
+        findings.require(two, 0, unseen_classes=False, more_data=True)
+    findings.require(two, 0, unseen_classes=False, more_data=False)
+    findings.require(sets, 0, unseen_classes=True, more_data=True)
