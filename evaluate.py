@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> int:
 
     store = cache.of_flags(options.cache_dir, options.no_cache)
     with load(model) as classifier:
+        if options.plots:
+            check_plots(classifier, options)
         judged = verdict.judge(classifier, model.parent, tree, store)
         compared = compare(judged, other, store) if other else None
         if not options.json:
@@ -125,6 +127,13 @@ def load(prefix: Path) -> "Classifier":
             f"{prefix}: a checkpoint of another program, which does not say how it wants its pictures; "
             "python predict.py --csv asks it for answers"
         ) from error
+
+
+def check_plots(classifier: "Classifier", options: argparse.Namespace) -> None:
+    """Find a layer or channel that is not there now and not after minutes of work."""
+    from pigeonhole.report import plots
+
+    plots.chosen_filters(classifier, options.layer, options.input_channel or 0)
 
 
 def compare(judged: "Verdict", other: Path, store: "Cache") -> tuple["Verdict", "Comparison"]:

@@ -161,7 +161,8 @@ def unseen(laboratory: Laboratory) -> None:
         known = [name for name in laboratory.classes if name != class_name]
         folder = laboratory.lay_out({name: laboratory.draw(name, 500) for name in known})
         run = laboratory.train(folder, "--check-unseen")
-        low, high = result(run)["unseen"]["interval_95"]
+        found = result(run)["unseen"]
+        low, high = found["low"], found["high"]
         caught = caught_share(run, laboratory.test / class_name)
         print(
             f"unseen: {class_name} left out: printed {low:.1%} to {high:.1%}, "
@@ -209,7 +210,9 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, seed {options.seed}")
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.only or STUDIES:
-            STUDIES[name](Laboratory(options.data, options.test, Path(scratch), options.seed))
+            own = Path(scratch, name)
+            own.mkdir()
+            STUDIES[name](Laboratory(options.data, options.test, own, options.seed))
 
 
 if __name__ == "__main__":

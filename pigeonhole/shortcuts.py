@@ -10,7 +10,7 @@ what the picture itself explains, see `check`.
 
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +29,7 @@ MOST_PICTURES = 4_000  # looked at, in proportion to their classes
 FOLDS = 5
 COLOUR_LEFT = 0.1  # of the expected mistakes; the object's own colour often leaves no more than half
 CELLS = 4  # along each side of the middle
+NAMED = 5  # classes in one sentence
 _BLOCK = 256  # pictures in memory at once
 
 FILE_SIZE, FORMAT, SHAPE = "file size", "file format", "width and height"
@@ -99,7 +100,7 @@ class ShortcutCheck:
 
     def warnings(self) -> list[str]:
         """One sentence for each shortcut."""
-        return [line for finding in self.findings if finding.fires for line in self._warnings(finding)]
+        return [self._warning(finding) for finding in self.findings if finding.fires]
 
     def lines(self) -> list[str]:
         """The check for people: one sentence for each shortcut, then all figures."""
@@ -114,23 +115,23 @@ class ShortcutCheck:
             *(f"  {kind:<22}left out: {reason}" for kind, reason in self.left_out.items()),
         ]
 
-    def _warnings(self, finding: Finding) -> Iterator[str]:
+    def _warning(self, finding: Finding) -> str:
         overall, danger = finding.overall, f"the network may learn {_DANGERS[finding.kind]} instead."
-        single = [question for question in finding.classes if question.fires]
+        single = sorted((each for each in finding.classes if each.fires), key=lambda each: -each.accuracy)
         if overall.fires:
-            names = ", ".join(f"{question.class_name!r}" for question in single if len(finding.classes) > 1)
-            yield (
+            above_all = f", above all {_names(single)}" if single and len(finding.classes) > 1 else ""
+            return (
                 f"From the {finding.kind} alone the class can be told in {_percent(overall.accuracy)} of "
                 f"pictures (always answering {self.majority_class!r} would get "
-                f"{_percent(self.majority)}){', above all ' + names if names else ''}: {danger}"
+                f"{_percent(self.majority)}){above_all}: {danger}"
             )
-            return
-        for question in single:
-            yield (
-                f"From the {finding.kind} alone {question.class_name!r} can be told from the other classes "
-                f"in {_percent(question.accuracy)} of pictures (to be expected: "
-                f"{_percent(question.expected)}): {danger}"
-            )
+        first, *others = single
+        likewise = f", and likewise {_names(others)}" if others else ""
+        return (
+            f"From the {finding.kind} alone {first.class_name!r} can be told from the other classes in "
+            f"{_percent(first.accuracy)} of pictures (to be expected: {_percent(first.expected)})"
+            f"{likewise}: {danger}"
+        )
 
     def _row(self, finding: Finding) -> str:
         overall = finding.overall
@@ -369,6 +370,12 @@ def _beats(right: np.ndarray, other: np.ndarray) -> float:
 
     only, differing = int((right & ~other).sum()), int((right != other).sum())
     return float(binomtest(only, differing, alternative="greater").pvalue) if differing else 1.0
+
+
+def _names(questions: Sequence[Question]) -> str:
+    """The classes asked about; the first few where they are many."""
+    names = ", ".join(repr(question.class_name) for question in questions[:NAMED])
+    return f"{names} and {len(questions) - NAMED} more" if len(questions) > NAMED else names
 
 
 def _percent(share: float) -> str:

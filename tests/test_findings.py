@@ -98,10 +98,11 @@ def test_suspected_labels_are_counted(found, line):
 
 
 def test_too_few_pictures_are_refused_before_any_training(sets, tmp_path):
-    two = read_train_sets(draw_tree(tmp_path, {"a": 12, "b": 12}), 16, no_cache=True)
+    two = read_train_sets(draw_tree(tmp_path / "two", {"a": 12, "b": 12}), 16, no_cache=True)
     with pytest.raises(PigeonholeError, match="at least 3 classes"):
         findings.require(two, 0, unseen_classes=True, more_data=False)
+    few = read_train_sets(draw_tree(tmp_path / "few", {"a": 4, "b": 4}), 16, no_cache=True)
     with pytest.raises(PigeonholeError, match="learning curve"):
-        findings.require(two, 0, unseen_classes=False, more_data=True)
+        findings.require(few, 0, unseen_classes=False, more_data=True)
     findings.require(two, 0, unseen_classes=False, more_data=False)
     findings.require(sets, 0, unseen_classes=True, more_data=True)

@@ -218,6 +218,12 @@ def test_the_nearest_thumbnail_sees_the_mean_of_a_block_and_not_one_pixel():
     assert nearest_thumbnail(train, np.array([0, 1]), chequers.astype(np.uint8), np.array([0])) == 1
 
 
+def test_the_sum_over_a_bright_block_does_not_wrap_around():
+    train = np.stack([np.full((32, 32, 3), value, np.uint8) for value in (0, 120)])
+    asked = np.full((1, 32, 32, 3), 128, np.uint8)  # four rows of it sum to 512, which is 0 in eight bits
+    assert nearest_thumbnail(train, np.array([0, 1]), asked, np.array([1])) == 1
+
+
 def test_of_a_side_that_eight_does_not_divide_every_pixel_counts():
     """A white line in the last column only, of a picture 15 pixels wide."""
     line = np.zeros((1, 15, 15, 1), np.uint8)
@@ -302,6 +308,7 @@ def test_the_confusion_matrix_is_drawn_with_numbered_columns():
         ["3", ".", ".", "1"],
     ]
     assert len({width(line) for line in [header, *rows]}) == 1  # aligned in spite of the Chinese name
+    assert len({width(row[: row.index(str(number))]) for number, row in enumerate(rows, 1)}) == 1
 
 
 def test_many_classes_show_the_most_frequent_confusions_instead():

@@ -123,6 +123,22 @@ def test_a_border_on_one_of_ten_classes_is_found_and_the_class_named():
     assert any("'class 6' can be told from the other classes in 100 %" in line for line in found.lines())
 
 
+def test_of_many_classes_the_first_are_named():
+    labels = np.arange(960) % 24
+    pictures = np.zeros((960, 4, 4, 1), np.uint8)
+    found = check(pictures, labels, records_of(960, width=np.where(labels < 8, 40, 30)))
+    assert not question(found, SHAPE).fires
+    finding = next(finding for finding in found.findings if finding.kind == SHAPE)
+    fired = [asked for asked in finding.classes if asked.fires]
+    assert {f"class {label}" for label in range(8)} <= {asked.class_name for asked in fired}
+    best = max(fired, key=lambda asked: asked.accuracy)
+    warning = next(line for line in found.warnings() if SHAPE in line)
+    named, likewise = warning.split(", and likewise ")
+    assert f"{best.class_name!r} can be told from the other classes in {100 * best.accuracy:.0f} %" in named
+    assert likewise.count("'class ") == shortcuts.NAMED
+    assert f" and {len(fired) - 6} more: the network may learn how much they are squashed" in likewise
+
+
 def test_a_border_on_a_rare_class():
     pictures, labels = drawn(400, 20)
     labels = (labels == 3).astype(int)
