@@ -1,0 +1,215 @@
+"""How many requests per second the server answers, beside other ways to share one model among its threads.
+
+python benchmarks/serving.py --model runs/NAME
+
+Every server runs in a process of its own, with the same WSGI server, app and upload; they differ in the model
+behind them and take turns under the load, so that a computer that slows down slows all of them:
+
+    ours       as serve.py loads it
+    default    one session with TensorFlow's own choice of threads, shared
+    locked     the same behind a lock
+    onnx       model.onnx in ONNX Runtime, one thread for each answer
+    no model   a constant answer, without even decoding the picture
+
+Needs wrk (Debian: apt-get install wrk).
+"""
+
+import argparse
+import math
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pigeonhole import images, runs  # noqa: E402
+from pigeonhole.classifier import Answer, Classifier  # noqa: E402
+from pigeonhole.web import Model, create_app  # noqa: E402
+from pigeonhole.web.server import Server  # noqa: E402
+from serve import COMPUTE_THREADS  # noqa: E402
+
+KINDS = ("ours", "default", "locked", "onnx", "no model")
+THREADS = 8
+CONNECTIONS = 50
+
+
+class Constant:
+    """Answers always the same."""
+
+    def __init__(self, classifier: Classifier):
+        self.classes = classifier.classes
+        self.preprocessing = classifier.preprocessing
+        self._facts = images.Facts("png", 32, 32, ())
+        self._pixels = np.zeros((1, 1, 3), np.uint8)
+        self._answer = Answer(np.full(len(self.classes), 1 / len(self.classes), np.float32), False)
+
+    def inspect(self, data: bytes) -> images.Facts:
+        return self._facts
+
+    def read(self, data: bytes) -> np.ndarray:
+        return self._pixels
+
+    def answer(self, pixels: np.ndarray) -> Answer:
+        return self._answer
+
+
+class Other:
+    """The classifier with another way from pixels to an answer."""
+
+    def __init__(self, classifier: Classifier, answer):
+        self.classes, self.preprocessing = classifier.classes, classifier.preprocessing
+        self.inspect, self.read, self.answer = classifier.inspect, classifier.read, answer
+
+
+def classifier_of(kind: str, run: str):
+    """A classifier of that kind."""
+    classifier = Classifier.load(run, threads=COMPUTE_THREADS if kind == "ours" else None)
+    if kind == "locked":
+        lock = threading.Lock()
+
+        def behind_lock(pixels: np.ndarray) -> Answer:
+            with lock:
+                return classifier.answer(pixels)
+
+        return Other(classifier, behind_lock)
+    if kind == "onnx":
+        return Other(classifier, onnx_answer(runs.find(run).with_name(runs.ONNX)))
+    return Constant(classifier) if kind == "no model" else classifier
+
+
+def onnx_answer(file: Path):
+    """A function from pixels to an answer, computed by ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+
+    def answer(pixels: np.ndarray) -> Answer:
+        outputs = session.run(["y_pred"], {taken.name: pixels[np.newaxis].astype(np.float32)})
+        return Answer(outputs[0][0], False)
+
+    return answer
+
+
+def serve(kind: str, run: str) -> None:
+    """Serve until standard input ends; the first line that is printed is the address."""
+    model = Model(kind, classifier_of(kind, run), runs.find(run).parent)
+    server = Server(create_app([model]), "127.0.0.1", 0, THREADS)
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    print(server.urls[0], flush=True)
+    server.run(ended.is_set)
+
+
+@contextmanager
+def served(kind: str, run: str) -> Iterator[str]:
+    """The address of a server of that kind in another process."""
+    command = [sys.executable, __file__, "--model", run, "--serve", kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one round of load showed: latencies in milliseconds."""
+
+    per_second: float
+    p50: float
+    p99: float
+    failed: int
+
+
+def load(url: str, seconds: float, script: Path) -> Load:
+    """`CONNECTIONS` clients that ask again as soon as they are answered."""
+    command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", "-s", str(script)]
+    shown = subprocess.run(
+        [*command, f"{url}/api/predict"], capture_output=True, text=True, check=True
+    ).stdout
+    factors = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+    latency = {
+        share: float(value) * factors[unit]
+        for share, value, unit in re.findall(r"^ +(\d+)% +([\d.]+)(us|ms|s)$", shown, re.MULTILINE)
+    }
+    errors = re.findall(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", shown)
+    refused = re.findall(r"Non-2xx or 3xx responses: (\d+)", shown)
+    failed = sum(int(number) for number in [*(errors[0] if errors else ()), *refused])
+    per_second = float(re.search(r"Requests/sec: +([\d.]+)", shown)[1])
+    return Load(per_second, latency.get("50", math.inf), latency.get("99", math.inf), failed)
+
+
+def write_script(folder: Path) -> Path:
+    """What wrk sends: a PNG of 32 by 32 pixels."""
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    picture = cv2.imencode(".png", cv2.resize(noise, (32, 32), interpolation=cv2.INTER_CUBIC))[1].tobytes()
+    (folder / "picture.png").write_bytes(picture)
+    script = folder / "post.lua"
+    script.write_text(
+        f'local file = io.open("{(folder / "picture.png").as_posix()}", "rb")\n'
+        'wrk.method = "POST"\n'
+        'wrk.body = file:read("*a")\n'
+        'wrk.headers["Content-Type"] = "image/png"\n'
+    )
+    return script
+
+
+def measure(run: str, seconds: float, rounds: int) -> dict[str, list[Load]]:
+    """Every kind's rounds; the kinds take turns."""
+    measured: dict[str, list[Load]] = {kind: [] for kind in KINDS}
+    with ExitStack() as stack:
+        script = write_script(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        urls = {kind: stack.enter_context(served(kind, run)) for kind in KINDS}
+        for url in urls.values():
+            load(url, 1, script)
+        for _ in range(rounds):
+            for kind, url in urls.items():
+                measured[kind].append(load(url, seconds, script))
+    return measured
+
+
+def report(measured: dict[str, list[Load]]) -> None:
+    """Medians of the rounds, and ours as a multiple of each other kind, round by round."""
+    print(f"{'':10} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7} {'ours is':>8}")
+    for kind, loads in measured.items():
+        middle = [
+            statistics.median(getattr(each, name) for each in loads) for name in ("per_second", "p50", "p99")
+        ]
+        pairs = zip(measured["ours"], loads, strict=True)
+        ratio = statistics.median(ours.per_second / each.per_second for ours, each in pairs)
+        failed = sum(each.failed for each in loads)
+        print(f"{kind:10} {middle[0]:10.0f} {middle[1]:8.1f} {middle[2]:8.1f} {failed:7d} {ratio:7.2f}x")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, metavar="RUN", help="a run's folder or name")
+    parser.add_argument("--seconds", type=float, default=60, metavar="N", help="of each round (60)")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often each has its turn (1)")
+    parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve, options.model)
+        return
+    if not shutil.which("wrk"):
+        sys.exit("wrk is needed: apt-get install wrk, brew install wrk, or https://github.com/wg/wrk")
+    report(measure(options.model, options.seconds, options.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The JSON API; `static/openapi.json` describes it."""
+
+import flask
+from werkzeug.exceptions import BadRequest
+
+from pigeonhole.web import problems, uploads
+from pigeonhole.web.answering import Answered, Refused
+from pigeonhole.web.models import Model
+
+api = flask.Blueprint("api", __name__, url_prefix="/api")
+
+
+@api.post("/predict")
+def predict() -> flask.Response:
+    """An answer for each picture of the request, in its order."""
+    model = _chosen()
+    top = _top()
+    results = ask(model, flask.request)
+    return flask.jsonify(model=model.name, results=[_result(result, top) for result in results])
+
+
+@api.get("/model")
+def describe() -> flask.Response:
+    """The model that answers, and the names of all."""
+    model = _chosen()
+    preprocessing = model.classifier.preprocessing
+    accuracy = model.accuracy
+    return flask.jsonify(
+        name=model.name,
+        models=[each.name for each in flask.current_app.extensions["models"]],
+        classes=model.classes,
+        image_size=preprocessing.image_size,
+        channels=preprocessing.channels,
+        accuracy=accuracy
+        and {
+            "value": accuracy.value,
+            "low": accuracy.low,
+            "high": accuracy.high,
+            "pictures": accuracy.pictures,
+        },
+        accepted=problems.accepted(),
+    )
+
+
+@api.get("/openapi.json")
+def document() -> flask.Response:
+    return flask.current_app.send_static_file("openapi.json")
+
+
+def ask(model: Model, request: flask.Request) -> list[Answered | Refused]:
+    """The model's answer or a refusal for each picture; NothingReadable when all were refused."""
+    extensions = flask.current_app.extensions
+    results = [extensions["answerer"].ask(model, upload) for upload in uploads.pictures(request)]
+    for result in results:
+        extensions["metrics"].picture(result)
+    if all(isinstance(result, Refused) for result in results):
+        raise problems.NothingReadable(results)
+    return results
+
+
+def _chosen() -> Model:
+    return flask.current_app.extensions["models"].choose(flask.request.args.get("model"))
+
+
+def _top() -> int | None:
+    """How many classes to give; None for all."""
+    text = flask.request.args.get("top")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= 1):
+        raise BadRequest("top must be a whole number from 1 up.")
+    return int(text)
+
+
+def _result(result: Answered | Refused, top: int | None) -> dict[str, object]:
+    if isinstance(result, Refused):
+        return problems.refusal(result)
+    facts = result.facts
+    return {
+        "name": result.name,
+        "width": facts.width,
+        "height": facts.height,
+        "channels": 3,  # every picture is decoded to RGB
+        "format": facts.format,
+        "oddities": facts.oddities,
+        "predictions": [{"class": name, "probability": share} for name, share in result.ranked[:top]],
+        "unsure": result.unsure,
+        "milliseconds": round(result.milliseconds, 3),
+    }

@@ -1,0 +1,104 @@
+"""The models that a server answers with, chosen by name, and what may be said about each."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from werkzeug.exceptions import NotFound, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from pigeonhole.classifier import Classifier
+
+EXAMPLES = 6  # of each class
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The share of new pictures that is expected to be answered rightly, with its 95 % interval.
+
+    `pictures`: how many validation pictures this rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """A restored model under the name that it is chosen by, and the run's folder that it came from."""
+
+    name: str
+    classifier: "Classifier"
+    folder: Path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.classifier.classes
+
+    @cached_property
+    def accuracy(self) -> Accuracy | None:
+        """What the run's own result says; None where it says nothing."""
+        try:
+            result = json.loads((self.folder / "result.json").read_text("utf-8"))
+            low, high = result["interval_95"]
+            return Accuracy(result["expected_accuracy"], low, high, result["validation_pictures"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def report(self) -> Path | None:
+        """The run's own report, where it has one."""
+        report = self.folder / "report.html"
+        return report if report.is_file() else None
+
+    @cached_property
+    def examples(self) -> dict[str, list[Path]]:
+        """For each class some pictures of the training folder, as far as they can still be read."""
+        found: dict[str, list[Path]] = {name: [] for name in self.classes}
+        for class_name, path in _training_pictures(self.folder):
+            if len(found.get(class_name, ())) < EXAMPLES and class_name in found and path.is_file():
+                found[class_name].append(path)
+        return found
+
+
+class Models:
+    """The models of a server, the first of which answers unless another is named."""
+
+    def __init__(self, models: Sequence[Model]):
+        self._by_name = {model.name: model for model in models}
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def choose(self, name: str | None) -> Model:
+        """Raises NotFound for a name that no model has, ServiceUnavailable where there is no model at all."""
+        if not self._by_name:
+            raise ServiceUnavailable("This server has no model yet: it only follows a training.")
+        if not name:
+            return next(iter(self))
+        if name not in self._by_name:
+            raise NotFound(f"There is no model of that name. There is: {', '.join(self._by_name)}.")
+        return self._by_name[name]
+
+
+def _training_pictures(run: Path) -> Iterator[tuple[str, Path]]:
+    """Class and path of each picture that the run was trained on; none where the run does not say."""
+    try:
+        settings = json.loads((run / "settings.json").read_text("utf-8"))
+        data = Path(settings["options"]["data"]).resolve()
+        rows = list(csv.DictReader((run / "split.csv").read_text("utf-8", "surrogateescape").splitlines()))
+        for row in rows:
+            path = (data / row["path"]).resolve()
+            if row["side"] == "train" and path.is_relative_to(data):
+                yield row["class"], path
+    except (OSError, ValueError, KeyError, TypeError):
+        return

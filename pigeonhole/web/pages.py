@@ -1,0 +1,106 @@
+"""The pages for people; each works without JavaScript."""
+
+import base64
+import functools
+from pathlib import Path
+
+import cv2
+import flask
+import numpy as np
+from werkzeug.exceptions import NotFound
+
+from pigeonhole.classifier import ImageError
+from pigeonhole.web import problems, security
+from pigeonhole.web.answering import Answered
+from pigeonhole.web.api import ask
+from pigeonhole.web.models import Model, Models
+
+TOP = 5  # classes shown at first
+
+pages = flask.Blueprint("pages", __name__)
+
+
+@pages.app_context_processor
+def common() -> dict[str, object]:
+    """What every page shows."""
+    return {
+        "models": _models(),
+        "watched": flask.current_app.config["RUNS"] is not None,
+        "accepted": problems.accepted(),
+    }
+
+
+@pages.get("/")
+def home() -> str | flask.Response:
+    if not len(_models()) and flask.current_app.config["RUNS"] is not None:
+        return flask.redirect(flask.url_for("watching.watch"))
+    return flask.render_template("home.html", model=_models().choose(flask.request.args.get("model")))
+
+
+@pages.post("/")
+def answer() -> str:
+    """The result page; the script of the home page takes the same answers out of it."""
+    model = _models().choose(flask.request.form.get("model"))
+    results = ask(model, flask.request)
+    return flask.render_template("answers.html", model=model, results=results, top=TOP)
+
+
+@pages.get("/models/<name>")
+def about(name: str) -> str:
+    return flask.render_template("about.html", model=_models().choose(name))
+
+
+@pages.get("/models/<name>/report")
+def report(name: str) -> flask.Response:
+    model = _models().choose(name)
+    if model.report is None:
+        raise NotFound("This run has no report.")
+    return flask.Response(
+        model.report.read_bytes(),
+        content_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": security.REPORT_POLICY},
+    )
+
+
+@pages.get("/models/<name>/examples/<int:label>/<int:number>")
+def example(name: str, label: int, number: int) -> flask.Response:
+    """One of a class's example pictures, as the network sees it."""
+    model = _models().choose(name)
+    try:
+        path = model.examples[model.classes[label]][number]
+    except IndexError:
+        raise NotFound from None
+    response = flask.Response(_example(model, path), content_type="image/png")
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    return response
+
+
+@pages.app_template_filter()
+def as_seen(result: Answered, model: Model) -> str:
+    """What the network saw of a picture, as a PNG in a data URI."""
+    return "data:image/png;base64," + base64.b64encode(_png(result.pixels, model)).decode("ascii")
+
+
+@pages.app_template_filter()
+def percent(share: float) -> str:
+    """ "97.1 %"; no rounding up to certainty."""
+    return f"{min(100 * share, 99.9):.1f} %" if share < 1 else "100 %"
+
+
+@functools.lru_cache(maxsize=1024)
+def _example(model: Model, path: Path) -> bytes:
+    try:
+        return _png(model.classifier.read(path.read_bytes()), model)
+    except (ImageError, OSError):
+        raise NotFound("This picture cannot be read any more.") from None
+
+
+def _png(pixels: np.ndarray, model: Model) -> bytes:
+    preprocessing = model.classifier.preprocessing
+    levels = np.rint(pixels / preprocessing.scale).astype(np.uint8)
+    blue_first = levels if preprocessing.colour_order == "bgr" else levels[..., ::-1]
+    return cv2.imencode(".png", blue_first)[1].tobytes()
+
+
+def _models() -> Models:
+    return flask.current_app.extensions["models"]

@@ -1,0 +1,50 @@
+"""The web app with small saved models, and a real server around it."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import saved_runs
+from flask import Flask
+
+from pigeonhole import Classifier
+from pigeonhole.web import Model
+from pigeonhole.web.server import Limits, Server
+
+
+def model(folder: Path, seed: int = 0, **options) -> Model:
+    """A small random network as a finished run in `folder`, restored."""
+    network = saved_runs.network(seed)
+    run = saved_runs.save(folder, network, rejection=saved_runs.rule(network), **options)
+    return Model(run.name, Classifier.load(run, threads=1), run)
+
+
+@contextlib.contextmanager
+def running(app: Flask, threads: int = 4, limits: Limits | None = None) -> Iterator[str]:
+    """The address of a server of the app, in a thread."""
+    server = Server(app, "127.0.0.1", 0, threads, limits)
+    stop = threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop.is_set,))
+    thread.start()
+    try:
+        yield server.urls[0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def connect(url: str) -> socket.socket:
+    """A plain connection to the server, for what no HTTP library would send."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """All that comes until the server closes the connection, also by force."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            received += part
+    return received
