@@ -62,10 +62,9 @@ def main(arguments: list[str]) -> int:
     announce(options, machine, sets, model, trainer, run)
     write_start(run, options, machine, sets, trainer)
     followed = follow(trainer, run, options.log_every)
-    conclude(
-        run, options, sets, trainer, followed, looker(options, recipe_for, machine, sets, trainer, followed)
-    )
-    return followed.exit_status
+    further = looker(options, recipe_for, machine, sets, trainer, followed)
+    conclude(run, options, sets, trainer, followed, further)
+    return followed.exit_status or further.exit_status
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -349,7 +348,7 @@ def conclude(
     from pigeonhole.progress import clock
 
     stopped = followed.exit_status != 0
-    unseen = looker.unseen() if options.check_unseen and not stopped else None
+    unseen = looker.unseen_classes() if options.check_unseen and not stopped else None
     rule = rejection.COMBINED if unseen is None else unseen.rule
     if reason := finishing.finish(run, trainer, options.network, rule):
         print(f"no {runs.ONNX}: {reason}")

@@ -1,9 +1,8 @@
 """What is looked for beyond the usual figures: shortcuts, wrong labels, unseen classes, more data's worth."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,6 +20,8 @@ from pigeonhole.unseen import Unseen
 
 if TYPE_CHECKING:
     from pigeonhole.evaluation import Evaluation
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -84,28 +85,43 @@ def require(sets, seed: int, unseen_classes: bool, more_data: bool) -> None:
 class Looker:
     """Looks into a training's data `sets`, a `dataset.DataSets`, on request with further trainings.
 
-    `check` is called at each step of those and may raise to end them.
+    Ctrl-C or a termination ends a search and leaves out those that were still to come; what was found by then
+    is kept, and `exit_status` says so: 0, or 128 + the signal's number.
     """
 
-    def __init__(self, sets, retrainer: Retrainer, seed: int, check: Callable[[], None] = lambda: None):
-        self._sets, self._retrainer, self._seed, self._check = sets, retrainer, seed, check
+    def __init__(self, sets, retrainer: Retrainer, seed: int):
+        self._sets, self._retrainer, self._seed = sets, retrainer, seed
+        self._request = StopRequest()
+
+    @property
+    def exit_status(self) -> int:
+        return self._request.exit_status
 
     def look(
         self, evaluation: "Evaluation", found: Findings, check_labels: bool, more_data: bool
     ) -> Findings:
-        """All that is to be found, added to what was `found`; `evaluation` is of the validation pictures.
-
-        Ctrl-C ends it early, and what was found by then is kept.
-        """
+        """All that is to be found, added to what was `found`; `evaluation` is of the validation pictures."""
         found = replace(found, shortcuts=self.shortcuts(), suspects=among_validation(evaluation))
-        request = StopRequest()
-        self._check = request.check
-        with request, contextlib.suppress(Stopped):
-            if check_labels:
-                found = replace(found, suspects=self.suspects(), all_labels=True)
-            if more_data:
-                found = replace(found, learning_curve=self.learning_curve(evaluation.right))
+        if check_labels and (everywhere := self._unless_stopped(self.suspects)) is not None:
+            found = replace(found, suspects=everywhere, all_labels=True)
+        if more_data:
+            curve = self._unless_stopped(lambda: self.learning_curve(evaluation.right))
+            found = replace(found, learning_curve=curve)
         return found
+
+    def unseen_classes(self) -> Unseen | None:
+        """How often a class that the network does not know would be flagged; None where that was stopped."""
+        return self._unless_stopped(self.unseen)
+
+    def _unless_stopped(self, search: Callable[[], Found]) -> Found | None:
+        if self.exit_status:
+            return None
+        with self._request:
+            try:
+                return search()
+            except Stopped:
+                print("\nstopped; what was found so far is kept")
+                return None
 
     def shortcuts(self) -> ShortcutCheck:
         """Whether something beside the object gives the classes away."""
@@ -159,7 +175,7 @@ class Looker:
         return found
 
     def _line(self, title: str, trainings: int, seconds: float) -> StudyLine:
-        return StudyLine(title, trainings, seconds, self._check)
+        return StudyLine(title, trainings, seconds, self._request.check)
 
     def _groups(self) -> list[list[Record]]:
         """The records of each picture, its copies and near-copies together."""

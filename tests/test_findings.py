@@ -70,17 +70,29 @@ def test_all_that_is_asked_for_is_found_and_told(sets, capsys):
     assert any(line.startswith("more data ") for line in found.lines())
 
 
-def test_ctrl_c_keeps_what_was_found_by_then(sets, monkeypatch):
-    searching = looker(sets)
-    original = searching.suspects
+def interrupting(search):
+    """The search, with Ctrl-C pressed as it begins."""
 
     def interrupted():
         os.kill(os.getpid(), signal.SIGINT)
-        return original()
+        return search()
 
-    monkeypatch.setattr(searching, "suspects", interrupted)
+    return interrupted
+
+
+def test_ctrl_c_keeps_what_was_found_by_then(sets, monkeypatch, capsys):
+    searching = looker(sets)
+    monkeypatch.setattr(searching, "suspects", interrupting(searching.suspects))
     found = searching.look(evaluation(sets), Findings(), check_labels=True, more_data=True)
     assert found.shortcuts is not None and not found.all_labels and found.learning_curve is None
+    assert searching.exit_status == 130 and "what was found so far is kept" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_the_search_before_the_model_is_saved_does_not_end_the_program(sets, monkeypatch):
+    searching = looker(sets)
+    monkeypatch.setattr(searching, "unseen", interrupting(searching.unseen))
+    assert searching.unseen_classes() is None and searching.exit_status == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

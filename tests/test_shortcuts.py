@@ -105,8 +105,10 @@ def test_a_white_border_on_one_of_two_classes(width):
     pictures = np.where((labels == 1)[:, None, None, None], framed(pictures, width), pictures)
     found = check(pictures, labels)
     assert BORDER in firing(found) and set(firing(found)) <= {BORDER, COLOUR}
-    assert found.by_feature[BORDER] > 0.98
+    assert found.by_feature[BORDER] == 1
     assert 0.6 < question(found, BORDER).expected < 0.85
+    only_by_border = round(300 * (1 - question(found, BORDER).expected))
+    assert question(found, BORDER).p_value == pytest.approx(2 * 0.5**only_by_border, rel=1e-6, abs=0)
     line = found.lines()[0]
     assert line.startswith("From the border pixels alone the class can be told in ")
     assert line.endswith("would get 50 %): the network may learn the border instead.")
