@@ -275,7 +275,8 @@ def ancestors(operation: tf.Operation, fed: Container[str] = ()) -> Iterator[tf.
 def _session_config(threads: int | None) -> v1.ConfigProto | None:
     if threads is None:
         return None
-    return v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
+    # Operations one after the other in the caller's thread: handing them to another costs more than it gains.
+    return v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
 
 
 def _restore_weights(session: v1.Session, saver: v1.train.Saver, prefix: Path) -> None:

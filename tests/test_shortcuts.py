@@ -1,6 +1,7 @@
 """The shortcut check on planted shortcuts, on none, and that its figures are what it says they are."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -143,12 +144,13 @@ def test_of_many_classes_the_first_are_named():
 
 def test_a_border_on_a_rare_class():
     pictures, labels = drawn(400, 20)
-    labels = (labels == 3).astype(int)
-    pictures = np.where((labels == 1)[:, None, None, None], framed(pictures, 2), pictures)
+    labels = (labels != 3).astype(int)
+    pictures = np.where((labels == 0)[:, None, None, None], framed(pictures, 2), pictures)
     found = check(pictures, labels)
     assert not question(found, BORDER).fires  # 5 points above always answering with the other class
     assert firing(found) == [BORDER]
-    assert "'class 1' can be told from the other" in found.lines()[0]
+    assert "'class 0' can be told from the other" in found.lines()[0]
+    assert found.majority == 0.95 and "(always 'class 1': 95 %)" in found.lines()[1]
 
 
 def test_dark_bars_above_and_below_are_a_border_too():
@@ -158,12 +160,13 @@ def test_dark_bars_above_and_below_are_a_border_too():
     assert BORDER in firing(check(pictures, labels))
 
 
-def test_what_the_inside_tells_as_well_is_no_shortcut():
+def test_what_the_picture_itself_explains_is_no_shortcut():
     pictures, labels = drawn(300, 2)
-    dark = pictures // 4
-    found = check(np.where((labels == 1)[:, None, None, None], dark, pictures), labels)
-    assert found.by_feature[BORDER] > 0.8
-    assert BORDER not in firing(found)
+    pictures = np.where((labels == 1)[:, None, None, None], pictures // 4, pictures)
+    sizes = [len(cv2.imencode(".jpg", picture)[1]) for picture in pictures]
+    found = check(pictures, labels, records_of(300, file_size=sizes))
+    assert found.by_feature[BORDER] > 0.8 and found.by_feature[FILE_SIZE] > 0.8
+    assert not {BORDER, FILE_SIZE} & set(firing(found))
 
 
 def test_the_light_is_told_only_where_it_leaves_next_to_nothing():
@@ -197,9 +200,13 @@ def test_a_quality_for_each_class(tmp_path):
     assert found.left_out == dict.fromkeys((CAMERA, FORMAT, SHAPE), "the same in all pictures")
 
 
-def test_a_format_for_each_class():
+@pytest.mark.parametrize(("fact", "values"), [("format", ["png", "jpeg"]), ("oddities", [("grey",), ()])])
+def test_a_format_for_each_class(fact, values):
     pictures, labels = drawn(200, 2)
-    records = records_of(200, format=[("png", "jpeg")[label] for label in labels])
+    records = [
+        replace(record, **{fact: values[label]})
+        for record, label in zip(records_of(200), labels, strict=True)
+    ]
     assert firing(check(pictures, labels, records)) == [FORMAT]
 
 
@@ -234,6 +241,15 @@ def test_the_figures_are_those_of_the_exact_test():
     by_chance = binomtest(160, 200, 0.5, alternative="greater").pvalue
     assert asked.p_value == pytest.approx(2 * by_chance, rel=1e-6, abs=0)
     assert asked.fires
+
+
+def test_one_class_is_tried_among_as_many_others():
+    labels = np.arange(1000) % 10
+    wide = (labels == 0) & (np.arange(1000) < 600)
+    records = records_of(1000, width=np.where(wide, 40, 30))
+    asked = question(check(np.zeros((1000, 4, 4, 1), np.uint8), labels, records), SHAPE, "class 0")
+    assert asked.accuracy == pytest.approx(0.8, abs=0.01)  # of 100, 60 are told, and of 100 others all
+    assert asked.expected == 0.5
 
 
 def test_all_features_together():

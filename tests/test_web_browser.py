@@ -276,8 +276,10 @@ def test_no_page_is_wider_than_a_phone(browse, address, folder, path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_stand_out_in_light_and_dark(browse, address, scheme):
     browser = browse(address)
-    wanted = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    # Without motion the colours are there at once.
+    wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in wanted.items()]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     colours = browser.execute_script(
         """
         const shown = (selector, what) => getComputedStyle(document.querySelector(selector))[what];

@@ -14,7 +14,7 @@ import pytest
 import saved_runs
 import web_server
 from odd_files import CORPUS, PICTURE, encode, flip, jpeg_segment, png_chunk, png_of, with_segment
-from test_serve import serving
+from test_serve import LOG, serving
 
 ROOT = Path(__file__).parents[1]
 RANDOM = np.random.default_rng(5)
@@ -266,7 +266,8 @@ def served(tmp_path_factory):
     with serving("--model", "first", "--watch", ".", cwd=home) as (process, url):
         yield process, url
         process.terminate()
-        _, errors = process.communicate(timeout=60)
+        process.communicate(timeout=60)
+        errors = (home / LOG).read_text()
         assert "Traceback" not in errors, errors[-3000:]
 
 
