@@ -37,7 +37,7 @@ from pigeonhole.folders import Entry, Record, Tree
 from pigeonhole.index import Index, Known, Learnt, Row
 from pigeonhole.pixels import Pixels, RowFile
 
-FORMAT_VERSION = 1  # one more whenever decoding, resizing, facts or fingerprints change their results
+FORMAT_VERSION = 2  # one more whenever decoding, resizing, facts or fingerprints change their results
 MAX_FILE_SIZE = 1 << 30  # bytes; 200 megapixels in colour at 16 bits are 1.2 GB before any compression
 MOST_THREADS = 8  # each may hold a large picture in memory, and Python runs in one of them at a time
 TASK_FILES = 64  # files that a thread reads between two hand-overs, ...

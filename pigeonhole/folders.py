@@ -56,6 +56,7 @@ class Record:
     oddities: tuple[str, ...] = ()
     fingerprint: int = 0  # duplicates.fingerprint: 64-bit perceptual hash, 0 for a flat picture
     file_size: int = 0  # bytes
+    camera: str = ""
 
 
 def is_hidden(name: str) -> bool:

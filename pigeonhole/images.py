@@ -19,7 +19,6 @@ __all__ = [
     "Facts",
     "ImageError",
     "Preprocessing",
-    "camera",
     "decode",
     "inspect",
     "preprocess",
@@ -77,13 +76,15 @@ class Facts:
     """What the container says of a picture: `width` and `height` as seen, that is after the EXIF turn.
 
     `oddities` are some of: turned by EXIF, 16-bit (any depth above 8), grey, transparent (has an alpha
-    channel or a transparent colour), CMYK, palette, animated (more than one frame or page).
+    channel or a transparent colour), CMYK, palette, animated (more than one frame or page). `camera` is
+    maker and model by the EXIF, "" where it does not say; an AVIF's is not read.
     """
 
     format: str
     width: int
     height: int
     oddities: tuple[str, ...]
+    camera: str = ""
 
 
 def inspect(data: bytes) -> Facts:
@@ -102,17 +103,8 @@ def inspect(data: bytes) -> Facts:
         "palette": container.palette,
         "animated": container.animated,
     }
-    return Facts(
-        container.format, *container.shown_size, tuple(name for name, is_so in present.items() if is_so)
-    )
-
-
-def camera(data: bytes) -> str:
-    """Maker and model of the camera by the file's EXIF, "" where it does not say; an AVIF's is not read.
-
-    Raises ImageError as `inspect` does.
-    """
-    return formats.read(data).camera
+    oddities = tuple(name for name, is_so in present.items() if is_so)
+    return Facts(container.format, *container.shown_size, oddities, container.camera)
 
 
 def decode(data: bytes, reduce_to: int | None = None) -> np.ndarray:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pigeonhole import images
 from pigeonhole.folders import Record
 from pigeonhole.suspects import deal
 
@@ -151,7 +150,7 @@ def check(
 ) -> ShortcutCheck:
     """Look for features that give the class away without the object being looked at.
 
-    records   N, none of them skipped; their files are read for the camera's name in their EXIF
+    records   N, none of them skipped
     pictures  uint8 [N, S, S, C], the same pictures decoded; may lie on disk
     labels    int [N], positions in `classes`
     groups    int [N], equal for copies of one picture, which then share a fold; None: no copies
@@ -221,7 +220,7 @@ def _features(
         SHAPE: _Kind(np.column_stack([sides, sides[:, 0] / sides[:, 1]])),
         BORDER: _Kind(border, middle),
         COLOUR: _Kind(colour, may_leave=COLOUR_LEFT),
-        CAMERA: _Kind(_codes([_camera(record) for record in records])[:, np.newaxis]),
+        CAMERA: _Kind(_codes([record.camera for record in records])[:, np.newaxis]),
     }
 
 
@@ -269,14 +268,6 @@ def _halved(planes: np.ndarray) -> np.ndarray:
 def _codes(values: Sequence) -> np.ndarray:
     """A number for each different value, in the values' order."""
     return np.unique(values, return_inverse=True)[1]
-
-
-def _camera(record: Record) -> str:
-    """The camera's name, nothing where the file does not say or is gone by now."""
-    try:
-        return images.camera(record.entry.path.read_bytes())
-    except (OSError, images.ImageError):
-        return ""
 
 
 def _without_constant(kinds: dict[str, _Kind]) -> tuple[dict[str, _Kind], dict[str, str]]:

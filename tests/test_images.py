@@ -71,9 +71,9 @@ def exif_of(maker: str, model: str, orientation: int = 1) -> Image.Exif:
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WebP", "TIFF"])
 def test_camera(format_: str) -> None:
     data = encode(PICTURE, format_, exif=exif_of("Nikon", "COOLPIX S3", 6))
-    assert images.camera(data) == "Nikon COOLPIX S3"
+    assert images.inspect(data).camera == "Nikon COOLPIX S3"
     assert "turned by EXIF" in images.inspect(data).oddities
-    assert images.camera(encode(PICTURE, format_)) == ""
+    assert images.inspect(encode(PICTURE, format_)).camera == ""
 
 
 @pytest.mark.parametrize(
@@ -87,22 +87,18 @@ def test_camera(format_: str) -> None:
     ],
 )
 def test_a_cameras_name_is_one_clean_line(maker: str, model: str, camera: str) -> None:
-    assert images.camera(encode(PICTURE, "JPEG", exif=exif_of(maker, model))) == camera
+    assert images.inspect(encode(PICTURE, "JPEG", exif=exif_of(maker, model))).camera == camera
 
 
 def test_the_camera_of_a_broken_file_or_exif() -> None:
     data = encode(PICTURE, "JPEG", exif=exif_of("Nikon", "COOLPIX"))
     with pytest.raises(ImageError, match="truncated JPEG"):
-        images.camera(data[:-2])
-    assert images.camera(data.replace(b"Nikon\0", b"Nik\xff\xff\0")) == "Nik\ufffd\ufffd COOLPIX"
-    assert images.camera(data.replace(b"MM\0*", b"MM\0+").replace(b"II*\0", b"II+\0")) == ""
+        images.inspect(data[:-2])
+    assert images.inspect(data.replace(b"Nikon\0", b"Nik\xff\xff\0")).camera == "Nik\ufffd\ufffd COOLPIX"
+    assert images.inspect(data.replace(b"MM\0*", b"MM\0+").replace(b"II*\0", b"II+\0")).camera == ""
     number_for_a_name = struct.pack("<4sIHHHIII", b"II*\0", 8, 1, 0x010F, 3, 1, 1000, 0)
-    assert (
-        images.camera(
-            with_segment(encode(PICTURE, "JPEG"), jpeg_segment(0xE1, b"Exif\0\0" + number_for_a_name))
-        )
-        == ""
-    )
+    odd = with_segment(encode(PICTURE, "JPEG"), jpeg_segment(0xE1, b"Exif\0\0" + number_for_a_name))
+    assert images.inspect(odd).camera == ""
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
