@@ -89,10 +89,11 @@ def test_ctrl_c_keeps_what_was_found_by_then(sets, monkeypatch, capsys):
 
 
 def test_ctrl_c_in_the_search_before_the_model_is_saved_does_not_end_the_program(sets, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
     searching = looker(sets)
     monkeypatch.setattr(searching, "unseen", interrupting(searching.unseen))
     assert searching.unseen_classes() is None and searching.exit_status == 130
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize(
