@@ -1,11 +1,11 @@
 """The report in a real browser. Needs chromium and chromedriver, and axe-core (`npm install axe-core`)."""
 
 import json
-import shutil
 from pathlib import Path
 
 import keras
 import pytest
+from browsing import CHROMIUM, DRIVER, FLAGS
 
 from pigeonhole.findings import Findings
 from pigeonhole.report import writing
@@ -15,11 +15,10 @@ from tests import report_runs
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 AXE = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 DESKTOP, PHONE = 1280, 390  # pixels
 GRAVE = ("serious", "critical")
 
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium or chromedriver is not installed")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +36,9 @@ def report(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
+    options.binary_location = CHROMIUM
     profile = tmp_path_factory.mktemp("profile")
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-        f"--user-data-dir={profile}",
-    ):
+    for flag in (*FLAGS, "--hide-scrollbars", f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
@@ -69,6 +57,8 @@ def show(browser, report: Path, width: int, theme: str = "light", target: str = 
     command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
     browser.get("about:blank")
     browser.get(report.as_uri() + target)
+    if not script:
+        browser.refresh()  # a new page may begin in a new process, before that is told to run no script
 
 
 def visible(browser, selector: str) -> list:

@@ -2,12 +2,12 @@
 
 import base64
 import json
-import shutil
 import time
 
 import pytest
 import saved_runs
 import web_server
+from browsing import CHROMIUM, DRIVER, FLAGS
 from odd_files import PICTURE, encode
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -16,17 +16,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from pigeonhole.web import create_app
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 
 pytestmark = [
