@@ -1,37 +1,44 @@
 """Train a classifier on a folder of class folders and save it as a run, from which predict.py answers.
 
     python train.py --data training_data
+    python train.py --resume                 go on with the newest training that was interrupted
+    python train.py --repeat runs/NAME       train again just so, and say whether the outcome is identical
 
 Ctrl-C ends the training early; the best network so far is then saved all the same.
 """
 
 import argparse
+import contextlib
 import os
-import time
-from collections.abc import Callable, Sequence
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole import cli, recipes, runs
+from pigeonhole import cli, earlier, recipes, runs
 from pigeonhole.arguments import add_reading_flags, count, positive
-from pigeonhole.errors import UsageError
+from pigeonhole.earlier import Earlier
+from pigeonhole.errors import PigeonholeError, UsageError
 
 if TYPE_CHECKING:
     import keras
 
     from dataset import DataSets
     from pigeonhole.findings import Looker
-    from pigeonhole.training import Checkup, Trainer
+    from pigeonhole.training import Checkup, Progress, Trainer
 
 RecipeFor = Callable[[int], recipes.Recipe]  # number of training pictures -> recipe
 
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 HISTORY = "history.csv"
-SPLIT = "split.csv"
 RECIPE_FLAGS = ("epochs", "batch_size", "learning_rate", "patience", "augment")
+NEWEST = Path("")  # what --resume means without a run
+TERMINATED = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True)
@@ -45,46 +52,107 @@ class Machine:
 
 @dataclass(frozen=True)
 class Followed:
-    """A training that has ended: its validations, how long it took, and the exit status it asks for."""
+    """A training that has ended: how long it took, and the exit status it asks for."""
 
-    checkups: "Sequence[Checkup]"
     seconds: float
     exit_status: int
 
 
 def main(arguments: list[str]) -> int:
-    options = parse(arguments)
+    options, before = parse(arguments)
     check_paths(options)
-    sets, recipe_for = read_data(options)
-    machine = prepare_machine(options)
-    model, trainer = prepare_training(options, recipe_for, machine, sets)
-    run = runs.new_run(options.output, options.name)
-    announce(options, machine, sets, model, trainer, run)
-    write_start(run, options, machine, sets, trainer)
-    followed = follow(trainer, run, options.log_every)
-    further = looker(options, recipe_for, machine, sets, trainer, followed)
-    conclude(run, options, sets, trainer, followed, further)
-    return followed.exit_status or further.exit_status
+    sets, recipe_for = read_data(options, before)
+    machine = prepare_machine(options, before)
+    model, trainer = prepare_training(options, recipe_for, machine, sets, before)
+    run = before.run if options.resume else runs.new_run(options.output, options.name)
+    with runs.held(run):
+        start(run, options, machine, sets, model, trainer, before)
+        with resumable(run):
+            followed = follow(trainer, run, options)
+            if followed.exit_status == TERMINATED:
+                print(f"terminated  go on with: {resume_command(run)}")
+                return TERMINATED
+            further = looker(options, recipe_for, machine, sets, trainer)
+            conclude(run, options, sets, trainer, followed, further)
+    if not followed.exit_status:
+        shutil.rmtree(run / runs.CHECKPOINTS)  # the training has come to its end
+    same = not options.repeat or followed.exit_status != 0 or compare(before, run)
+    return followed.exit_status or further.exit_status or (0 if same else 1)
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """The command line, checked as far as that goes without reading anything."""
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, Earlier | None]:
+    """The command line, checked as far as that goes without reading pictures.
+
+    With --resume and --repeat also the run that is meant, whose own flags hold wherever none is given.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.resume is None and options.repeat is None:
+        if options.data is None:
+            parser.error("--data is required: the folder that holds one folder per class")
+        if options.force:
+            parser.error("--force belongs to --resume or --repeat")
+        return options, None
+    if options.name and options.resume is not None:
+        parser.error("--name cannot be given with --resume: the run has its name")
+    run = named_run(options)
+    before = earlier.read(run)
+    kept = {name: value for name, value in before.options.items() if name not in ("output", "name")}
+    options = parser.parse_args(arguments, argparse.Namespace(**kept))
+    if options.repeat and before.changed_midway:
+        raise UsageError(f"--repeat {run}: changed midway ({'; '.join(before.changed_midway)})")
+    options.resume = run if options.resume is not None else None
+    if lengths := [name for name in earlier.LENGTHS if getattr(options, name) != before.options.get(name)]:
+        vars(options).update({name: None for name in earlier.LENGTHS if name not in lengths})
+    refuse(before, before.changed_options(vars(options)), options.force)
+    return options, before
+
+
+def named_run(options: argparse.Namespace) -> Path:
+    """The folder of the run to go on with or to repeat. Raises UsageError when there is none."""
+    if options.resume == NEWEST:
+        if run := runs.unfinished(options.output):
+            return run
+        raise UsageError(f"--resume: no interrupted training in {options.output}")
+    flag, named = ("--repeat", options.repeat) if options.resume is None else ("--resume", options.resume)
+    for run in (named, options.output / named):
+        if run.is_dir():
+            break
+    else:
+        raise UsageError(f"{flag} {named}: no such run")
+    if flag == "--resume" and not (run / runs.CHECKPOINTS).is_dir():
+        raise UsageError(f"--resume {named}: this training has come to its end; nothing is left to do")
+    if flag == "--repeat" and (run / runs.CHECKPOINTS).is_dir():
+        raise UsageError(f"--repeat {named}: this training has not come to its end; --resume goes on with it")
+    return run
+
+
+def refuse(before: Earlier, changes: list[str], force: bool) -> None:
+    """Raise UsageError, naming the changes since the earlier run, unless they are forced."""
+    if changes and not force:
+        raise UsageError(
+            f"not as {before.run} was begun: {'; '.join(changes)}; --force accepts another outcome"
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="one folder per class")
+    data.add_argument("--data", type=Path, metavar="FOLDER", help="one folder per class (required)")
     data.add_argument(
         "--test", type=Path, metavar="FOLDER", help="give the accuracy on this folder at the end"
     )
     add_reading_flags(data)
     _add_network_flags(parser.add_argument_group("network"))
     _add_training_flags(parser.add_argument_group("training (what is not given follows from the data)"))
+    _add_earlier_flags(parser.add_argument_group("an earlier run, with the flags that it was given"))
     _add_study_flags(
         parser.add_argument_group("further trainings, after this one (each tells its time first)")
     )
     _add_output_flags(parser.add_argument_group("machine and output"))
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _add_network_flags(group) -> None:
@@ -111,6 +179,24 @@ def _add_training_flags(group) -> None:
     group.add_argument("--patience", type=count, metavar="N", help="stop after N validations without gain")
 
 
+def _add_earlier_flags(group) -> None:
+    which = group.add_mutually_exclusive_group()
+    which.add_argument(
+        "--resume",
+        type=Path,
+        nargs="?",
+        const=NEWEST,
+        metavar="RUN",
+        help="go on with an interrupted training (the newest)",
+    )
+    which.add_argument(
+        "--repeat", type=Path, metavar="RUN", help="train again just so, and compare bit by bit"
+    )
+    group.add_argument(
+        "--force", action="store_true", help="even though data or flags that decide the outcome have changed"
+    )
+
+
 def _add_study_flags(group) -> None:
     add = group.add_argument
     add("--no-report", action="store_true", help="no report, and no search for shortcuts and wrong labels")
@@ -131,6 +217,13 @@ def _add_output_flags(group) -> None:
         "--log-every", type=count, metavar="STEPS", help="also print a line every so many steps"
     )
     group.add_argument(
+        "--checkpoint-minutes",
+        type=positive,
+        default=5,
+        metavar="N",
+        help="the most that a killed training loses; also after each epoch (5)",
+    )
+    group.add_argument(
         "--output", type=Path, default=runs.RUNS, metavar="FOLDER", help="where runs are kept (runs)"
     )
     group.add_argument("--name", metavar="NAME", help="the run's folder there (date and time)")
@@ -141,15 +234,17 @@ def check_paths(options: argparse.Namespace) -> None:
     for flag, path in (("--data", options.data), ("--test", options.test)):
         if path is not None and not path.is_dir():
             raise UsageError(f"{flag} {path}: no such folder")
-    if options.split is not None and not options.split.is_file():
+    if options.split is not None and not options.resume and not options.split.is_file():
         raise UsageError(f"--split {options.split}: no such file")
     if options.fixes is not None and not options.fixes.is_file():
         raise UsageError(f"--fixes {options.fixes}: no such file")
     if options.name is not None:
         runs.check_name(options.output, options.name)
+    if not options.resume:
+        runs.check_output(options.output)
 
 
-def read_data(options: argparse.Namespace) -> tuple["DataSets", RecipeFor]:
+def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["DataSets", RecipeFor]:
     """Read the pictures at the size the recipe wants, print the pre-flight, settle the recipes."""
     import dataset
     from pigeonhole import folders, sample
@@ -159,6 +254,7 @@ def read_data(options: argparse.Namespace) -> tuple["DataSets", RecipeFor]:
     if options.image_size is None:
         tree = folders.scan(options.data, options.classes)
         options.image_size = recipes.image_size(options.network, _median_side(tree))
+    split = before.run / earlier.SPLIT if options.resume else options.split
     sets = dataset.read_train_sets(
         options.data,
         options.image_size,
@@ -167,13 +263,15 @@ def read_data(options: argparse.Namespace) -> tuple["DataSets", RecipeFor]:
         options.seed,
         channels=options.channels,
         fraction=options.fraction,
-        split=options.split,
+        split=split,
         fixes=options.fixes,
         cache_dir=options.cache_dir,
         no_cache=options.no_cache,
     )
     print("\n".join(sets.preflight.lines()))
     sets.preflight.require_trainable()
+    if before:
+        refuse(before, before.changed_data(sets.records, sets.sides), options.force)
     all_grey = all("grey" in record.oddities for record in sets.records if not record.skipped)
 
     def recipe_for(num_pictures: int) -> recipes.Recipe:
@@ -199,7 +297,7 @@ def _median_side(tree) -> float:
     return float(np.median(sides)) if sides else 1.0
 
 
-def prepare_machine(options: argparse.Namespace) -> Machine:
+def prepare_machine(options: argparse.Namespace, before: Earlier | None) -> Machine:
     """Import TensorFlow, set its threads and decide the number format."""
     from pigeonhole.quiet import import_tensorflow
 
@@ -207,8 +305,12 @@ def prepare_machine(options: argparse.Namespace) -> Machine:
     import keras
     import tensorflow as tf
 
-    from pigeonhole import precision
+    from pigeonhole import precision, settings
 
+    if before:
+        environment = {**settings.versions(), "processor": settings.processor()}
+        for change in before.changed_environment(environment):
+            print(f"note: {change}: the outcome may differ in its last bits", file=sys.stderr)
     threads = options.threads or available_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -222,13 +324,14 @@ def available_cores() -> int:
 
 
 def prepare_training(
-    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets"
+    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets", before: Earlier | None
 ) -> tuple["keras.Model", "Trainer"]:
     """The network and its trainer, with the number of steps settled."""
     from pigeonhole import findings, networks, training
 
     findings.require(sets, options.seed, options.check_unseen, options.learning_curve)
-    recipe = recipe_for(sets.train.num_examples)
+    as_before = before is not None and not before.changed_options(vars(options))
+    recipe = before.recipe if as_before else recipe_for(sets.train.num_examples)
     model = networks.build(
         options.network, recipe.image_size, options.channels, len(sets.classes), machine.precision
     )
@@ -236,7 +339,9 @@ def prepare_training(
     if options.class_weights == "balanced":
         weights = training.balanced_weights(sets.train.label_indices, len(sets.classes))
     trainer = training.Trainer(model, sets.train, sets.valid, recipe, options.seed, weights)
-    if options.steps:
+    if as_before:
+        trainer.total_steps = before.total_steps
+    elif options.steps:
         trainer.total_steps = options.steps
     elif options.minutes:
         print("measuring the first steps ...", flush=True)
@@ -264,57 +369,115 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
     print(f"            {recipe.augmentation.describe()}")
     print(f"machine     {machine.threads} threads, {machine.precision}{measured}")
     print(f"run         {run}")
+    if trainer.steps_done:
+        gone = trainer.steps_done / trainer.steps_per_epoch
+        print(f"going on    from step {trainer.steps_done:,}, epoch {gone:.1f}")
     print(flush=True)
 
 
-def write_start(run: Path, options, machine: Machine, sets: "DataSets", trainer: "Trainer") -> None:
-    """Write what is known before the first step: settings, split, and what each picture looks like."""
+def start(
+    run: Path, options, machine: Machine, sets: "DataSets", model, trainer: "Trainer", before: Earlier | None
+) -> None:
+    """Bring a resumed trainer to where it was, say what will be done, and write down what is known."""
+    changes: list[str] = []
+    if options.resume:
+        of_data = before.changed_data(sets.records, sets.sides)
+        changes = before.changed_midway + before.changed_options(vars(options)) + of_data
+        take_up(run, trainer, same_pictures=not of_data)
+    announce(options, machine, sets, model, trainer, run)
+    if not options.resume or changes:
+        write_start(run, options, machine, sets, trainer, changes)
+
+
+def take_up(run: Path, trainer: "Trainer", same_pictures: bool) -> None:
+    """Bring the trainer to where the run's last checkpoint was; without one it begins anew."""
+    from pigeonhole import checkpoint, whole_file
+
+    whole_file.remove_leftovers(run)
+    state = checkpoint.newest(run)
+    if state is None:
+        return
+    try:
+        trainer.take_up(state if same_pictures else state.without_validations())
+    except ValueError as error:
+        raise PigeonholeError(f"{run}: its checkpoint is of another network; train anew") from error
+
+
+def write_start(
+    run: Path, options, machine: Machine, sets: "DataSets", trainer: "Trainer", changes: list[str]
+) -> None:
+    """Write what is known before the first step: split, what each picture looks like, and settings.
+
+    The settings come last: a run that has them can be gone on with. `changes`: those that were accepted since
+    the run began.
+    """
     from pigeonhole import leakage, settings, split
 
-    settings.write(run, vars(options), asdict(machine), sets.classes, sets.records, trainer)
-    split.write_split(run / SPLIT, sets.records, sets.sides)
+    split.write_split(run / earlier.SPLIT, sets.records, sets.sides)
     record_of = {record.entry.name: record for record in sets.records}
     records = [record_of[name] for name in sets.everything.names]
     leakage.write(run, records, sets.everything.images, sets.sides)
+    flags = {name: value for name, value in vars(options).items() if name not in earlier.FLAGS}
+    settings.write(run, flags, asdict(machine), sets.classes, sets.records, trainer, changes)
 
 
-def follow(trainer: "Trainer", run: Path, log_every: int | None) -> Followed:
+def resume_command(run: Path) -> str:
+    return f"python train.py --resume {cli.quote(run)}"
+
+
+@contextlib.contextmanager
+def resumable(run: Path) -> Iterator[None]:
+    """Add to the error of a full or failing disk that what the last checkpoint holds is not lost."""
+    try:
+        yield
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        raise PigeonholeError(
+            f"{error.strerror or error}{place}; mend that, and go on with: {resume_command(run)}"
+        ) from error
+
+
+def follow(trainer: "Trainer", run: Path, options) -> Followed:
     """Train to the end, to the early stop or until asked to stop."""
-    from pigeonhole import live
+    from pigeonhole import checkpoint, live
     from pigeonhole.history import History
     from pigeonhole.interrupts import Stopped, StopRequest
     from pigeonhole.progress import ProgressLine
 
-    shown = ProgressLine(trainer.steps_per_epoch, log_every)
-    history = History(run / HISTORY)
+    shown = ProgressLine(trainer.steps_per_epoch, options.log_every, steps_before=trainer.steps_done)
+    history = History(run / HISTORY, trainer.checkups)
     request = StopRequest()
-    checkups: list[Checkup] = []
-    started = time.perf_counter()
 
-    def on_step(progress) -> None:
+    def on_step(progress: "Progress") -> None:
         shown.step(progress)
         request.check()
+        ends_epoch = progress.step % trainer.steps_per_epoch == 0 and not trainer.is_checkup_due
+        if writer.is_due or (ends_epoch and not writer.is_busy):
+            writer.write(trainer.state())
 
     def keep(checkup: "Checkup") -> None:
-        checkups.append(checkup)
         history.add(checkup)
         live.write(run, checkup, trainer)
 
-    with request:
+    with checkpoint.Writer(run, options.checkpoint_minutes) as writer, request:
         try:
             for checkup in trainer.run(on_step):
                 keep(checkup)
                 shown.checkup(checkup, trainer.total_steps)
+                writer.write(trainer.state())
         except Stopped:
-            if trainer.best is None:
-                keep(trainer.check_up())
-            print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
-    live.write(run, checkups[-1], trainer, "stopped" if request.exit_status else "finished")
-    return Followed(checkups, time.perf_counter() - started, request.exit_status)
+            writer.write(trainer.state())
+            writer.wait()
+            if request.exit_status != TERMINATED:
+                if trainer.best is None:
+                    keep(trainer.check_up())
+                print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
+    live.end(run, "stopped" if request.exit_status else "finished")
+    return Followed(trainer.state().seconds, request.exit_status)
 
 
 def looker(
-    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets", trainer: "Trainer", followed: Followed
+    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets", trainer: "Trainer"
 ) -> "Looker":
     """What looks further into the data, if need be by training as long in proportion as this training did."""
     from pigeonhole.findings import Looker
@@ -333,7 +496,7 @@ def looker(
         machine.precision,
         options.seed,
         balanced=options.class_weights == "balanced",
-        pictures_per_second=float(np.median([each.pictures_per_second for each in followed.checkups])),
+        pictures_per_second=float(np.median([each.pictures_per_second for each in trainer.checkups])),
     )
     return Looker(sets, retrainer, options.seed)
 
@@ -342,7 +505,7 @@ def conclude(
     run: Path, options, sets: "DataSets", trainer: "Trainer", followed: Followed, looker: "Looker"
 ) -> None:
     """Save the network, say how good it is and what was found, write the report, and say what to do next."""
-    from pigeonhole import cache, conclusion, finishing, rejection
+    from pigeonhole import cache, conclusion, finishing, outcome, rejection
     from pigeonhole.classifier import Classifier
     from pigeonhole.findings import Findings
     from pigeonhole.progress import clock
@@ -352,7 +515,7 @@ def conclude(
     rule = rejection.COMBINED if unseen is None else unseen.rule
     if reason := finishing.finish(run, trainer, options.network, rule):
         print(f"no {runs.ONNX}: {reason}")
-    corrected = finishing.expected_accuracy(followed.checkups, sets.valid.label_indices)
+    corrected = finishing.expected_accuracy(trainer.checkups)
     findings = Findings(unseen=unseen)
     with Classifier.load(run) as classifier:
         answers, measures = conclusion.tell_accuracy(classifier, options.data, sets, corrected)
@@ -363,10 +526,25 @@ def conclude(
         if options.test:
             store = cache.of_flags(options.cache_dir, options.no_cache)
             conclusion.test(classifier, run, options.test, store)
-    conclusion.write_result(run, corrected, followed.seconds, findings)
+    digests = outcome.digests(trainer.best_weights, trainer.checkups, answers.probabilities)
+    conclusion.write_result(run, corrected, followed.seconds, findings, digests)
     print(f"time        {clock(followed.seconds)} (minutes:seconds), best at epoch {trainer.best.epoch:.1f}")
     print(f"saved       {run}")
     print(f"next        python predict.py --model {cli.quote(run)} {cli.quote(a_picture(sets))}")
+    if stopped:
+        print(f"            {resume_command(run)}")
+
+
+def compare(before: Earlier, run: Path) -> bool:
+    """Say whether the run came out as the one that it repeats."""
+    from pigeonhole import outcome
+
+    differing = outcome.differing(outcome.read(before.run), outcome.read(run))
+    if differing:
+        print(f"repeated    not identical to {before.run}: other {', '.join(differing)}")
+    else:
+        print(f"repeated    identical to {before.run}: weights, history and predictions")
+    return not differing
 
 
 def a_picture(sets: "DataSets") -> Path:

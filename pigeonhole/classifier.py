@@ -57,9 +57,10 @@ class Classifier:
         """
         prefix = runs.find(run)
         quiet.import_tensorflow()
-        from pigeonhole import foreign, metagraph
+        from pigeonhole import foreign, interrupted, metagraph
 
-        session = metagraph.restore(prefix, threads)
+        with interrupted.model(prefix) as complete:
+            session = metagraph.restore(complete, threads)
         try:
             return Classifier(session, foreign.interface(session, foreign.Supplied(**supplied)))
         except BaseException:

@@ -15,8 +15,8 @@ INTERRUPTED = 130
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Call `main(sys.argv[1:])` and leave the process with its exit status.
 
-    0 done, 1 failure, 2 usage, 130 interrupted (Ctrl-C). A `PigeonholeError` or an `OSError` (a full
-    disk, a forbidden folder) becomes one line on standard error, never a traceback.
+    0 done, 1 failure, 2 usage, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM). A `PigeonholeError` or an
+    `OSError` (a full disk, a forbidden folder) becomes one line on standard error, never a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show

@@ -1,10 +1,11 @@
 """What is said and written when a training has ended."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole import evaluation, fixes, folders, measures, terminal, verdict, whole_file
+from pigeonhole import evaluation, fixes, folders, measures, outcome, terminal, verdict, whole_file
 from pigeonhole.evaluation import Evaluation
 from pigeonhole.findings import Findings
 from pigeonhole.measures import Measures
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pigeonhole.cache import Cache
     from pigeonhole.classifier import Classifier
 
-RESULT = "result.json"
 FIXES = "fixes.csv"
 
 
@@ -61,8 +61,14 @@ def write_report(
     print(f"report      {page}")
 
 
-def write_result(run: Path, expected: CorrectedAccuracy, seconds: float, findings: Findings) -> None:
-    """Write what the training reached, for programs. Shares are 0..1."""
+def write_result(
+    run: Path,
+    expected: CorrectedAccuracy,
+    seconds: float,
+    findings: Findings,
+    digests: Mapping[str, str],
+) -> None:
+    """Write what the training reached, for programs. Shares are 0..1; `digests` are those of `outcome`."""
     content = {
         "validation_pictures": expected.total,
         "validations": expected.validations,
@@ -70,9 +76,10 @@ def write_result(run: Path, expected: CorrectedAccuracy, seconds: float, finding
         "interval_95": list(expected.interval),
         "optimism": expected.optimism,
         "seconds": seconds,
+        outcome.KEY: dict(digests),
         **findings.to_json(),
     }
-    with whole_file.write(run / RESULT) as file:
+    with whole_file.write(run / outcome.FILE) as file:
         json.dump(content, file, indent=2)
 
 

@@ -30,6 +30,21 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def at_once(path: Path) -> Iterator[bool]:
+    """Hold the lock that `path` stands for, without waiting; False where another process has it."""
+    with path.open("a+b") as file:
+        yield _try(file)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process, this one included, holds the lock."""
+    if not path.is_file():
+        return False
+    with at_once(path) as is_free:
+        return not is_free
+
+
 def _try(file: BinaryIO) -> bool:
     try:
         if fcntl:

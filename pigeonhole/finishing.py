@@ -36,6 +36,7 @@ def finish(run: Path, trainer: Trainer, network: str, rule: str = rejection.COMB
         global_step=trainer.best.step,
         temperature=temperature,
         rejection=fitted,
+        replace=True,  # a stopped training that has been gone on with has saved its best before
     )
     try:
         onnx_export.export(run)
@@ -57,6 +58,6 @@ def _best_network(trainer: Trainer, network: str) -> keras.Model:
     return model
 
 
-def expected_accuracy(checkups: Sequence[Checkup], labels: np.ndarray) -> CorrectedAccuracy:
-    """What the best of these validations may be expected to get right of new pictures; `labels` int64 [n]."""
-    return selection_corrected(np.stack([each.valid_logits.argmax(axis=1) == labels for each in checkups]))
+def expected_accuracy(checkups: Sequence[Checkup]) -> CorrectedAccuracy:
+    """What the best of these validations may be expected to get right of new pictures."""
+    return selection_corrected(np.stack([each.valid_right for each in checkups]))

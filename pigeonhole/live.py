@@ -13,20 +13,32 @@ FILE = "progress.json"
 MISTAKES = 12  # the most confident ones of the latest validation
 
 
-def write(run: Path, checkup: Checkup, trainer: Trainer, state: str = "training") -> None:
-    """Replace the run's progress file as a whole. `state`: "training", "finished" or "stopped"."""
+def write(run: Path, checkup: Checkup, trainer: Trainer) -> None:
+    """Replace the run's progress file as a whole, after the trainer's last validation."""
     left = checkup.seconds / max(checkup.step, 1) * (trainer.total_steps - checkup.step)
-    content = {
-        "state": state,
-        "step": checkup.step,
-        "total_steps": trainer.total_steps,
-        "epoch": checkup.epoch,
-        "epochs": trainer.total_steps / trainer.steps_per_epoch,
-        "pictures_per_second": checkup.pictures_per_second,
-        "seconds": checkup.seconds,
-        "seconds_left": left if state == "training" else 0.0,
-        "mistakes": mistakes(checkup.valid_logits, trainer.valid),
-    }
+    _write(
+        run,
+        {
+            "state": "training",
+            "step": checkup.step,
+            "total_steps": trainer.total_steps,
+            "epoch": checkup.epoch,
+            "epochs": trainer.total_steps / trainer.steps_per_epoch,
+            "pictures_per_second": checkup.pictures_per_second,
+            "seconds": checkup.seconds,
+            "seconds_left": left,
+            "mistakes": mistakes(trainer.valid_logits, trainer.valid),
+        },
+    )
+
+
+def end(run: Path, state: str) -> None:
+    """Say that the training is `"finished"` or `"stopped"`."""
+    content = json.loads((run / FILE).read_text("utf-8")) if (run / FILE).is_file() else {}
+    _write(run, {**content, "state": state, "seconds_left": 0.0})
+
+
+def _write(run: Path, content: dict) -> None:
     with whole_file.write(run / FILE) as file:
         json.dump(content, file)
 

@@ -7,6 +7,7 @@ Public tensors: `x:0`, `y_true:0`, `y_true_cls:0`, `logits:0`, `y_pred:0`, `y_pr
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -43,14 +44,16 @@ def save(
     global_step: int,
     temperature: float = 1.0,
     rejection: Rejection | None = None,
+    replace: bool = False,
 ) -> None:
     """Write the trained float32 `model` into the run `folder` as a meta graph with weights, and `labels.txt`.
 
     All of it is written aside first and moved into place file by file, `checkpoint` last: a run is finished
     exactly when that file is there. `temperature` calibrates the probabilities; without `rejection` the graph
-    has no `certainty:0` and no `unsure:0`. Raises PigeonholeError when `folder` holds a finished run.
+    has no `certainty:0` and no `unsure:0`. Raises PigeonholeError when `folder` holds a finished run that is
+    not to be replaced, OSError when the disk does not take the files.
     """
-    if runs.is_finished(folder):
+    if runs.is_finished(folder) and not replace:
         raise PigeonholeError(f"{folder}: holds a finished run, which is never overwritten")
     if model.compute_dtype != "float32":
         raise ValueError(f"a saved graph computes in float32, not {model.compute_dtype}")
@@ -65,9 +68,14 @@ def save(
         aside = folder / _UNFINISHED
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        v1.train.Saver(save_relative_paths=True).save(session, str(aside / runs.MODEL))
-    (aside / runs.LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-    _move_into_place(aside, folder)
+        try:
+            v1.train.Saver(save_relative_paths=True).save(session, str(aside / runs.MODEL))
+            (aside / runs.LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+            _move_into_place(aside, folder)
+        except tf.errors.OpError as error:
+            raise OSError(errno.EIO, f"the model cannot be written ({_first_line(error)})", folder) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _add_variables(values: Mapping[str, np.ndarray], session: v1.Session) -> dict[str, tf.Tensor]:
@@ -170,7 +178,11 @@ def _add_contract(
 
 
 def _move_into_place(aside: Path, folder: Path) -> None:
-    """Every file reaches the disk before the `checkpoint` that declares the run finished."""
+    """Every file reaches the disk before the `checkpoint` that declares the run finished.
+
+    That of an earlier model goes first: the run counts as unfinished while it holds files of both.
+    """
+    (folder / runs.CHECKPOINT).unlink(missing_ok=True)
     names = sorted((file.name for file in aside.iterdir()), key=lambda name: (name == runs.CHECKPOINT, name))
     for name in names:
         with (aside / name).open("r+b") as file:
@@ -178,7 +190,6 @@ def _move_into_place(aside: Path, folder: Path) -> None:
         if name == runs.CHECKPOINT:
             _sync_folder(folder)
         (aside / name).replace(folder / name)
-    aside.rmdir()
     _sync_folder(folder)
 
 

@@ -12,11 +12,19 @@ REDRAW_SECONDS = 0.2
 class ProgressLine:
     """Shows a training as it goes: one line that is redrawn in a terminal, kept lines at each validation.
 
-    `log_every`: also keep a line every so many steps; None for validations only.
+    `log_every`: also keep a line every so many steps; None for validations only. `steps_before`: what an
+    earlier process has done of the training.
     """
 
-    def __init__(self, steps_per_epoch: int, log_every: int | None = None, out: TextIO | None = None):
+    def __init__(
+        self,
+        steps_per_epoch: int,
+        log_every: int | None = None,
+        out: TextIO | None = None,
+        steps_before: int = 0,
+    ):
         self.steps_per_epoch = steps_per_epoch
+        self.steps_before = steps_before
         self.log_every = log_every
         self.out = out or sys.stdout
         self.live = self.out.isatty()
@@ -75,7 +83,8 @@ class ProgressLine:
         )
 
     def _left(self, step: int, total_steps: int) -> float:
-        return (time.perf_counter() - self.started) / step * (total_steps - step)
+        done = max(step - self.steps_before, 1)
+        return (time.perf_counter() - self.started) / done * (total_steps - step)
 
 
 def clock(seconds: float) -> str:

@@ -1,11 +1,15 @@
 """What a run folder holds, which runs are finished, and where a model lies that the user names."""
 
 import ast
+import contextlib
 import itertools
 import re
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from pigeonhole import filelock
 from pigeonhole.errors import PigeonholeError, UsageError
 
 RUNS = Path("runs")
@@ -13,6 +17,9 @@ MODEL = "model"
 CHECKPOINT = "checkpoint"
 LABELS = "labels.txt"
 ONNX = "model.onnx"
+SETTINGS = "settings.json"
+CHECKPOINTS = "checkpoints"
+LOCK = Path(CHECKPOINTS, "lock")
 
 _CHECKOUT_RUNS = Path(__file__).resolve().parents[1] / RUNS
 _MODEL_PATH = re.compile(r'^\s*model_checkpoint_path:\s*("(?:[^"\\]|\\.)*")\s*$', re.MULTILINE)
@@ -39,6 +46,13 @@ def new_run(output: Path, name: str | None = None) -> Path:
     raise UsageError(f"--name {name}: {output / name} exists already; choose another name")
 
 
+def check_output(output: Path) -> None:
+    """Raise OSError where no run can be written into `output`, which need not exist yet."""
+    existing = next(folder for folder in (output, *output.parents) if folder.exists())
+    with tempfile.TemporaryFile(dir=existing):
+        pass
+
+
 def check_name(output: Path, name: str) -> None:
     """Raise UsageError when no run in `output` can be given this name."""
     if not name.strip() or name in (".", "..") or any(character in name for character in "/\\:\0"):
@@ -55,6 +69,32 @@ def is_finished(run: Path) -> bool:
         return False
 
 
+def is_interrupted(run: Path) -> bool:
+    """Whether the run has no complete model, but a state of its training to take one from."""
+    return not is_finished(run) and any((run / CHECKPOINTS).glob("step-*.npz"))
+
+
+def unfinished(output: Path) -> Path | None:
+    """The run in `output` whose training was under way last and has not come to its end; None without one.
+
+    One that another process is training at present is not meant.
+    """
+    places = sorted(output.glob(f"*/{CHECKPOINTS}"), key=lambda place: place.stat().st_mtime_ns, reverse=True)
+    candidates = (place.parent for place in places if (place.parent / SETTINGS).is_file())
+    return next((run for run in candidates if not filelock.is_held(run / LOCK)), None)
+
+
+@contextlib.contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Keep other processes from training this run. Raises PigeonholeError where one does so already."""
+    lock = run / LOCK
+    lock.parent.mkdir(exist_ok=True)
+    with filelock.at_once(lock) as is_ours:
+        if not is_ours:
+            raise PigeonholeError(f"{run}: another process is training this run")
+        yield
+
+
 def newest(output: Path) -> Path | None:
     """The run in `output` that was finished last; None where there is none."""
     if not output.is_dir():
@@ -67,11 +107,13 @@ def find(model: str | Path | None = None, flag: str = "--model") -> Path:
     """The prefix of the model's files, such as `runs/NAME/model` for `runs/NAME/model.meta` and its sisters.
 
     `model`: a run's folder or its name below `runs/`, any folder with a TensorFlow `checkpoint` file, or a
-    path to a `.meta` file or its prefix. None: the newest finished run in `./runs`, else in the checkout's.
+    path to a `.meta` file or its prefix. None: the newest finished run in `./runs`, else in the checkout's,
+    else one that was interrupted. Where the run `is_interrupted`, the model has yet to be made of its state.
     `flag`: where the user named it, for the error.
     Raises UsageError when there is no such model, PigeonholeError when it is unfinished or lacks a file.
     """
-    return _complete(_newest_anywhere() / MODEL if model is None else _named(str(model), flag))
+    prefix = _newest_anywhere() / MODEL if model is None else _named(str(model), flag)
+    return prefix if is_interrupted(prefix.parent) else _complete(prefix)
 
 
 def _newest_anywhere() -> Path:
@@ -79,12 +121,14 @@ def _newest_anywhere() -> Path:
     for place in places:
         if run := newest(place):
             return run
-    for place in places:
-        if place.is_dir() and (unfinished := sorted(run for run in place.iterdir() if run.is_dir())):
-            raise UsageError(
-                f"no finished run yet, only the unfinished {unfinished[-1]}; "
-                "train first: python train.py --data training_data"
-            )
+    begun = sorted(run for place in places if place.is_dir() for run in place.iterdir() if run.is_dir())
+    if interrupted := [run for run in begun if is_interrupted(run)]:
+        return interrupted[-1]
+    if begun:
+        raise UsageError(
+            f"no finished run yet, only the unfinished {begun[-1]}; "
+            "train first: python train.py --data training_data"
+        )
     raise UsageError("no run yet; train first: python train.py --data training_data")
 
 
@@ -93,6 +137,8 @@ def _named(model: str, flag: str) -> Path:
     for folder in (path, RUNS / path, _CHECKOUT_RUNS / path):
         if folder.is_dir():
             return _prefix_in(folder)
+    if path.name == MODEL and is_interrupted(path.parent):
+        return path
     if path.suffix == ".meta" and path.is_file():
         return path.with_suffix("")
     if Path(f"{model}.meta").is_file():
@@ -103,6 +149,8 @@ def _named(model: str, flag: str) -> Path:
 def _prefix_in(folder: Path) -> Path:
     """The prefix that the folder's `checkpoint` names. It may hold the full path of where it was trained."""
     checkpoint = folder / CHECKPOINT
+    if is_interrupted(folder):
+        return folder / MODEL
     if not checkpoint.is_file():
         raise PigeonholeError(f"{folder}: the run is not finished (it has no {CHECKPOINT} file)")
     named = _named_in(checkpoint)

@@ -3,19 +3,22 @@
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pigeonhole import __version__
+from pigeonhole import __version__, runs, whole_file
 from pigeonhole.folders import Record
 from pigeonhole.training import Trainer
 
-FILE = "settings.json"
+CPUINFO = Path("/proc/cpuinfo")  # of Linux
+VECTOR_INSTRUCTIONS = re.compile(r"\b(?:avx|amx)\w*")
 
 
 def write(
@@ -25,8 +28,12 @@ def write(
     classes: Sequence[str],
     records: Iterable[Record],
     trainer: Trainer,
+    changed_midway: Sequence[str] = (),
 ) -> None:
-    """Write the run's settings before its first step. `options`: the command line's flags by name."""
+    """Write the run's settings before its first step: with the file there is all that it takes to repeat it.
+
+    `options`: the command line's flags by name. `changed_midway`: what is not as when the run was begun.
+    """
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     settings = {
         "options": given,
@@ -34,17 +41,33 @@ def write(
         "recipe": asdict(trainer.recipe),
         "total_steps": trainer.total_steps,
         "steps_per_epoch": trainer.steps_per_epoch,
-        "machine": {**machine, "processor": platform.processor() or platform.machine()},
+        "machine": {**machine, "processor": processor()},
         "data_fingerprint": data_fingerprint(records),
-        "versions": {
-            "pigeonhole": __version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
+        "changed_midway": list(changed_midway),
     }
-    (run / FILE).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    with whole_file.write(run / runs.SETTINGS) as file:
+        file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """What the figures come from: this program, and what it computes with."""
+    return {
+        "pigeonhole": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }
+
+
+def processor() -> str:
+    """Its name, and the vector instructions by which TensorFlow chooses how to compute."""
+    text = CPUINFO.read_text("utf-8") if CPUINFO.is_file() else ""
+    named = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    name = named[1] if named else platform.processor() or platform.machine()
+    return " ".join([name, *sorted(set(VECTOR_INSTRUCTIONS.findall(text)))])
 
 
 def data_fingerprint(records: Iterable[Record]) -> str:

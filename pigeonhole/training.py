@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import keras
@@ -65,7 +65,7 @@ class Progress:
 class Checkup:
     """The state at a validation: training figures since the one before, and ALL validation pictures.
 
-    `valid_logits`: float32 [n, K], what the network said to each validation picture.
+    `valid_right`: bool [n], whether each validation picture was answered rightly.
     """
 
     epoch: float
@@ -76,7 +76,30 @@ class Checkup:
     seconds: float
     pictures_per_second: float
     is_best: bool
-    valid_logits: np.ndarray = field(repr=False, compare=False)
+    valid_right: np.ndarray = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a training needs to go on after step number `step` as if it had never stopped.
+
+    `variables`: the model's and then the optimizer's. `tally`: loss, right answers, pictures and seconds
+    since the last validation. `seconds`: of training so far. `best_weights` and `best_logits` (float32
+    [n, K], for validation labels int64 [n]) are those of the best validation; None before the first.
+    """
+
+    step: int
+    variables: list[np.ndarray]
+    tally: tuple[float, int, int, float]
+    seconds: float
+    checkups: list[Checkup]
+    best_weights: list[np.ndarray] | None
+    best_logits: np.ndarray | None
+    valid_labels: np.ndarray
+
+    def without_validations(self) -> "State":
+        """The same network, to be validated on other pictures than so far."""
+        return replace(self, tally=(0.0, 0, 0, 0.0), checkups=[], best_weights=None, best_logits=None)
 
 
 def balanced_weights(label_indices: np.ndarray, num_classes: int) -> np.ndarray:
@@ -143,68 +166,132 @@ class Trainer:
         self.seed = seed
         self.steps_per_epoch = math.ceil(train.num_examples / recipe.batch_size)
         self.total_steps = max(1, round(recipe.epochs * self.steps_per_epoch))
+        self.checkups: list[Checkup] = []
         self.best_weights: list[np.ndarray] | None = None
-        self.best: Checkup | None = None
-        self._steps_done, self._rate = 0, 0.0
+        self.best_logits: np.ndarray | None = None
+        self.valid_logits: np.ndarray | None = None
+        self._steps_done, self._seconds_before = 0, 0.0
+        self._started = time.perf_counter()
+        self._since = _Tally()
         self._order = functools.lru_cache(maxsize=2)(train.order)
         self._optimizer = make_optimizer(recipe, model)
         self._step = _compile_step(model, self._optimizer, recipe, class_weights)
         self._answer = _compile_answer(model)
 
+    @property
+    def best(self) -> Checkup | None:
+        """The best validation so far: most pictures right, at equality the later.
+
+        A falling rate settles what was learnt.
+        """
+        return next((checkup for checkup in reversed(self.checkups) if checkup.is_best), None)
+
+    @property
+    def steps_done(self) -> int:
+        return self._steps_done
+
     def run(self, on_step: Callable[[Progress], None] = lambda progress: None) -> Iterator[Checkup]:
         """Train to the end, yielding at each validation; the caller may stop at any point.
 
-        `best_weights` (as `model.get_weights()`) and `best` always hold the best validated state so far: most
-        validation pictures right, at equality the later, since a falling rate settles what was learnt.
+        `checkups` holds all validations; `best_weights` (as `model.get_weights()`) and `best_logits` (float32
+        [n, K]) are those of the `best`, `valid_logits` those of the last one. After `take_up` it goes on from
+        there.
         """
-        without_gain = 0
-        for steps_done in self._advance(on_step):
-            if not self._is_checkup(steps_done):
-                continue
-            before = self.best
-            checkup = self.check_up()
-            gained = before is None or checkup.valid.right > before.valid.right
-            without_gain = 0 if gained else without_gain + 1
-            yield checkup
-            if self.recipe.patience and without_gain >= self.recipe.patience:
-                return
+        self._begin()
+        if self.is_checkup_due:  # it may have been stopped just before
+            yield self.check_up()
+        if self._is_at_end:
+            return
+        for _ in self._advance(on_step):
+            if self.is_checkup_due:
+                yield self.check_up()
+                if self._is_at_end:
+                    return
 
     def learn(self, on_step: Callable[[Progress], None] = lambda progress: None) -> None:
         """Train to the end without a look at any validation picture."""
+        self._begin()
         for _ in self._advance(on_step):
             pass
 
+    def state(self) -> State:
+        """Everything to go on from, after the last finished step; a copy."""
+        return State(
+            step=self._steps_done,
+            variables=[variable.numpy() for variable in self._variables],
+            tally=self._since.figures(),
+            seconds=self._seconds,
+            checkups=list(self.checkups),
+            best_weights=self.best_weights,
+            best_logits=self.best_logits,
+            valid_labels=self.valid.label_indices,
+        )
+
+    def take_up(self, state: State) -> None:
+        """Go on from `state` at the next `run`. Raises ValueError when it is of another network."""
+        for variable, value in zip(self._variables, state.variables, strict=True):
+            variable.assign(value)
+        self.checkups = list(state.checkups)
+        self.best_weights, self.best_logits = state.best_weights, state.best_logits
+        self._steps_done, self._seconds_before = state.step, state.seconds
+        self._since = _Tally(*state.tally)
+
+    @property
+    def _variables(self) -> list:
+        return [*self.model.variables, *self._optimizer.variables]
+
+    @property
+    def _seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
+
+    @property
+    def _is_at_end(self) -> bool:
+        """Whether the last validation ended the training, by its length or by the recipe's patience."""
+        return self._steps_done >= self.total_steps or bool(
+            self.recipe.patience and self._without_gain >= self.recipe.patience
+        )
+
+    @property
+    def _without_gain(self) -> int:
+        """How many validations ago the most pictures were right for the first time."""
+        right = [checkup.valid.right for checkup in self.checkups]
+        return len(right) - 1 - right.index(max(right)) if right else 0
+
+    def _begin(self) -> None:
+        """Let the clocks run from now on: not the time between the making of this object and its use."""
+        self._started = time.perf_counter()
+        self._since.resume()
+
     def _advance(self, on_step: Callable[[Progress], None]) -> Iterator[int]:
         """Train step by step, yielding how many are done."""
-        self._started = time.perf_counter()
-        self._since = _Tally()
-        for step, batch in self._batches():
-            self._rate = learning_rate(self.recipe, step, self.total_steps)
-            loss, right = self._train_on(step, self._rate, batch)
+        for step, batch in self._batches(self._steps_done, self.total_steps):
+            rate = learning_rate(self.recipe, step, self.total_steps)
+            loss, right = self._train_on(step, rate, batch)
             self._since.add(loss, right, len(batch.labels))
             self._steps_done = step + 1
-            on_step(Progress(step + 1, self.total_steps, self._rate, loss, right, len(batch.labels)))
+            on_step(Progress(step + 1, self.total_steps, rate, loss, right, len(batch.labels)))
             yield step + 1
 
     def check_up(self) -> Checkup:
         """Validate the present weights, and keep them if they are the best so far."""
         tally, speed = self._since, self._since.speed()
-        logits = self.logits(self.valid)
-        valid = score(logits, self.valid.label_indices)
+        self.valid_logits = self.logits(self.valid)
+        valid = score(self.valid_logits, self.valid.label_indices)
         is_best = self.best is None or valid.right >= self.best.valid.right
         checkup = Checkup(
             epoch=self._steps_done / self.steps_per_epoch,
             step=self._steps_done,
-            learning_rate=self._rate,
+            learning_rate=learning_rate(self.recipe, max(self._steps_done - 1, 0), self.total_steps),
             train=tally.score(),
             valid=valid,
-            seconds=time.perf_counter() - self._started,
+            seconds=self._seconds,
             pictures_per_second=speed,
             is_best=is_best,
-            valid_logits=logits,
+            valid_right=self.valid_logits.argmax(axis=1) == self.valid.label_indices,
         )
         if is_best:
-            self.best, self.best_weights = checkup, self.model.get_weights()
+            self.best_logits, self.best_weights = self.valid_logits, self.model.get_weights()
+        self.checkups.append(checkup)
         self._since = _Tally()
         return checkup
 
@@ -218,14 +305,13 @@ class Trainer:
         Measures the first steps on the real data and then puts every weight back.
         """
         started = time.perf_counter()
-        variables = [*self.model.variables, *self._optimizer.variables]
-        before = [variable.numpy() for variable in variables]
+        before = [variable.numpy() for variable in self._variables]
         times = []
-        for step, batch in self._batches(last=min(8, self.total_steps)):
+        for step, batch in self._batches(0, min(8, self.total_steps)):
             moment = time.perf_counter()
             self._train_on(step, 0.0, batch)
             times.append(time.perf_counter() - moment)
-        for variable, value in zip(variables, before, strict=True):
+        for variable, value in zip(self._variables, before, strict=True):
             variable.assign(value)
         self.logits(self.valid)  # the first call compiles
         moment = time.perf_counter()
@@ -240,14 +326,14 @@ class Trainer:
             epochs = max(left - MOST_VALIDATIONS * validation, 0.0) / (per_step * self.steps_per_epoch)
         self.total_steps = max(1, int(epochs * self.steps_per_epoch))
 
-    def _batches(self, last: int | None = None) -> Iterator[tuple[int, Batch]]:
-        """Every step's number and batch; the next batch is made while this one is computed on."""
-        last = self.total_steps if last is None else last
+    def _batches(self, first: int, end: int) -> Iterator[tuple[int, Batch]]:
+        """Number and batch of each step from `first` to before `end`; the next batch is made while this one
+        is computed on."""
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self._batch, 0)
-            for step in range(last):
+            coming = ahead.submit(self._batch, first) if first < end else None
+            for step in range(first, end):
                 batch = coming.result()
-                if step + 1 < last:
+                if step + 1 < end:
                     coming = ahead.submit(self._batch, step + 1)
                 yield step, batch
 
@@ -266,20 +352,29 @@ class Trainer:
         loss, right = self._step(batch.images, batch.labels, np.float32(batch.share), seed)
         return float(loss), int(right)
 
-    def _is_checkup(self, steps_done: int) -> bool:
-        if steps_done == self.total_steps:
-            return True
+    @property
+    def is_checkup_due(self) -> bool:
+        """Whether the last step ended an epoch, or so many of them, or the training, without a validation."""
+        if self._steps_done <= (self.checkups[-1].step if self.checkups else 0):
+            return False
         epochs = self.total_steps / self.steps_per_epoch
         every = max(1, math.ceil(epochs / MOST_VALIDATIONS)) * self.steps_per_epoch
-        return steps_done % every == 0
+        return self._steps_done >= self.total_steps or self._steps_done % every == 0
 
 
 class _Tally:
     """Sums losses and right answers over batches, and the time since it began."""
 
-    def __init__(self):
-        self._loss, self._right, self._total = 0.0, 0, 0
+    def __init__(self, loss: float = 0.0, right: int = 0, total: int = 0, seconds: float = 0.0):
+        self._loss, self._right, self._total, self._seconds = loss, right, total, seconds
         self._started = time.perf_counter()
+
+    def resume(self) -> None:
+        """Count the time from now on, beside what was counted before."""
+        self._started = time.perf_counter()
+
+    def figures(self) -> tuple[float, int, int, float]:
+        return self._loss, self._right, self._total, self._elapsed
 
     def add(self, mean_loss: float, right: int, pictures: int) -> None:
         self._loss += mean_loss * pictures
@@ -290,7 +385,11 @@ class _Tally:
         return Score(self._right, self._total, self._loss / self._total if self._total else math.nan)
 
     def speed(self) -> float:
-        return self._total / max(time.perf_counter() - self._started, 1e-9)
+        return self._total / max(self._elapsed, 1e-9)
+
+    @property
+    def _elapsed(self) -> float:
+        return self._seconds + time.perf_counter() - self._started
 
 
 def _compile_step(model, optimizer, recipe: Recipe, class_weights):

@@ -20,7 +20,7 @@ def test_progress_follows_the_training_to_its_end(tmp_path):
     assert [state["epoch"] for state in states] == [1, 2, 3, 4] and states[0]["epochs"] == 4
     assert states[0]["seconds_left"] > states[-1]["seconds_left"] == 0
     assert all(state["total_steps"] == 24 and state["state"] == "training" for state in states)
-    live.write(tmp_path, checkup, run, "finished")
+    live.end(tmp_path, "finished")
     assert json.loads((tmp_path / live.FILE).read_text())["state"] == "finished"
     assert [file.name for file in tmp_path.iterdir()] == [live.FILE]
 

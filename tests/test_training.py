@@ -131,7 +131,7 @@ def test_best_weights_are_those_of_the_best_validation():
     assert run.best == max(checkups, key=lambda checkup: (checkup.valid.right, checkup.step))
     run.model.set_weights(run.best_weights)
     logits = run.logits(run.valid)
-    np.testing.assert_array_equal(logits, run.best.valid_logits)
+    np.testing.assert_array_equal(logits, run.best_logits)
     assert training.score(logits, run.valid.label_indices) == run.best.valid
 
 
