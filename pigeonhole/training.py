@@ -229,6 +229,10 @@ class Trainer:
 
     def take_up(self, state: State) -> None:
         """Go on from `state` at the next `run`. Raises ValueError when it is of another network."""
+        if [tuple(variable.shape) for variable in self._variables] != [
+            each.shape for each in state.variables
+        ]:
+            raise ValueError("the state is of another network")
         for variable, value in zip(self._variables, state.variables, strict=True):
             variable.assign(value)
         self.checkups = list(state.checkups)
