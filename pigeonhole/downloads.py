@@ -34,6 +34,24 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def once(url: str, path: Path, checksum: str | None = None) -> Path:
+    """Give `path`, fetched from `url` unless it is there. The error says what else the user can do.
+
+    `checksum`: the md5 that the file must have. Raises `DownloadError`.
+    """
+    if path.exists():
+        if checksum and md5(path) != checksum:
+            raise DownloadError(f"{path} is not the published file: delete it, or take it with --source")
+        return path
+    try:
+        fetch(url, path, checksum)
+    except DownloadError as error:
+        raise DownloadError(
+            f"{error}; try again, or download it by other means and add --source FILE"
+        ) from error
+    return path
+
+
 def fetch(url: str, path: Path, checksum: str | None = None) -> None:
     """Download `url` to `path`, through `path`.part, which a later call continues after a break or a kill.
 

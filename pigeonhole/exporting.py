@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,40 @@ def class_folders(class_names: Sequence[str]) -> list[str]:
             f"two classes would share a folder: {', '.join(sorted(folders, key=str.casefold))[:200]}"
         )
     return folders
+
+
+def export(exports: Mapping[Path, Sequence[Picture]], classes: Sequence[str], overwrite: bool) -> None:
+    """Write each folder's pictures into its class folders, and say what became of them.
+
+    Nothing is written before all folders are seen to be fit for it. Raises `ExportError`.
+    """
+    for folder in exports:
+        check_folder(folder, classes)
+    for folder, pictures in exports.items():
+        make_room(folder)
+        write_labels(folder, classes, overwrite)
+        print(f"{folder}: {_describe(write(folder, classes, pictures, overwrite), len(classes))}")
+
+
+def describe_checksums(published: Mapping[str, bool]) -> str:
+    """Say which of the source's files are the published ones."""
+    if not published:
+        return "its files have no published checksums (their structure is right)"
+    different = [name for name, is_published in published.items() if not is_published]
+    if different:
+        return f"NOT the published files: {', '.join(different)} (their structure is right)"
+    return f"all {len(published)} files with a published checksum have it"
+
+
+def _describe(written: Written, class_count: int) -> str:
+    """Say what an export did to one folder."""
+    total = written.new + written.kept
+    line = (
+        f"{total:,} pictures in {class_count} classes ({written.new:,} new, {written.kept:,} there already)"
+    )
+    return line + (
+        f"; beside them {written.others:,} files that are not of this export" if written.others else ""
+    )
 
 
 def check_folder(folder: Path, classes: Sequence[str]) -> None:

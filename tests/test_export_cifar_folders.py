@@ -576,7 +576,7 @@ def test_download_from_another_address_survives_a_break(tmp_path, export):
 def test_a_wrong_archive_among_the_downloads_is_told(export):
     (export.here / "downloads").mkdir()
     (export.here / "downloads" / "cifar-10-python.tar.gz").write_bytes(b"another")
-    with pytest.raises(PigeonholeError, match="is not the published archive: delete it"):
+    with pytest.raises(PigeonholeError, match="is not the published file: delete it"):
         export()
 
 
