@@ -1,5 +1,6 @@
 """Trainings that are stopped, killed, gone on with and repeated: always the same bits in the end."""
 
+import functools
 import json
 import random
 import shutil
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 WEIGHTS = "model.data-00000-of-00001"
 LENGTH = ["--epochs", "6", "--batch-size", "8", "--image-size", "20", "--threads", "2"]
 KILLS = 20
+ATTEMPTS = 5
 REPETITIONS = 10
 STEPS = 54  # of a whole training
 
@@ -380,26 +382,27 @@ def test_killed_at_twenty_instants_it_always_ends_with_the_same_bits(data, tmp_p
     drawn = random.Random(0)
     instants = [(drawn.randrange(1, STEPS + 1), drawn.uniform(0, 0.3)) for _ in range(KILLS - len(moments))]
 
-    def killed_and_resumed(number: int) -> tuple[bool, Path]:
-        run = tmp_path / f"run{number}"
-        arguments = fresh(data, tmp_path, run.name)
-        if number < len(instants):
-            was_killed = killed_after(arguments, *instants[number])
-        else:
-            was_killed = killed_when(arguments, lambda: moments[number - len(instants)](run))
-        if (run / runs.CHECKPOINTS).is_dir():
-            resumed = done("--resume", run)
-            assert resumed.returncode == 0, resumed.stderr
-        return was_killed, run
+    def killed_and_resumed(number: int) -> Path:
+        for attempt in range(ATTEMPTS):  # a moment may pass while this process waits for the processor
+            run = tmp_path / f"run{number}-{attempt}"
+            arguments = fresh(data, tmp_path, run.name)
+            if number < len(instants):
+                was_killed = killed_after(arguments, *instants[number])
+            else:
+                was_killed = killed_when(arguments, functools.partial(moments[number - len(instants)], run))
+            if was_killed:
+                resumed = done("--resume", run)
+                assert resumed.returncode == 0, resumed.stderr
+                return run
+        raise AssertionError(f"kill {number}: the moment was never met")
 
     with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(killed_and_resumed, range(KILLS)))
-    for _, run in outcomes:
+        killed = list(pool.map(killed_and_resumed, range(KILLS)))
+    for run in killed:
         assert weights(run) == weights(whole), run
         assert untimed_history(run) == untimed_history(whole), run
         assert outcome.read(run) == outcome.read(whole), run
         assert not (run / runs.CHECKPOINTS).exists()
-    assert all(was_killed for was_killed, _ in outcomes), "a training ended before it could be killed"
 
 
 @pytest.mark.slow
