@@ -20,14 +20,16 @@ FLAT_RANGE = 4  # grey levels; less contrast than this carries no picture, only 
 
 MAX_DISTANCE = 7  # differing bits; re-encoded copies differ by 0 to 6, different photos by about 32
 BANDS, BAND_BITS = 4, 16
-BUCKET_LIMIT = 16  # pictures compared per bucket, so that thousands of look-alikes stay linear
+BUCKETS = 1 << BAND_BITS
+BUCKET_LIMIT = 16  # pairs of one picture in a bucket, so that thousands of look-alikes stay linear
+MOST_OVER_AVERAGE = 8
 
 COMPARED_SIDE = 16
 MIN_CORRELATION = 0.95
 MAX_DIFFERENCE = 10.0  # root mean square grey levels between two pictures brought to the same contrast
 MIN_CONTRAST = 1.0  # root mean square grey levels; below it there is no detail to correlate
 BLOCK = 4096
-PROBES = 64  # pictures whose hashes are compared with all others at once
+COMPARISONS = 1 << 22  # hashes compared with one another at once
 
 
 class Images(Protocol):
@@ -95,32 +97,39 @@ def candidate_pairs(prints: np.ndarray) -> np.ndarray:
     """Index pairs [P, 2], first < second, of uint64 hashes [N] at most `MAX_DISTANCE` bits apart.
 
     Multi-index hashing (Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing",
-    CVPR 2012): of four 16-bit bands, two hashes 7 bits apart share at least one up to a single bit. A bucket
-    with more than `BUCKET_LIMIT` members is compared with its first ones only; `groups` joins the rest.
+    CVPR 2012): of four 16-bit bands, two hashes 7 bits apart share at least one up to a single bit. A hash is
+    paired with the first `BUCKET_LIMIT` near ones of a bucket; `groups` joins the rest.
     """
     found = [np.empty(0, dtype=np.int64)]
     for band in range(BANDS):
-        keys = ((prints >> np.uint64(band * BAND_BITS)) & np.uint64(0xFFFF)).astype(np.uint32)
+        keys = ((prints >> np.uint64(band * BAND_BITS)) & np.uint64(BUCKETS - 1)).astype(np.int64)
         order = np.argsort(keys, kind="stable")
-        for flip in [0, *(1 << bit for bit in range(BAND_BITS))]:
-            first, second = _bucket_pairs(keys ^ np.uint32(flip), keys[order], order)
-            near = np.bitwise_count(prints[first] ^ prints[second]) <= MAX_DISTANCE
-            first, second = first[near], second[near]
-            found.append(np.minimum(first, second) * len(prints) + np.maximum(first, second))
+        flips = [0, *(1 << bit for bit in range(BAND_BITS))]
+        first, second = np.concatenate([_near_pairs(keys[order], prints[order], flip) for flip in flips], axis=1)
+        first, second = order[first], order[second]
+        found.append(np.unique(np.minimum(first, second) * len(prints) + np.maximum(first, second)))
     return np.stack(np.divmod(np.unique(np.concatenate(found)), max(1, len(prints))), axis=1)
 
 
-def _bucket_pairs(
-    probes: np.ndarray, sorted_keys: np.ndarray, order: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every i and j, i != j, where probe i equals key j: two [P]; of a large bucket only its first."""
-    left = np.searchsorted(sorted_keys, probes, side="left")
-    sizes = np.minimum(np.searchsorted(sorted_keys, probes, side="right") - left, BUCKET_LIMIT)
-    first = np.repeat(np.arange(len(probes)), sizes)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    second = order[np.repeat(left, sizes) + within]
-    others = first != second
-    return first[others], second[others]
+def _near_pairs(keys: np.ndarray, prints: np.ndarray, flip: int) -> np.ndarray:
+    """Each hash with near ones of the bucket whose key is its own but for `flip`: int64 [2, P].
+
+    `keys`, int64 [N], are sorted, and `prints` in their order. Only the first pictures of a bucket that is
+    much larger than the average are looked at, so that thousands of look-alikes stay linear.
+    """
+    bounds = np.searchsorted(keys, np.arange(BUCKETS + 1))
+    start, end = bounds[keys ^ flip], bounds[(keys ^ flip) + 1]
+    looked_at = BUCKET_LIMIT + MOST_OVER_AVERAGE * len(keys) // BUCKETS
+    probes = np.arange(len(keys))
+    wanted = np.full(len(keys), BUCKET_LIMIT)
+    found = [np.empty((2, 0), dtype=np.int64)]
+    for offset in range(looked_at):
+        probes = probes[(start[probes] + offset < end[probes]) & (wanted[probes] > 0)]
+        others = start[probes] + offset
+        near = (np.bitwise_count(prints[probes] ^ prints[others]) <= MAX_DISTANCE) & (probes != others)
+        found.append(np.stack([probes[near], others[near]]))
+        wanted[probes[near]] -= 1
+    return np.concatenate(found, axis=1)
 
 
 def near_copies(
@@ -134,8 +143,9 @@ def near_copies(
     """
     found = np.full(len(prints), -1, dtype=np.int64)
     probes = np.flatnonzero(prints)
-    for start in range(0, len(probes), PROBES):
-        rows = probes[start : start + PROBES]
+    step = max(1, COMPARISONS // max(1, len(known_prints)))
+    for start in range(0, len(probes), step):
+        rows = probes[start : start + step]
         near = np.bitwise_count(prints[rows, None] ^ known_prints) <= MAX_DISTANCE
         candidates = np.flatnonzero(near.any(axis=0))
         if not len(candidates):
@@ -151,11 +161,11 @@ def near_copies(
 
 def _alike(pairs: np.ndarray, images: Images) -> np.ndarray:
     """Whether the two rows of each pair [P, 2] show the same picture, bool [P]."""
-    rows, positions = np.unique(pairs, return_inverse=True)
-    details, contrasts = _details(rows, images)
     verdicts = [np.empty(0, dtype=bool)]
     for start in range(0, len(pairs), BLOCK):
-        first, second = positions.reshape(-1, 2)[start : start + BLOCK].T
+        rows, positions = np.unique(pairs[start : start + BLOCK], return_inverse=True)
+        details, contrasts = _details(rows, images)
+        first, second = positions.reshape(-1, 2).T
         correlation = np.einsum("pd,pd->p", details[first], details[second])
         verdicts.append(_show_the_same(correlation, contrasts[first], contrasts[second]))
     return np.concatenate(verdicts)

@@ -183,7 +183,7 @@ def _oddities(used: Iterable[Record]) -> dict[str, list[str]]:
 
 
 def _has_wrong_extension(record: Record) -> bool:
-    suffix = record.entry.path.suffix.lower()
+    suffix = PurePosixPath(record.entry.name).suffix.lower()
     return suffix != "" and suffix not in FORMAT_EXTENSIONS[record.format]
 
 
