@@ -1,9 +1,9 @@
-"""How reading a folder grows with its pictures: seconds and peak memory of each step, from 10,000 to 1,000,000.
+"""How reading a folder grows with its pictures: seconds and peak memory of each step, 10,000 to 1,000,000.
 
-    python benchmarks/million.py --scratch FOLDER                              # 5 GB of pictures, 4 GB of cache
+    python benchmarks/million.py --scratch FOLDER           # 5 GB of pictures and 4 GB of cache for a million
     python benchmarks/million.py --scratch FOLDER --sizes 10000 --rounds 3
 
-For each size it writes that many distinct PNGs of 32x32 pixels into class folders with subfolders, then takes
+For each size it writes that many distinct PNGs of 32x32 pixels into class folders with subfolders, and takes
 each step in a new process, the cache on the same disk:
 
     scan       folders.scan
@@ -14,13 +14,14 @@ each step in a new process, the cache on the same disk:
     prints     fingerprints.npz
     whole      dataset.read_train_sets, nothing changed
 
-Seconds are those of the step, without the interpreter's start and the steps that it needs first; memory is the
-most that its process ever held. Medians over the rounds. Files just written lie in the system's page cache: the
-disk's own latency is not in these figures.
+Seconds are those of the step, without the interpreter's start and the steps that it needs first: on the clock,
+and of all its threads on the processor, which tells more where other programs run. Memory is the most that the
+process ever held. Medians over the rounds. The pictures are kept and used again; delete the folder afterwards.
+Files just written lie in the system's memory: the disk's latency is not in the figures.
 
-The pictures are noise whose amplitude falls with the frequency, as it does in photographs. Of each thousand, 5 are
-copies, 5 near copies (brighter, in other compression), and 1 is cut off; `alike` also tells how many of the near
-copies were found.
+The pictures are noise whose amplitude falls with the frequency, as it does in photographs. Of each thousand,
+5 are copies, 5 near copies (brighter, and through JPEG), and 1 is cut off; `alike` also tells how many of the
+near copies were found.
 """
 
 import argparse
@@ -31,7 +32,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -50,6 +50,7 @@ BATCH = 1000
 LEVELS, COLOUR = 45.0, 0.3  # the pictures' standard deviation in grey levels; how strong their colours are
 STEPS = ("scan", "first", "again", "alike", "split", "prints", "whole")
 FORECAST = 10_000_000
+FIGURES = ("seconds", "processor", "megabytes")
 
 
 def main() -> None:
@@ -67,17 +68,17 @@ def main() -> None:
     rounds = options.rounds * len(options.sizes) if len(options.rounds) == 1 else options.rounds
     measured = {}
     for size, count in zip(options.sizes, rounds, strict=False):
-        with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-            measured[size] = measure_size(Path(folder), size, count)
+        measured[size] = measure_size(options.scratch / str(size), size, count)
     for line in table(measured):
         print(line)
 
 
 def measure_size(folder: Path, size: int, rounds: int) -> dict[str, dict[str, float]]:
     """For each step the median seconds and megabytes."""
-    started = time.perf_counter()
-    write_pictures(folder / "pictures", size)
-    print(f"{size:,} pictures written in {time.perf_counter() - started:.0f} s", flush=True)
+    if not (folder / "pictures").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_pictures(folder / "unfinished", size)
+        (folder / "unfinished").rename(folder / "pictures")
     found: dict[str, list[dict[str, float]]] = {step: [] for step in STEPS}
     for number in range(rounds):
         shutil.rmtree(folder / "cache", ignore_errors=True)
@@ -100,15 +101,15 @@ def measure(step: str, pictures: Path, directory: Path) -> dict[str, float]:
     import dataset
     from pigeonhole import cache, duplicates, folders, images, leakage, split
 
-    seconds, megabytes = [], 1 / 1024  # Linux counts kilobytes
+    figures = {}
 
     def timed(action: Callable, *arguments: object) -> object:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         result = action(*arguments)
-        seconds.append(time.perf_counter() - started)
+        figures["seconds"] = round(time.perf_counter() - started, 3)
+        figures["processor"] = round(time.process_time() - used, 3)
         return result
 
-    further = {}
     if step == "whole":
         timed(lambda: dataset.read_train_sets(pictures, SIDE, cache_dir=directory))
     else:
@@ -117,20 +118,21 @@ def measure(step: str, pictures: Path, directory: Path) -> dict[str, float]:
             records, pixels = timed(cache.Cache(directory).survey, tree, images.Preprocessing(SIDE))
         if step == "alike":
             pairs = timed(duplicates.near_duplicates, records, pixels)
-            further = {"near copies found": share_found(records, pairs), "pairs": len(pairs)}
+            figures |= {"near copies found": share_found(records, pairs), "pairs": len(pairs)}
         if step == "split":
             timed(lambda: split.write_split(directory / "split.csv", records, split.assign(records, 0.2, 0)))
         if step == "prints":
             sides = dict.fromkeys((record.entry.name for record in records), "train")
             timed(leakage.write, directory, records, pixels, sides)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * megabytes
-    return {"seconds": round(seconds[-1], 3), "megabytes": round(peak, 1), **further}
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux
+    return {**figures, "megabytes": round(kilobytes / 1024, 1)}
 
 
 def share_found(records, pairs) -> float:
     """The share of the near copies that were written which is among the pairs."""
     names = {record.entry.name for record in records if not record.skipped}
-    planted = {(name.removesuffix(".near.png") + ".png", name) for name in names if name.endswith(".near.png")}
+    near = [name for name in names if name.endswith(".near.png")]
+    planted = {(name.removesuffix(".near.png") + ".png", name) for name in near}
     return round(len(planted & {tuple(sorted(pair, key=len)) for pair in pairs}) / len(planted), 4)
 
 
@@ -165,14 +167,16 @@ def write_batch(folder: Path, start: int, count: int) -> None:
             return
 
 
-def distinct_files(folder: Path, start: int, random: np.random.Generator) -> Iterator[tuple[Path, np.ndarray]]:
+def distinct_files(
+    folder: Path, start: int, random: np.random.Generator
+) -> Iterator[tuple[Path, np.ndarray]]:
     for number, picture in enumerate(draw(random, BATCH), start):
         place = folder / f"class{number % CLASSES}" / f"{number // CLASSES % SUBFOLDERS:02}"
         yield place / f"{number:08}.png", picture
 
 
 def draw(random: np.random.Generator, count: int) -> np.ndarray:
-    """Noise with the spectrum of photographs, amplitude 1 / frequency, hardly coloured: uint8 [n, 32, 32, 3]."""
+    """Noise with the spectrum of photographs, amplitude 1 / frequency, in colour: uint8 [n, 32, 32, 3]."""
     # Drawn larger and cut, since a spectrum's picture is periodic and photographs are not.
     frequency = np.hypot(np.fft.fftfreq(DRAWN_SIDE)[:, None], np.fft.rfftfreq(DRAWN_SIDE)[None, :])
     amplitude = (1 / np.maximum(frequency, 1 / DRAWN_SIDE)).astype(np.float32)
@@ -184,8 +188,9 @@ def draw(random: np.random.Generator, count: int) -> np.ndarray:
 
 
 def near_copy(picture: np.ndarray) -> np.ndarray:
-    """The picture as JPEG of quality 85 leaves it, a little brighter."""
-    _, data = cv2.imencode(".jpg", cv2.convertScaleAbs(picture, alpha=1.02, beta=3), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    """The picture a little brighter, as JPEG of quality 85 leaves it."""
+    brighter = cv2.convertScaleAbs(picture, alpha=1.02, beta=3)
+    _, data = cv2.imencode(".jpg", brighter, [cv2.IMWRITE_JPEG_QUALITY, 85])
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
@@ -194,20 +199,21 @@ def encoded(picture: np.ndarray) -> bytes:
 
 
 def table(measured: dict[int, dict[str, dict[str, float]]]) -> Iterator[str]:
-    """Seconds and peak megabytes of each step and size, how they grow, and what the last growth leads to."""
+    """The figures of each step and size, and what the growth between the largest two leads to."""
     sizes = sorted(measured)
-    yield f"{os.cpu_count()} cores; seconds, and megabytes at the most"
-    yield f"{'step':<8}" + "".join(f"{size:>22,}" for size in sizes) + f"{f'forecast {FORECAST:,}':>26}"
+    yield f"{os.cpu_count()} cores; seconds on the clock, seconds of the processor, megabytes at the most"
     for step in STEPS:
-        cells = [f"{measured[size][step][key]:,.1f}" for size in sizes for key in ("seconds", "megabytes")]
-        line = f"{step:<8}" + "".join(
-            f"{seconds:>13}{megabytes:>9}" for seconds, megabytes in zip(cells[::2], cells[1::2], strict=True)
-        )
+        yield step
+        for size in sizes:
+            yield row(f"{size:,}", [measured[size][step][figure] for figure in FIGURES])
         if len(sizes) > 1:
-            line += "".join(f"{forecast(measured, step, key):>13,.0f}" for key in ("seconds", "megabytes"))
-        yield line
+            yield row(f"{FORECAST:,} forecast", [forecast(measured, step, figure) for figure in FIGURES])
     for size in sizes:
         yield f"{size:,}: near copies found: {measured[size]['alike']['near copies found']:.1%}"
+
+
+def row(title: str, figures: list[float]) -> str:
+    return f"{title:>22}" + "".join(f"{figure:>12,.1f}" for figure in figures)
 
 
 def forecast(measured: dict[int, dict[str, dict[str, float]]], step: str, key: str) -> float:

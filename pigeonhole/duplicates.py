@@ -4,8 +4,9 @@ Looks are compared in two steps. A 64-bit perceptual hash, taken once per pictur
 without comparing all with all; then the pixels decide.
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import cv2
@@ -22,7 +23,7 @@ MAX_DISTANCE = 7  # differing bits; re-encoded copies differ by 0 to 6, differen
 BANDS, BAND_BITS = 4, 16
 BUCKETS = 1 << BAND_BITS
 BUCKET_LIMIT = 16  # pairs of one picture in a bucket, so that thousands of look-alikes stay linear
-MOST_OVER_AVERAGE = 8
+MOST_OVER_AVERAGE = 8  # times the average bucket: of a larger one only so many pictures are looked at
 
 COMPARED_SIDE = 16
 MIN_CORRELATION = 0.95
@@ -104,9 +105,10 @@ def candidate_pairs(prints: np.ndarray) -> np.ndarray:
     for band in range(BANDS):
         keys = ((prints >> np.uint64(band * BAND_BITS)) & np.uint64(BUCKETS - 1)).astype(np.int64)
         order = np.argsort(keys, kind="stable")
+        keys, own = keys[order], prints[order]
         flips = [0, *(1 << bit for bit in range(BAND_BITS))]
-        first, second = np.concatenate([_near_pairs(keys[order], prints[order], flip) for flip in flips], axis=1)
-        first, second = order[first], order[second]
+        pairs = np.concatenate([_near_pairs(keys, own, flip) for flip in flips], axis=1)
+        first, second = order[pairs]
         found.append(np.unique(np.minimum(first, second) * len(prints) + np.maximum(first, second)))
     return np.stack(np.divmod(np.unique(np.concatenate(found)), max(1, len(prints))), axis=1)
 
@@ -223,22 +225,35 @@ def groups(records: Iterable[Record], pairs: Iterable[Pair]) -> list[list[Record
     Pairs that name a record which is not there are passed over, so one list of pairs serves every subset.
     """
     used = [record for record in records if record.skipped is None]
-    parents = {record.entry.name: record.entry.name for record in used}
-    first_of: dict[str, str] = {}
-    by_content = [
-        (record.entry.name, first_of.setdefault(record.digest, record.entry.name)) for record in used
-    ]
-    for first, second in [*by_content, *pairs]:
-        if first in parents and second in parents:
-            parents[_root(parents, first)] = _root(parents, second)
-    members: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in used:
-        members[_root(parents, record.entry.name)].append(record)
+    parents = list(range(len(used)))
+    for first, second in itertools.chain(_equal_rows(used), _rows_of(list(pairs), used)):
+        parents[_root(parents, first)] = _root(parents, second)
+    members: defaultdict[int, list[Record]] = defaultdict(list)
+    for row, record in enumerate(used):
+        members[_root(parents, row)].append(record)
     return list(members.values())
 
 
-def _root(parents: dict[str, str], name: str) -> str:
-    while parents[name] != name:
-        parents[name] = parents[parents[name]]
-        name = parents[name]
-    return name
+def _equal_rows(used: Sequence[Record]) -> Iterator[tuple[int, int]]:
+    """Each row whose content an earlier one has, and the first such."""
+    first_of: dict[str, int] = {}
+    for row, record in enumerate(used):
+        first = first_of.setdefault(record.digest, row)
+        if first != row:
+            yield row, first
+
+
+def _rows_of(pairs: Sequence[Pair], used: Sequence[Record]) -> Iterator[tuple[int, int]]:
+    """The rows of the pairs that are there."""
+    named = {name for pair in pairs for name in pair}
+    row_of = {record.entry.name: row for row, record in enumerate(used) if record.entry.name in named}
+    return (
+        (row_of[first], row_of[second]) for first, second in pairs if first in row_of and second in row_of
+    )
+
+
+def _root(parents: list[int], row: int) -> int:
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = parents[row]
+    return row

@@ -141,7 +141,7 @@ def test_of_several_the_likest_is_named(tmp_path):
 
 
 def test_more_pictures_than_are_compared_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(duplicates, "PROBES", 3)
+    monkeypatch.setattr(duplicates, "COMPARISONS", 30)
     monkeypatch.setattr(leakage, "BLOCK", 4)
     known = remember(tmp_path, {f"a/{seed:02}.png": photo(seed) for seed in range(10)})
     found = leakage.copies(known, *survey({f"b/{seed:02}.jpg": again(photo(seed), 60) for seed in range(10)}))
