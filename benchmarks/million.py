@@ -14,10 +14,10 @@ each step in a new process, the cache on the same disk:
     prints     fingerprints.npz
     whole      dataset.read_train_sets, nothing changed
 
-Seconds are those of the step, without the interpreter's start and the steps that it needs first: on the clock,
-and of all its threads on the processor, which tells more where other programs run. Memory is the most that the
-process ever held. Medians over the rounds. The pictures are kept and used again; delete the folder afterwards.
-Files just written lie in the system's memory: the disk's latency is not in the figures.
+Seconds are those of the step, without the interpreter's start and the steps that it needs first: on the
+clock, and on the processor by all threads, which tells more where other programs run. Memory is the most that
+the process ever held. Medians over the rounds. The pictures are kept and used again; delete the folder
+afterwards. Files just written lie in the system's memory: the disk's latency is not in the figures.
 
 The pictures are noise whose amplitude falls with the frequency, as it does in photographs. Of each thousand,
 5 are copies, 5 near copies (brighter, and through JPEG), and 1 is cut off; `alike` also tells how many of the
