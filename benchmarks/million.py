@@ -26,6 +26,7 @@ near copies were found.
 
 import argparse
 import json
+import math
 import os
 import resource
 import shutil
@@ -216,11 +217,13 @@ def row(title: str, figures: list[float]) -> str:
     return f"{title:>22}" + "".join(f"{figure:>12,.1f}" for figure in figures)
 
 
-def forecast(measured: dict[int, dict[str, dict[str, float]]], step: str, key: str) -> float:
-    """At `FORECAST` pictures, if the growth between the two largest sizes goes on as a straight line."""
+def forecast(measured: dict[int, dict[str, dict[str, float]]], step: str, figure: str) -> float:
+    """At `FORECAST` pictures: memory in a straight line through the two largest sizes, time as their power."""
     smaller, larger = sorted(measured)[-2:]
-    low, high = (measured[size][step][key] for size in (smaller, larger))
-    return high + (high - low) / (larger - smaller) * (FORECAST - larger)
+    low, high = (measured[size][step][figure] for size in (smaller, larger))
+    if figure == "megabytes":
+        return high + (high - low) / (larger - smaller) * (FORECAST - larger)
+    return high * (FORECAST / larger) ** (math.log(high / low) / math.log(larger / smaller))
 
 
 if __name__ == "__main__":

@@ -173,21 +173,19 @@ class _Survey:
 
     def __init__(self, opened: Index, folder: Path, tree: Tree, preprocessing: images.Preprocessing):
         size, channels = preprocessing.image_size, preprocessing.channels
+        self._settings = f"{size}x{channels}-{preprocessing.resize}"
         self.records: list[Record] = []
         self.rows = array("q")  # the row of each record that is not skipped
-        self.row_file = RowFile(
-            folder / f"pixels-{size}x{channels}-{preprocessing.resize}.bin", (size, size, channels)
-        )
+        self.row_file = RowFile(folder / f"pixels-{self._settings}.bin", (size, size, channels))
         self._index = opened
         self._tree = tree
         self._preprocessing = dataclasses.replace(preprocessing, colour_order="rgb", scale=1.0)
-        self._settings = f"{size}x{channels}-{preprocessing.resize}"
         self._root = tree.root.resolve().as_posix().rstrip("/")
 
     def look(self) -> bool:
         """Take what the index knows, up to the first window with a file to be read; whether that was all.
 
-        Reads no picture: it asks the file system once for each file's size and times.
+        It reads no picture, and asks the file system once for the size and times of each.
         """
         if not self._rows_trusted():
             return False
