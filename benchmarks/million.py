@@ -218,7 +218,7 @@ def row(title: str, figures: list[float]) -> str:
 
 
 def forecast(measured: dict[int, dict[str, dict[str, float]]], step: str, figure: str) -> float:
-    """At `FORECAST` pictures: memory in a straight line through the two largest sizes, time as their power."""
+    """At `FORECAST` pictures: memory by the straight line through the two largest sizes, time by a power."""
     smaller, larger = sorted(measured)[-2:]
     low, high = (measured[size][step][figure] for size in (smaller, larger))
     if figure == "megabytes":
