@@ -192,9 +192,11 @@ def read_train_sets(
     training, validation = ([r for r in used if sides[r.entry.name] == side] for side in ("train", "valid"))
     training = splitting.fraction(training, fraction, seed, pairs)
 
+    label_of = {name: label for label, name in enumerate(tree.classes)}
+
     def data_set(chosen: list["Record"]) -> DataSet:
         entries = [record.entry for record in chosen]
-        labels = [tree.classes.index(entry.class_name) for entry in entries]
+        labels = [label_of[entry.class_name] for entry in entries]
         rows = pixels.select([row_of[entry.name] for entry in entries])
         return DataSet(rows, labels, [entry.name for entry in entries], tree.classes, seed)
 

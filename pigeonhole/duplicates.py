@@ -4,8 +4,9 @@ Looks are compared in two steps. A 64-bit perceptual hash, taken once per pictur
 without comparing all with all; then the pixels decide.
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import cv2
@@ -20,14 +21,16 @@ FLAT_RANGE = 4  # grey levels; less contrast than this carries no picture, only 
 
 MAX_DISTANCE = 7  # differing bits; re-encoded copies differ by 0 to 6, different photos by about 32
 BANDS, BAND_BITS = 4, 16
-BUCKET_LIMIT = 16  # pictures compared per bucket, so that thousands of look-alikes stay linear
+BUCKETS = 1 << BAND_BITS
+BUCKET_LIMIT = 16  # pairs of one picture in a bucket, so that thousands of look-alikes stay linear
+MOST_OVER_AVERAGE = 8  # times the average bucket: of a larger one only so many pictures are looked at
 
 COMPARED_SIDE = 16
 MIN_CORRELATION = 0.95
 MAX_DIFFERENCE = 10.0  # root mean square grey levels between two pictures brought to the same contrast
 MIN_CONTRAST = 1.0  # root mean square grey levels; below it there is no detail to correlate
 BLOCK = 4096
-PROBES = 64  # pictures whose hashes are compared with all others at once
+COMPARISONS = 1 << 22  # hashes compared with one another at once
 
 
 class Images(Protocol):
@@ -95,32 +98,40 @@ def candidate_pairs(prints: np.ndarray) -> np.ndarray:
     """Index pairs [P, 2], first < second, of uint64 hashes [N] at most `MAX_DISTANCE` bits apart.
 
     Multi-index hashing (Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing",
-    CVPR 2012): of four 16-bit bands, two hashes 7 bits apart share at least one up to a single bit. A bucket
-    with more than `BUCKET_LIMIT` members is compared with its first ones only; `groups` joins the rest.
+    CVPR 2012): of four 16-bit bands, two hashes 7 bits apart share at least one up to a single bit. A hash is
+    paired with the first `BUCKET_LIMIT` near ones of a bucket; `groups` joins the rest.
     """
     found = [np.empty(0, dtype=np.int64)]
     for band in range(BANDS):
-        keys = ((prints >> np.uint64(band * BAND_BITS)) & np.uint64(0xFFFF)).astype(np.uint32)
+        keys = ((prints >> np.uint64(band * BAND_BITS)) & np.uint64(BUCKETS - 1)).astype(np.int64)
         order = np.argsort(keys, kind="stable")
-        for flip in [0, *(1 << bit for bit in range(BAND_BITS))]:
-            first, second = _bucket_pairs(keys ^ np.uint32(flip), keys[order], order)
-            near = np.bitwise_count(prints[first] ^ prints[second]) <= MAX_DISTANCE
-            first, second = first[near], second[near]
-            found.append(np.minimum(first, second) * len(prints) + np.maximum(first, second))
+        keys, own = keys[order], prints[order]
+        flips = [0, *(1 << bit for bit in range(BAND_BITS))]
+        pairs = np.concatenate([_near_pairs(keys, own, flip) for flip in flips], axis=1)
+        first, second = order[pairs]
+        found.append(np.unique(np.minimum(first, second) * len(prints) + np.maximum(first, second)))
     return np.stack(np.divmod(np.unique(np.concatenate(found)), max(1, len(prints))), axis=1)
 
 
-def _bucket_pairs(
-    probes: np.ndarray, sorted_keys: np.ndarray, order: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every i and j, i != j, where probe i equals key j: two [P]; of a large bucket only its first."""
-    left = np.searchsorted(sorted_keys, probes, side="left")
-    sizes = np.minimum(np.searchsorted(sorted_keys, probes, side="right") - left, BUCKET_LIMIT)
-    first = np.repeat(np.arange(len(probes)), sizes)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    second = order[np.repeat(left, sizes) + within]
-    others = first != second
-    return first[others], second[others]
+def _near_pairs(keys: np.ndarray, prints: np.ndarray, flip: int) -> np.ndarray:
+    """Each hash with near ones of the bucket whose key is its own but for `flip`: int64 [2, P].
+
+    `keys`, int64 [N], are sorted, and `prints` in their order. Only the first pictures of a bucket that is
+    much larger than the average are looked at, so that thousands of look-alikes stay linear.
+    """
+    bounds = np.searchsorted(keys, np.arange(BUCKETS + 1))
+    start, end = bounds[keys ^ flip], bounds[(keys ^ flip) + 1]
+    looked_at = BUCKET_LIMIT + MOST_OVER_AVERAGE * len(keys) // BUCKETS
+    probes = np.arange(len(keys))
+    wanted = np.full(len(keys), BUCKET_LIMIT)
+    found = [np.empty((2, 0), dtype=np.int64)]
+    for offset in range(looked_at):
+        probes = probes[(start[probes] + offset < end[probes]) & (wanted[probes] > 0)]
+        others = start[probes] + offset
+        near = (np.bitwise_count(prints[probes] ^ prints[others]) <= MAX_DISTANCE) & (probes != others)
+        found.append(np.stack([probes[near], others[near]]))
+        wanted[probes[near]] -= 1
+    return np.concatenate(found, axis=1)
 
 
 def near_copies(
@@ -134,8 +145,9 @@ def near_copies(
     """
     found = np.full(len(prints), -1, dtype=np.int64)
     probes = np.flatnonzero(prints)
-    for start in range(0, len(probes), PROBES):
-        rows = probes[start : start + PROBES]
+    step = max(1, COMPARISONS // max(1, len(known_prints)))
+    for start in range(0, len(probes), step):
+        rows = probes[start : start + step]
         near = np.bitwise_count(prints[rows, None] ^ known_prints) <= MAX_DISTANCE
         candidates = np.flatnonzero(near.any(axis=0))
         if not len(candidates):
@@ -151,11 +163,11 @@ def near_copies(
 
 def _alike(pairs: np.ndarray, images: Images) -> np.ndarray:
     """Whether the two rows of each pair [P, 2] show the same picture, bool [P]."""
-    rows, positions = np.unique(pairs, return_inverse=True)
-    details, contrasts = _details(rows, images)
     verdicts = [np.empty(0, dtype=bool)]
     for start in range(0, len(pairs), BLOCK):
-        first, second = positions.reshape(-1, 2)[start : start + BLOCK].T
+        rows, positions = np.unique(pairs[start : start + BLOCK], return_inverse=True)
+        details, contrasts = _details(rows, images)
+        first, second = positions.reshape(-1, 2).T
         correlation = np.einsum("pd,pd->p", details[first], details[second])
         verdicts.append(_show_the_same(correlation, contrasts[first], contrasts[second]))
     return np.concatenate(verdicts)
@@ -213,22 +225,35 @@ def groups(records: Iterable[Record], pairs: Iterable[Pair]) -> list[list[Record
     Pairs that name a record which is not there are passed over, so one list of pairs serves every subset.
     """
     used = [record for record in records if record.skipped is None]
-    parents = {record.entry.name: record.entry.name for record in used}
-    first_of: dict[str, str] = {}
-    by_content = [
-        (record.entry.name, first_of.setdefault(record.digest, record.entry.name)) for record in used
-    ]
-    for first, second in [*by_content, *pairs]:
-        if first in parents and second in parents:
-            parents[_root(parents, first)] = _root(parents, second)
-    members: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in used:
-        members[_root(parents, record.entry.name)].append(record)
+    parents = list(range(len(used)))
+    for first, second in itertools.chain(_equal_rows(used), _rows_of(list(pairs), used)):
+        parents[_root(parents, first)] = _root(parents, second)
+    members: defaultdict[int, list[Record]] = defaultdict(list)
+    for row, record in enumerate(used):
+        members[_root(parents, row)].append(record)
     return list(members.values())
 
 
-def _root(parents: dict[str, str], name: str) -> str:
-    while parents[name] != name:
-        parents[name] = parents[parents[name]]
-        name = parents[name]
-    return name
+def _equal_rows(used: Sequence[Record]) -> Iterator[tuple[int, int]]:
+    """Each row whose content an earlier one has, and the first such."""
+    first_of: dict[str, int] = {}
+    for row, record in enumerate(used):
+        first = first_of.setdefault(record.digest, row)
+        if first != row:
+            yield row, first
+
+
+def _rows_of(pairs: Sequence[Pair], used: Sequence[Record]) -> Iterator[tuple[int, int]]:
+    """The rows of the pairs that are there."""
+    named = {name for pair in pairs for name in pair}
+    row_of = {record.entry.name: row for row, record in enumerate(used) if record.entry.name in named}
+    return (
+        (row_of[first], row_of[second]) for first, second in pairs if first in row_of and second in row_of
+    )
+
+
+def _root(parents: list[int], row: int) -> int:
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = parents[row]
+    return row

@@ -17,14 +17,18 @@ VALID_NAMES = frozenset({"val", "valid", "validation", "validation_dir"})
 TEST_NAMES = frozenset({"test", "test_dir"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file found below a class folder."""
 
-    path: Path
-    name: str  # posix path relative to the scanned root, spelt as on disk
+    root: Path  # the scanned folder, one object for all of its entries: there may be millions
+    name: str  # posix path relative to the root, spelt as on disk
     class_name: str  # in Unicode normal form C, so that one name is one class on every system
     problem: str | None = None  # why it must not even be opened: "broken link", "not a regular file"
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.name
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Tree:
     repeated_links: int = 0  # links to what their class has already, or to a folder above it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """What reading one file taught: `skipped` says why it cannot be used, or all the rest is filled."""
 
@@ -123,7 +127,7 @@ def _ready_made_sides(top: Path) -> dict[str, str]:
 
 
 def _scan_sides(top: Path, sides: dict[str, str], classes: Sequence[str] | None) -> Tree:
-    parts = {side: _scan_classes(top / folder, classes, f"{folder}/") for side, folder in sides.items()}
+    parts = {side: _scan_classes(top, classes, f"{folder}/") for side, folder in sides.items()}
     train, valid = parts["train"], parts["valid"]
     if odd := sorted(set(train.classes) ^ set(valid.classes)):
         side = "train" if odd[0] in train.classes else "valid"
@@ -146,16 +150,17 @@ def _scan_sides(top: Path, sides: dict[str, str], classes: Sequence[str] | None)
     )
 
 
-def _scan_classes(top: Path, classes: Sequence[str] | None, prefix: str = "") -> Tree:
-    """Scan a folder of class folders; entry names begin with `prefix`."""
+def _scan_classes(root: Path, classes: Sequence[str] | None, prefix: str = "") -> Tree:
+    """Scan the folder of class folders that `prefix` leads to from the root; entry names begin with it."""
+    top = root / prefix
     items = _items(top)
     folders = _class_folders(top, items)
     chosen = _choose(top, folders, classes)
-    tree = Tree(root=top, classes=chosen, entries=[], strays=_strays(items, prefix))
+    tree = Tree(root=root, classes=chosen, entries=[], strays=_strays(items, prefix))
     tree.hidden = sum(is_hidden(item.name) for item in items)
     empty = []
     for class_name in chosen:
-        walk = _Walk(top / folders[class_name], f"{prefix}{folders[class_name]}", class_name)
+        walk = _Walk(root, f"{prefix}{folders[class_name]}", class_name)
         tree.entries += walk.entries
         tree.hidden += walk.hidden
         tree.repeated_links += walk.repeated_links
@@ -219,14 +224,16 @@ def _too_few(top: Path, chosen: list[str], folders: dict[str, str]) -> str:
 class _Walk:
     """The files of one class folder. Links are followed last, so that real files keep their own names."""
 
-    def __init__(self, folder: Path, name: str, class_name: str):
+    def __init__(self, root: Path, name: str, class_name: str):
         self.entries: list[Entry] = []
         self.hidden = 0
         self.repeated_links = 0
+        self._root = root
         self._class_name = class_name
+        folder = str(root / name)
         self._top = os.path.realpath(folder)
-        self._seen: set[str] = set()  # real paths of the folders and files taken
-        self._folders = deque([(str(folder), name)])
+        self._seen: set[str] = set()  # real paths of the folders entered and of the files that links led to
+        self._folders = deque([(folder, name)])
         self._links: deque[tuple[os.DirEntry[str], str]] = deque()
         while self._folders or self._links:
             if self._folders:
@@ -248,13 +255,12 @@ class _Walk:
             elif item.is_dir():
                 self._folders.append((item.path, f"{name}/{item.name}"))
             else:
-                self._seen.add(os.path.join(real, item.name))
                 self._add(item, f"{name}/{item.name}")
 
     def _follow(self, link: os.DirEntry[str], name: str) -> None:
         real = os.path.realpath(link.path)
         above = Path(self._top).is_relative_to(real)
-        if real in self._seen or above:
+        if above or self._is_taken(real):
             self.repeated_links += 1
         elif os.path.isdir(real):
             self._folders.append((link.path, name))
@@ -262,8 +268,13 @@ class _Walk:
             self._seen.add(real)
             self._add(link, name)
 
+    def _is_taken(self, real: str) -> bool:
+        """Whether a link led there before, or it lies in a folder all of whose visible files were taken."""
+        folder, name = os.path.split(real)
+        return real in self._seen or (folder in self._seen and not is_hidden(name) and os.path.exists(real))
+
     def _add(self, item: os.DirEntry[str], name: str) -> None:
         problem = None
         if not item.is_file(follow_symlinks=False) and not os.path.isfile(item.path):
             problem = "not a regular file" if os.path.exists(item.path) else "broken link"
-        self.entries.append(Entry(Path(item.path), name, self._class_name, problem))
+        self.entries.append(Entry(self._root, name, self._class_name, problem))

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ COMMIT;
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the index holds of one file as it was when its stamp was taken."""
 
@@ -33,7 +33,7 @@ class Known:
     fingerprint: str | None  # of the row, decimal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A picture under some settings."""
 
@@ -42,7 +42,7 @@ class Row:
     fingerprint: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Learnt:
     """What reading one file added. No facts: its content is known already; no row: or cannot be used."""
 
@@ -85,14 +85,18 @@ class Index:
     def close(self) -> None:
         self._connection.close()
 
-    def known(self, folder: str, settings: str) -> dict[str, Known]:
-        """Every file known below `folder`, by its whole path with forward slashes."""
-        start = os.fsencode(folder.rstrip("/") + "/")
-        end = start[:-1] + b"0"  # the byte after "/": an index range, where LIKE would need escapes
+    def known(self, paths: Sequence[str], settings: str) -> dict[str, Known]:
+        """What is known of these files by their whole paths, with forward slashes, and of any between them.
+
+        One range of the index is read, so they should be neighbours in sorted order.
+        """
+        if not paths:
+            return {}
+        keys = [os.fsencode(path) for path in paths]
         found = self._connection.execute(
             "SELECT path, stamp, files.digest, facts, row, fingerprint FROM files JOIN facts USING (digest)"
-            " LEFT JOIN rows ON rows.digest = files.digest AND settings = ? WHERE path >= ? AND path < ?",
-            (settings, start, end),
+            " LEFT JOIN rows ON rows.digest = files.digest AND settings = ? WHERE path BETWEEN ? AND ?",
+            (settings, min(keys), max(keys)),
         )
         return {os.fsdecode(path): Known(*rest) for path, *rest in found}
 
@@ -107,12 +111,11 @@ class Index:
         (row,) = last.fetchone()
         return 0 if row is None else row + 1
 
-    def checksums(self, settings: str) -> list[tuple[int, int]]:
+    def checksums(self, settings: str) -> Iterator[tuple[int, int]]:
         """(row number, CRC-32) of every row, ascending."""
-        found = self._connection.execute(
+        return self._connection.execute(
             "SELECT row, checksum FROM rows WHERE settings = ? ORDER BY row", (settings,)
         )
-        return found.fetchall()
 
     def row_file_stamp(self, settings: str) -> str:
         """The rows file's stamp when the index last referred to it."""

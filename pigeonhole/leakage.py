@@ -5,7 +5,7 @@ copies are found years later, where the training folder is gone. At most 400 byt
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pigeonhole import duplicates
-from pigeonhole.duplicates import Images
+from pigeonhole.duplicates import COMPARED_SIDE, Images
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.folders import Record
 
@@ -65,20 +65,13 @@ def write(run: Path, records: Sequence[Record], images: Images, sides: Mapping[s
     skipped. `sides`: the side of the split of each by name.
     """
     used = [record for record in records if record.skipped is None]
-    grey, coloured = _thumbnails(images, np.arange(len(used)))
-    texts = {
-        "names": [record.entry.name for record in used],
-        "classes": [record.entry.class_name for record in used],
-        "sides": [sides[record.entry.name] for record in used],
-    }
-    np.savez_compressed(
-        run / FILE,
-        digests=np.frombuffer(b"".join(bytes.fromhex(record.digest) for record in used), np.uint8),
-        prints=_prints(used),
-        grey=grey,
-        colours=coloured,
-        **{key: _packed(values) for key, values in texts.items()},
-    )
+    with zipfile.ZipFile(run / FILE, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, "names", _packed(record.entry.name for record in used))
+        _add(archive, "classes", _packed(record.entry.class_name for record in used))
+        _add(archive, "sides", _packed(sides[record.entry.name] for record in used))
+        _add(archive, "digests", np.frombuffer(bytes.fromhex("".join(r.digest for r in used)), np.uint8))
+        _add(archive, "prints", _prints(used))
+        _add_thumbnails(archive, images, len(used))
 
 
 def read(run: Path) -> Fingerprints | None:
@@ -130,11 +123,34 @@ def colours(images: Images, count: int) -> np.ndarray:
     return _thumbnails(images, np.arange(count))[1]
 
 
+def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """Put an array where `np.load` looks for it."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array)
+
+
+def _add_thumbnails(archive: zipfile.ZipFile, images: Images, count: int) -> None:
+    """Add `grey` block by block, then `colours`: of a million pictures 256 and 48 megabytes."""
+    coloured = []
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, COMPARED_SIDE, COMPARED_SIDE)}
+    with archive.open("grey.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for grey, colours in _blocks(images, np.arange(count)):
+            file.write(grey.tobytes())
+            coloured.append(colours)
+    _add(archive, "colours", np.concatenate(coloured))
+
+
 def _thumbnails(images: Images, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of these rows: grey uint8 [n, 16, 16], colours uint8 [n, 4, 4, C]."""
-    parts = [_shrunk(images[rows[start : start + BLOCK]]) for start in range(0, len(rows) or 1, BLOCK)]
-    grey, coloured = zip(*parts, strict=True)
+    grey, coloured = zip(*_blocks(images, rows), strict=True)
     return np.concatenate(grey), np.concatenate(coloured)
+
+
+def _blocks(images: Images, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same for one block of rows after the other; at least one, for the shapes."""
+    for start in range(0, len(rows) or 1, BLOCK):
+        yield _shrunk(images[rows[start : start + BLOCK]])
 
 
 def _shrunk(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,8 @@ class Preflight:
         used = [record for record in records if record.skipped is None]
         class_of = {record.entry.name: record.entry.class_name for record in used}
         pairs = [pair for pair in pairs if class_of.keys() >= set(pair)]
-        same = [names for names in _names(groups(used, [])) if len(names) > 1]
+        same = _names(groups(used, []))
+        alike = _names(groups(used, pairs)) if tree.split else []
         return cls(
             root=tree.root,
             classes=_count_classes(tree.classes, records),
@@ -70,9 +71,7 @@ class Preflight:
             copies_across=[names for names in same if _differ(names, class_of)],
             look_alikes=[pair for pair in pairs if not _differ(pair, class_of)],
             look_alikes_across=[pair for pair in pairs if _differ(pair, class_of)],
-            on_both_sides=[
-                names for names in _names(groups(used, pairs)) if _differ(names, tree.split or {})
-            ],
+            on_both_sides=[names for names in alike if _differ(names, tree.split)],
             strays=tree.strays,
             left_alone=tree.left_alone,
             hidden=tree.hidden,
@@ -183,12 +182,13 @@ def _oddities(used: Iterable[Record]) -> dict[str, list[str]]:
 
 
 def _has_wrong_extension(record: Record) -> bool:
-    suffix = record.entry.path.suffix.lower()
+    suffix = PurePosixPath(record.entry.name).suffix.lower()
     return suffix != "" and suffix not in FORMAT_EXTENSIONS[record.format]
 
 
-def _names(members: Iterable[Iterable[Record]]) -> list[list[str]]:
-    return sorted(sorted(record.entry.name for record in group) for group in members)
+def _names(members: Iterable[Sequence[Record]]) -> list[list[str]]:
+    """The names in each group of several."""
+    return sorted(sorted(record.entry.name for record in group) for group in members if len(group) > 1)
 
 
 def _differ(names: Iterable[str], kind: dict[str, str]) -> bool:

@@ -66,6 +66,8 @@ def assign(
 class _Group:
     """Copies of one picture, the best first, at a position in [0, 1) set by its content and `purpose`."""
 
+    __slots__ = ("class_name", "members", "position")
+
     def __init__(self, members: Iterable[Record], purpose: str):
         self.members = sorted(members, key=_rank)
         self.position = _position(purpose, self.members[0].digest)
@@ -112,7 +114,9 @@ def fraction(records: Iterable[Record], share: float, seed: int, pairs: Iterable
     """
     if not 0 < share <= 1:
         raise UsageError(f"the fraction must be above 0 and at most 1, not {share}")
-    records = list(records)
+    records = [record for record in records if record.skipped is None]
+    if share == 1:
+        return records
     by_class: defaultdict[str, list[_Group]] = defaultdict(list)
     for members in groups(records, pairs):
         group = _Group(members, f"fraction {seed}")
@@ -136,16 +140,15 @@ def _first_of(candidates: Sequence[_Group], share: float) -> set[str]:
 
 def write_split(file: str | os.PathLike[str], records: Iterable[Record], sides: Mapping[str, str]) -> None:
     """Write the side of each record that has one as CSV, sorted by path: path, class, side, digest."""
-    rows = [
-        (record.entry.name, record.entry.class_name, sides[record.entry.name], record.digest)
-        for record in records
-        if record.entry.name in sides
-    ]
+    chosen = [record for record in records if record.entry.name in sides]
+    chosen.sort(key=lambda record: record.entry.name)
     # A file name need not be valid UTF-8 on Linux; it is written as the bytes that it has there.
     with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as target:
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(sorted(rows))
+        for record in chosen:
+            name = record.entry.name
+            writer.writerow((name, record.entry.class_name, sides[name], record.digest))
 
 
 def read_split(file: str | os.PathLike[str]) -> EarlierSplit:

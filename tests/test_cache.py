@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -34,7 +34,16 @@ print(len(pixels), int(pixels[:].sum()), sep="|")
 """
 
 opened: list[str] = []
-sys.addaudithook(lambda event, details: opened.append(str(details[0])) if event == "open" else None)
+before_opening: dict[str, Callable[[], None]] = {}  # what is to happen to a file just before it is opened
+
+
+def _note(event: str, details: tuple) -> None:
+    if event == "open":
+        opened.append(path := str(details[0]))
+        before_opening.pop(path, lambda: None)()
+
+
+sys.addaudithook(_note)
 
 
 def draw(path: Path, number: int) -> None:
@@ -117,6 +126,42 @@ def test_records_tell_what_each_file_is(tree, directory):
 def test_unchanged_files_are_not_read_again(tree, directory):
     assert len(pictures_opened(lambda: survey(tree, directory))) == 6
     assert pictures_opened(lambda: survey(tree, directory)) == []
+
+
+def test_each_unchanged_file_is_asked_for_its_size_and_times_once(tmp_path, directory, monkeypatch):
+    monkeypatch.setattr(cache, "WINDOW_FILES", 4)
+    tree = draw_tree(tmp_path / "pictures", 10)
+    survey(tree, directory)
+    asked, stat = [], os.stat
+
+    def noted(path, *details, **options):
+        asked.append(str(path))
+        return stat(path, *details, **options)
+
+    monkeypatch.setattr(os, "stat", noted)
+    survey(tree, directory)
+    pictures = [path for path in asked if path.endswith(".png")]
+    assert len(pictures) == len(set(pictures)) == 10
+
+
+def test_new_pictures_in_some_of_many_windows(tmp_path, directory, monkeypatch):
+    monkeypatch.setattr(cache, "WINDOW_FILES", 4)
+    tree = draw_tree(tmp_path / "pictures", 30)
+    assert_right(tree, directory)
+    for name in ("cats/0000.png", "cats/0015a.png", "dogs/last.png"):
+        draw(tree / name, 50 + len(name))
+    assert len(pictures_opened(lambda: survey(tree, directory))) == 3
+    assert_right(tree, directory)
+
+
+def test_a_file_that_changes_while_being_read_is_left_out_this_time(tree, directory):
+    path = tree / "dogs" / "0002.png"
+    before_opening[str(path)] = lambda: draw(path, 80)
+    records, pixels = survey(tree, directory)
+    reasons = {record.entry.name: record.skipped for record in records if record.skipped}
+    assert reasons == {"dogs/0002.png": "changed while being read"} and len(pixels) == 5
+    assert_right(tree, directory)
+    assert len(survey(tree, directory)[1]) == 6
 
 
 def test_added_changed_and_removed_pictures(tree, directory):
@@ -385,7 +430,7 @@ def test_a_bar_only_where_it_is_wanted(tree, directory, capfd):
     assert capfd.readouterr().err == ""
     draw(tree / "cats" / "new.png", 60)
     cache.Cache(directory).survey(folders.scan(tree), SMALL, progress=True)
-    assert "1/1" in capfd.readouterr().err
+    assert "7/7" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="each platform has its own folder")

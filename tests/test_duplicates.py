@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pigeonhole import duplicates
 from pigeonhole.duplicates import MAX_DISTANCE, candidate_pairs, fingerprint, groups, near_duplicates
 from pigeonhole.folders import Entry, Record
 
@@ -40,7 +41,7 @@ def cropped(image: np.ndarray, share: float) -> np.ndarray:
 
 def record(name: str, image: np.ndarray, class_name: str = "a") -> Record:
     digest = hashlib.sha256(image.tobytes()).hexdigest()
-    entry = Entry(Path(name), name, class_name)
+    entry = Entry(Path(), name, class_name)
     return Record(entry, None, digest, "png", *image.shape[1::-1], (), fingerprint(image), 1)
 
 
@@ -121,7 +122,7 @@ def test_equal_files_are_left_to_their_digest():
 
 def test_skipped_records_have_no_row():
     records, images = survey({"a": photo(0), "b": photo(1), "c": as_jpeg(photo(1), 40)})
-    records.insert(0, Record(Entry(Path("x"), "x", "a"), "empty"))
+    records.insert(0, Record(Entry(Path(), "x", "a"), "empty"))
     assert near_duplicates(records, images) == [("b", "c")]
 
 
@@ -175,11 +176,24 @@ def test_thousands_with_one_hash_do_not_make_millions_of_pairs():
     assert set(pairs.ravel().tolist()) == set(range(3000))
 
 
+def test_a_crowd_of_other_pictures_hides_no_copy(monkeypatch):
+    """Buckets as full as those of two million pictures, of fewer bits."""
+    monkeypatch.setattr(duplicates, "BANDS", 8)
+    monkeypatch.setattr(duplicates, "BAND_BITS", 8)
+    monkeypatch.setattr(duplicates, "BUCKETS", 256)
+    random = np.random.default_rng(0)
+    crowd = random.integers(0, 2**64, 8000, dtype=np.uint64, endpoint=False)
+    flipped = [random.choice(64, MAX_DISTANCE, replace=False).astype(np.uint64) for _ in range(200)]
+    copies = crowd[-200:] ^ np.array([np.bitwise_or.reduce(np.uint64(1) << bits) for bits in flipped])
+    found = candidate_pairs(np.concatenate([crowd, copies])).tolist()
+    assert {(7800 + number, 8000 + number) for number in range(200)} <= {tuple(pair) for pair in found}
+
+
 def test_groups_follow_equal_content_and_pairs_transitively():
     def named(name: str, digest: str) -> Record:
-        return Record(Entry(Path(name), name, "a"), None, digest)
+        return Record(Entry(Path(), name, "a"), None, digest)
 
     records = [named("a", "1"), named("b", "2"), named("c", "1"), named("d", "3"), named("e", "4")]
-    skipped = Record(Entry(Path("s"), "s", "a"), "empty")
+    skipped = Record(Entry(Path(), "s", "a"), "empty")
     found = groups([*records, skipped], [("b", "c"), ("d", "not there"), ("s", "e")])
     assert [[member.entry.name for member in group] for group in found] == [["a", "b", "c"], ["d"], ["e"]]

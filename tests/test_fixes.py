@@ -24,7 +24,7 @@ def digest(content: str) -> str:
 
 def record(name: str, content: str | None = None, skipped: str | None = None) -> Record:
     """The record of a file `<class>/<name>`; `content` defaults to the name."""
-    return Record(Entry(Path("/root") / name, name, name.split("/")[0]), skipped, digest(content or name))
+    return Record(Entry(Path("/root"), name, name.split("/")[0]), skipped, digest(content or name))
 
 
 def suspect(name: str, suggested: str) -> Suspect:

@@ -198,6 +198,17 @@ def test_what_two_links_lead_to_is_found_once(tmp_path):
     assert names(scan(root)) == ["a/1.jpg", "a/2_deep/y.jpg", "a/3_whole/x.jpg", "b/1.jpg", "b/2.jpg"]
 
 
+def test_links_within_a_folder_to_what_is_hidden_or_not_there(tmp_path):
+    make(tmp_path, "a/1.jpg", "a/.2.jpg", "b/1.jpg")
+    link(tmp_path / "a" / "shown.jpg", tmp_path / "a" / ".2.jpg")
+    link(tmp_path / "a" / "shown_again.jpg", tmp_path / "a" / ".2.jpg")
+    link(tmp_path / "a" / "gone.jpg", tmp_path / "a" / "nowhere.jpg")
+    tree = scan(tmp_path)
+    problems = {entry.name: entry.problem for entry in tree.entries}
+    assert problems == {"a/1.jpg": None, "a/gone.jpg": "broken link", "a/shown.jpg": None, "b/1.jpg": None}
+    assert (tree.hidden, tree.repeated_links) == (1, 1)
+
+
 def test_a_link_in_another_class_is_found_there_too(tmp_path):
     make(tmp_path, "a/1.jpg", "b/1.jpg")
     link(tmp_path / "b" / "also.jpg", tmp_path / "a" / "1.jpg")

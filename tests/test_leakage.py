@@ -37,7 +37,7 @@ def survey(pictures: dict[str, np.ndarray], size: int = SIZE) -> tuple[list[Reco
     rows = np.array([images.resize(image, size) for image in pictures.values()], np.uint8)
     records = [
         Record(
-            Entry(Path(name), name, name.partition("/")[0]),
+            Entry(Path(), name, name.partition("/")[0]),
             digest=hashlib.sha256(image.tobytes()).hexdigest(),
             fingerprint=duplicates.fingerprint(row),
         )
@@ -102,7 +102,7 @@ def test_grey_runs_remember_too(tmp_path):
 
 
 def test_skipped_records_have_no_row(tmp_path):
-    skipped = Record(Entry(Path("a/-"), "a/-", "a"), "empty")
+    skipped = Record(Entry(Path(), "a/-", "a"), "empty")
     records, rows = survey({"a/0.png": photo(0), "a/1.png": photo(1)})
     leakage.write(tmp_path, [skipped, *records], rows, {"a/0.png": "train", "a/1.png": "train"})
     found = leakage.copies(leakage.read(tmp_path), [skipped, *records[1:]], rows[1:])
@@ -141,7 +141,7 @@ def test_of_several_the_likest_is_named(tmp_path):
 
 
 def test_more_pictures_than_are_compared_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(duplicates, "PROBES", 3)
+    monkeypatch.setattr(duplicates, "COMPARISONS", 30)
     monkeypatch.setattr(leakage, "BLOCK", 4)
     known = remember(tmp_path, {f"a/{seed:02}.png": photo(seed) for seed in range(10)})
     found = leakage.copies(known, *survey({f"b/{seed:02}.jpg": again(photo(seed), 60) for seed in range(10)}))

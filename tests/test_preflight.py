@@ -16,11 +16,11 @@ from pigeonhole.terminal import width
 
 
 def record(name: str, digest: str = "", format: str = "jpeg", oddities: tuple[str, ...] = ()) -> Record:
-    return Record(Entry(Path(name), name, name.split("/")[-2]), None, digest or name, format, 8, 8, oddities)
+    return Record(Entry(Path(), name, name.split("/")[-2]), None, digest or name, format, 8, 8, oddities)
 
 
 def skipped(name: str, reason: str) -> Record:
-    return Record(Entry(Path(name), name, name.split("/")[-2]), reason)
+    return Record(Entry(Path(), name, name.split("/")[-2]), reason)
 
 
 def check(records: list[Record], pairs: list[Pair] = (), **tree: object) -> Preflight:

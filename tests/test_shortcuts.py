@@ -46,7 +46,7 @@ def records_of(count: int, random: np.random.Generator | None = None, **facts) -
     usual = {"file_size": sizes, "width": SIZE, "height": SIZE, "format": "png"} | facts
     return [
         Record(
-            Entry(Path("nowhere") / f"{row}.png", f"{row}.png", "any"),
+            Entry(Path("nowhere"), f"{row}.png", "any"),
             **{name: value if np.ndim(value) == 0 else value[row] for name, value in usual.items()},
         )
         for row in range(count)

@@ -15,7 +15,7 @@ def record(name: str, content: str | None = None, **facts: int) -> Record:
     """The record of a file `<class>/<name>`; `content` defaults to the name."""
     digest = hashlib.sha256((content or name).encode(errors="surrogateescape")).hexdigest()
     facts = {"width": 10, "height": 10, "file_size": 100} | facts
-    return Record(Entry(Path("/root") / name, name, name.split("/")[0]), None, digest, "png", **facts)
+    return Record(Entry(Path("/root"), name, name.split("/")[0]), None, digest, "png", **facts)
 
 
 def make(count: int, classes: str = "ab", start: int = 0) -> list[Record]:
@@ -31,7 +31,7 @@ def restricted(sides: dict[str, str], records: list[Record]) -> dict[str, str]:
 
 
 def test_every_used_picture_has_a_side_and_each_class_its_share():
-    sides = assign([*make(1000), Record(Entry(Path("x"), "a/x", "a"), "empty")], 0.2, 0)
+    sides = assign([*make(1000), Record(Entry(Path(), "a/x", "a"), "empty")], 0.2, 0)
     assert sorted(sides) == sorted(names(make(1000)))
     counts = Counter((name[0], side) for name, side in sides.items())
     for class_name in "ab":
@@ -55,9 +55,7 @@ def test_order_names_and_place_play_no_part():
     sides = assign(records, 0.3, 0)
     assert assign(random.Random(0).sample(records, len(records)), 0.3, 0) == sides
     moved = [
-        dataclasses.replace(
-            r, entry=Entry(Path("/other") / f"{i}", f"{r.entry.class_name}/{i}", r.entry.class_name)
-        )
+        dataclasses.replace(r, entry=Entry(Path("/other"), f"{r.entry.class_name}/{i}", r.entry.class_name))
         for i, r in enumerate(records)
     ]
     elsewhere = assign(moved, 0.3, 0)
