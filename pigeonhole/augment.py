@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pigeonhole.shards import Shard, whole
+
 _LEVELS = np.arange(256, dtype=np.float32)[:, None]
 
 
@@ -38,16 +40,22 @@ class Augmentation:
 NONE = Augmentation()
 
 
-def augment(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def augment(
+    images: np.ndarray, how: Augmentation, rng: np.random.Generator, part: Shard | None = None
+) -> np.ndarray:
     """A varied copy of `images` uint8 [N, S, S, C]: same shape and dtype, drawn from `rng` alone.
 
+    `part`: which pictures of a batch these are, if not all; each is then varied as it would be among all.
     What a warp brings in from beyond the edge is the picture mirrored there.
     """
     if how == NONE:
         return images
     side = images.shape[1]
-    matrices = _warps(len(images), side, how, rng)
-    curves = _colour_curves(len(images), images.shape[3], how.colour, rng) if how.colour else None
+    part = part or whole(len(images))
+    matrices = _warps(part.total, side, how, rng)[part.positions]
+    curves = None
+    if how.colour:
+        curves = _colour_curves(part.total, images.shape[3], how.colour, rng)[part.positions]
     varied = np.empty_like(images)
     for index, image in enumerate(images):
         warped = cv2.warpAffine(
@@ -82,10 +90,10 @@ def mix(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float
 
 
 def _blend(images: np.ndarray, share: float) -> np.ndarray:
-    pairs = zip(images, images[::-1], strict=True)
-    return np.stack(
-        [cv2.addWeighted(one, share, other, 1 - share, 0).reshape(one.shape) for one, other in pairs]
-    )
+    blended = np.empty_like(images)
+    for index, (one, other) in enumerate(zip(images, images[::-1], strict=True)):
+        blended[index] = cv2.addWeighted(one, share, other, 1 - share, 0).reshape(one.shape)
+    return blended
 
 
 def _warps(count: int, side: int, how: Augmentation, rng: np.random.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pigeonhole.augment import NONE, Augmentation, augment, mix
+from pigeonhole.shards import shard
 
 
 def pictures(channels: int = 3, count: int = 8, side: int = 16) -> np.ndarray:
@@ -98,3 +99,18 @@ def test_mix_follows_its_generator_and_leaves_its_input_alone():
     (first, share), (again, same) = mix(images, rng(1)), mix(images, rng(1))
     assert np.array_equal(first, again) and share == same
     assert np.array_equal(images, before)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8])
+def test_a_shard_is_varied_and_mixed_as_it_would_be_in_its_batch(count):
+    images = pictures(count=count)
+    how = Augmentation(flip=True, crop=0.5, rotate=10, colour=0.1)
+    for seed in range(4):  # mix blends or cuts
+        whole_rng = rng(seed)
+        expected, share = mix(augment(images, how, whole_rng), whole_rng)
+        for part in (shard(count, index, 3) for index in range(3)):
+            part_rng = rng(seed)
+            varied = augment(images[part.positions], how, part_rng, part)
+            mixed, its_share = mix(varied, part_rng)
+            np.testing.assert_array_equal(mixed, expected[part.positions])
+            assert its_share == share
