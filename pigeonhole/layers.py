@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import keras
 import tensorflow as tf
@@ -14,6 +15,8 @@ class BatchNorm(keras.layers.Layer):
     Keras' own layer never uses the fused kernel and costs half the training speed on a processor. The input
     may be float32 or bfloat16; scale, offset and statistics are float32. As in every fused kernel the
     moving variance is Bessel-corrected.
+
+    Where several replicas train together (`tf.distribute`), the statistics are those of the global batch.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **options):
@@ -24,7 +27,12 @@ class BatchNorm(keras.layers.Layer):
     def build(self, input_shape):
         def weight(name: str, start: str, trainable: bool = True):
             return self.add_weight(
-                shape=(input_shape[-1],), initializer=start, name=name, trainable=trainable, autocast=False
+                shape=(input_shape[-1],),
+                initializer=start,
+                name=name,
+                trainable=trainable,
+                autocast=False,
+                aggregation="none" if trainable else "only_first_replica",  # all replicas have the same
             )
 
         self.gamma = weight("gamma", "ones")
@@ -33,6 +41,9 @@ class BatchNorm(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def call(self, inputs, training: bool = False):
+        replicas = tf.distribute.get_replica_context()
+        if training and replicas and replicas.num_replicas_in_sync > 1:
+            return self._call_together(inputs, replicas)
         unused = tf.zeros(0)  # in training the kernel takes the batch's own statistics
         result = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -47,6 +58,27 @@ class BatchNorm(keras.layers.Layer):
             self._follow(self.moving_mean, result.batch_mean)
             self._follow(self.moving_variance, result.batch_variance)
         return result.y
+
+    def _call_together(self, inputs, replicas):
+        """By the mean and variance over all replicas' values, with one exchange of sums and counts.
+
+        The moving mean, which all have in common, is taken off before squaring: where the values lie far
+        from zero, the difference of large squares would lose the variance.
+        """
+        values = tf.cast(inputs, tf.float32)
+        channels = values.shape[-1]
+        centre = tf.identity(self.moving_mean.value)
+        off_centre = tf.reshape(values - centre, [-1, channels])
+        count = tf.cast(tf.shape(off_centre)[:1], tf.float32)
+        sums = [tf.reduce_sum(off_centre, 0), tf.reduce_sum(tf.square(off_centre), 0), count]
+        sums = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(sums, 0))
+        total, total_of_squares, count = tf.split(sums, [channels, channels, 1])
+        mean = total / count
+        variance = tf.maximum(total_of_squares / count - tf.square(mean), 0.0)
+        self._follow(self.moving_mean, centre + mean)
+        self._follow(self.moving_variance, variance * count / tf.maximum(count - 1.0, 1.0))
+        scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma.value
+        return tf.cast(values * scale + (self.beta.value - (centre + mean) * scale), inputs.dtype)
 
     def _follow(self, moving, batch) -> None:
         moving.assign(moving.value * self.momentum + batch * (1.0 - self.momentum))
@@ -77,22 +109,26 @@ class Standardise(keras.layers.Layer):
         return input_shape
 
 
-_dropout_feed: dict = {}
+# Of each thread its own: the replicas of one machine take turns in threads.
+_dropout_feed: ContextVar[dict | None] = ContextVar("dropout_feed", default=None)
 
 
 @contextmanager
-def dropout_feed(keep_probability=None, seed=None) -> Iterator[None]:
+def dropout_feed(keep_probability=None, seed=None, rows=None, total=None) -> Iterator[None]:
     """Within this block, every `Dropout` layer that is called draws from these tensors.
 
     `keep_probability`: float32 scalar that replaces the layers' own rate (the saved graph's `keep_prob:0`).
     `seed`: int32 [2]; the same seed gives the same masks, so that a step's masks can be keyed by its number
     and nothing has to be saved to resume. Without it the masks are drawn afresh at every run of the graph.
+    `rows`: int32 [n], where the layers' n inputs stand in a batch of `total` (int32 scalar), if they are only
+    a part of it: each then gets the mask that it would get among all.
     """
-    _dropout_feed.update(keep_probability=keep_probability, seed=seed)
+    masks = {"seed": seed, "rows": rows, "total": total}
+    before = _dropout_feed.set({"keep_probability": keep_probability, "masks": masks})
     try:
         yield
     finally:
-        _dropout_feed.clear()
+        _dropout_feed.reset(before)
 
 
 @keras.saving.register_keras_serializable("pigeonhole")
@@ -109,20 +145,24 @@ class Dropout(keras.layers.Layer):
         self.index = index
 
     def call(self, inputs, training: bool = False):
-        keep = _dropout_feed.get("keep_probability")
+        feed = _dropout_feed.get() or {}
+        keep = feed.get("keep_probability")
         if keep is None:
             if not training or not self.rate:
                 return inputs
             keep = 1.0 - self.rate
         keep = tf.convert_to_tensor(keep, tf.float32)
-        mask = tf.cast(self._uniform(tf.shape(inputs)) < keep, inputs.dtype)
+        mask = tf.cast(self._uniform(tf.shape(inputs), **feed.get("masks", {})) < keep, inputs.dtype)
         return inputs * mask / tf.cast(keep, inputs.dtype)
 
-    def _uniform(self, shape):
-        seed = _dropout_feed.get("seed")
+    def _uniform(self, shape, seed=None, rows=None, total=None):
         if seed is None:
             return tf.random.uniform(shape)
-        return tf.random.stateless_uniform(shape, tf.random.fold_in(seed, self.index))
+        seed = tf.random.fold_in(seed, self.index)
+        if rows is None:
+            return tf.random.stateless_uniform(shape, seed)
+        whole = tf.concat([total[None], shape[1:]], 0)
+        return tf.gather(tf.random.stateless_uniform(whole, seed), rows)
 
     def compute_output_shape(self, input_shape):
         return input_shape

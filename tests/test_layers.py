@@ -70,6 +70,18 @@ def test_masks_follow_the_seed_and_differ_between_layers():
     assert not np.array_equal(mask(7, 1), mask(7, 2))
 
 
+def test_rows_of_a_batch_get_the_masks_that_they_would_get_in_it():
+    seed, rows = tf.constant([1, 7]), [0, 3, 4, 8]
+    with dropout_feed(seed=seed):
+        whole = Dropout(0.5, index=1)(tf.ones([9, 20]), training=True).numpy()
+    with dropout_feed(seed=seed, rows=tf.constant(rows), total=tf.constant(9)):
+        part = Dropout(0.5, index=1)(tf.ones([4, 20]), training=True).numpy()
+        none = Dropout(0.5, index=1)
+    np.testing.assert_array_equal(part, whole[rows])
+    with dropout_feed(seed=seed, rows=tf.zeros([0], tf.int32), total=tf.constant(9)):
+        assert none(tf.ones([0, 20]), training=True).shape == (0, 20)
+
+
 def test_the_feed_ends_with_its_block():
     with dropout_feed(keep_probability=tf.constant(0.5)):
         pass
