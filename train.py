@@ -3,6 +3,7 @@
     python train.py --data training_data
     python train.py --resume                 go on with the newest training that was interrupted
     python train.py --repeat runs/NAME       train again just so, and say whether the outcome is identical
+    python train.py --data training_data --workers 2    as on two machines; TF_CONFIG names real ones
 
 Ctrl-C ends the training early; the best network so far is then saved all the same.
 """
@@ -13,6 +14,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,8 +22,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole import cli, earlier, recipes, runs
+from pigeonhole import cli, cluster, earlier, launcher, recipes, runs
 from pigeonhole.arguments import add_reading_flags, count, positive
+from pigeonhole.cluster import Cluster
 from pigeonhole.earlier import Earlier
 from pigeonhole.errors import PigeonholeError, UsageError
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from dataset import DataSets
     from pigeonhole.findings import Looker
     from pigeonhole.training import Checkup, Progress, Trainer
+    from pigeonhole.workers import Workers
 
 RecipeFor = Callable[[int], recipes.Recipe]  # number of training pictures -> recipe
 
@@ -43,11 +47,12 @@ TERMINATED = 128 + signal.SIGTERM
 
 @dataclass(frozen=True)
 class Machine:
-    """What this machine computes with: number format, bfloat16's measured gain, compute threads."""
+    """What is computed with: number format, bfloat16's measured gain, compute threads, number of workers."""
 
     precision: str
     bfloat16_gain: float | None
     threads: int
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,24 @@ class Followed:
 
 
 def main(arguments: list[str]) -> int:
-    options, before = parse(arguments)
+    place = cluster.from_environment()
+    if place and not place.is_chief:
+        return assist(arguments, place)
+    options, before = parse(arguments, place)
     check_paths(options)
+    if (options.workers or 1) > 1 and not place:
+        return launcher.run([sys.executable, __file__, *arguments], options.workers)
+    workers = None
+    if place:
+        workers, _ = join(options, place, plan(arguments, options, before))
     sets, recipe_for = read_data(options, before)
-    machine = prepare_machine(options, before)
-    model, trainer = prepare_training(options, recipe_for, machine, sets, before)
+    machine, workers = prepare_machine(options, before, workers)
+    model, trainer = prepare_training(options, recipe_for, machine, sets, before, workers)
     run = before.run if options.resume else runs.new_run(options.output, options.name)
     with runs.held(run):
-        start(run, options, machine, sets, model, trainer, before)
+        start(run, options, machine, sets, model, trainer, before, workers)
         with resumable(run):
-            followed = follow(trainer, run, options)
+            followed = follow(trainer, run, options, workers)
             if followed.exit_status == TERMINATED:
                 print(f"terminated  go on with: {resume_command(run)}")
                 return TERMINATED
@@ -80,13 +93,36 @@ def main(arguments: list[str]) -> int:
     return followed.exit_status or further.exit_status or (0 if same else 1)
 
 
-def parse(arguments: list[str]) -> tuple[argparse.Namespace, Earlier | None]:
+def assist(arguments: list[str], place: Cluster) -> int:
+    """Train as one of several workers, with what the chief has been told and found; it alone writes."""
+    options = _parser().parse_args(arguments)
+    print(f"{place.name(place.index)} of {len(place.addresses)}; {place.name(0)} writes", flush=True)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+        workers, chiefs = join(options, place, plan(arguments, options, None))
+        before = adopt(options, chiefs, Path(folder))
+        check_paths(options, writes=False)
+        sets, recipe_for = read_data(options, before)
+        machine, workers = prepare_machine(options, before, workers)
+        _, trainer = prepare_training(options, recipe_for, machine, sets, before, workers)
+        if options.resume:
+            take_up_together(trainer, workers)
+        exit_status = follow_chief(trainer, workers)
+    print(f"{place.name(place.index)} has ended after step {trainer.steps_done:,}", flush=True)
+    return exit_status
+
+
+def parse(arguments: list[str], place: Cluster | None) -> tuple[argparse.Namespace, Earlier | None]:
     """The command line, checked as far as that goes without reading pictures.
 
     With --resume and --repeat also the run that is meant, whose own flags hold wherever none is given.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    workers = len(place.addresses) if place else options.workers or 1
+    if options.workers not in (None, workers):
+        parser.error(
+            f"--workers {options.workers}: {cluster.VARIABLE} names {workers}; give one or the other"
+        )
     if options.resume is None and options.repeat is None:
         if options.data is None:
             parser.error("--data is required: the folder that holds one folder per class")
@@ -97,7 +133,10 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Earlier | None]:
         parser.error("--name cannot be given with --resume: the run has its name")
     run = named_run(options)
     before = earlier.read(run)
-    kept = {name: value for name, value in before.options.items() if name not in ("output", "name")}
+    if before.environment["workers"] != str(workers):
+        before.options["threads"] = options.threads  # each of another number of workers has its own
+    own = ("output", "name", "workers")
+    kept = {name: value for name, value in before.options.items() if name not in own}
     options = parser.parse_args(arguments, argparse.Namespace(**kept))
     if options.repeat and before.changed_midway:
         raise UsageError(f"--repeat {run}: changed midway ({'; '.join(before.changed_midway)})")
@@ -214,6 +253,9 @@ def _add_output_flags(group) -> None:
     )
     group.add_argument("--threads", type=count, metavar="N", help="compute threads (one per core)")
     group.add_argument(
+        "--workers", type=count, metavar="N", help="train in N processes here, as on N machines (1)"
+    )
+    group.add_argument(
         "--log-every", type=count, metavar="STEPS", help="also print a line every so many steps"
     )
     group.add_argument(
@@ -229,8 +271,11 @@ def _add_output_flags(group) -> None:
     group.add_argument("--name", metavar="NAME", help="the run's folder there (date and time)")
 
 
-def check_paths(options: argparse.Namespace) -> None:
-    """Find the mistakes in paths now and not after minutes of work. Raises UsageError."""
+def check_paths(options: argparse.Namespace, writes: bool = True) -> None:
+    """Find the mistakes in paths now and not after minutes of work. Raises UsageError.
+
+    `writes`: whether this process writes the run.
+    """
     for flag, path in (("--data", options.data), ("--test", options.test)):
         if path is not None and not path.is_dir():
             raise UsageError(f"{flag} {path}: no such folder")
@@ -238,6 +283,8 @@ def check_paths(options: argparse.Namespace) -> None:
         raise UsageError(f"--split {options.split}: no such file")
     if options.fixes is not None and not options.fixes.is_file():
         raise UsageError(f"--fixes {options.fixes}: no such file")
+    if not writes:
+        return
     if options.name is not None:
         runs.check_name(options.output, options.name)
     if not options.resume:
@@ -297,25 +344,87 @@ def _median_side(tree) -> float:
     return float(np.median(sides)) if sides else 1.0
 
 
-def prepare_machine(options: argparse.Namespace, before: Earlier | None) -> Machine:
-    """Import TensorFlow, set its threads and decide the number format."""
+def plan(arguments: list[str], options: argparse.Namespace, before: Earlier | None) -> dict[str, object]:
+    """What the chief tells the other workers, as JSON can hold it: its flags, and the earlier run's files."""
+    files = (runs.SETTINGS, earlier.SPLIT) if before else ()
+    return {
+        "given": told(_parser().parse_args(arguments)),
+        "flags": told(options),
+        "resumes": options.resume is not None,
+        "files": {name: (before.run / name).read_text("utf-8", "surrogateescape") for name in files},
+    }
+
+
+def told(options: argparse.Namespace) -> dict[str, object]:
+    """The flags that must be the same at all workers: those that decide the outcome, but for the threads."""
+    names = [*(name for name in earlier.DECISIVE if name != "threads"), "check_unseen", "learning_curve"]
+    values = {name: getattr(options, name) for name in (*names, "force")}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def join(
+    options: argparse.Namespace, place: Cluster, own_plan: dict[str, object]
+) -> tuple["Workers", dict[str, object]]:
+    """Meet the other workers, see that they were given the same flags and run the same versions, and learn
+    the chief's plan."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow reports workers that have ended well
+    start_tensorflow(options)
+    from pigeonhole import settings, workers
+
+    together = workers.join(place, lambda line: print(line, flush=True))
+    flags = {f"--{name.replace('_', '-')}": value for name, value in own_plan["given"].items()}
+    together.require_the_same({**settings.versions(), **flags})
+    return together, together.from_chief(own_plan)
+
+
+def adopt(options: argparse.Namespace, chiefs: dict[str, object], folder: Path) -> Earlier | None:
+    """Take over the chief's flags, and the earlier run that it goes on with, whose files go to `folder`."""
+    flags = {
+        name: Path(value) if name in earlier.PATHS and value is not None else value
+        for name, value in chiefs["flags"].items()
+    }
+    vars(options).update(flags)
+    for name, text in chiefs["files"].items():
+        (folder / name).write_text(text, "utf-8", "surrogateescape")
+    before = earlier.read(folder) if chiefs["files"] else None
+    options.data = options.data or (before and before.options["data"])
+    options.resume = folder if chiefs["resumes"] else None
+    return before
+
+
+def start_tensorflow(options: argparse.Namespace) -> int:
+    """Import TensorFlow and set its threads; their number."""
     from pigeonhole.quiet import import_tensorflow
 
     import_tensorflow()
-    import keras
     import tensorflow as tf
 
-    from pigeonhole import precision, settings
-
-    if before:
-        environment = {**settings.versions(), "processor": settings.processor()}
-        for change in before.changed_environment(environment):
-            print(f"note: {change}: the outcome may differ in its last bits", file=sys.stderr)
     threads = options.threads or available_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return threads
+
+
+def prepare_machine(
+    options: argparse.Namespace, before: Earlier | None, workers: "Workers | None"
+) -> tuple[Machine, "Workers | None"]:
+    """Start TensorFlow, decide the number format, and take all GPUs of this machine if it has several."""
+    threads = start_tensorflow(options)
+    import keras
+
+    from pigeonhole import precision, settings
+    from pigeonhole.workers import gpus_of_this_machine
+
+    count = workers.count if workers else 1
+    if before and (workers is None or workers.is_chief):
+        environment = {**settings.versions(), "processor": settings.processor(), "workers": str(count)}
+        for change in before.changed_environment(environment):
+            print(f"note: {change}: the outcome may differ in its last bits", file=sys.stderr)
     keras.utils.set_random_seed(options.seed)
-    return Machine(*precision.choose(options.precision), threads)
+    workers = workers or gpus_of_this_machine()
+    chosen = precision.choose(options.precision) if workers is None or workers.is_chief else None
+    chosen = workers.from_chief(chosen) if workers else chosen
+    return Machine(*chosen, threads, count), workers
 
 
 def available_cores() -> int:
@@ -324,21 +433,37 @@ def available_cores() -> int:
 
 
 def prepare_training(
-    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets", before: Earlier | None
+    options,
+    recipe_for: RecipeFor,
+    machine: Machine,
+    sets: "DataSets",
+    before: Earlier | None,
+    workers: "Workers | None",
 ) -> tuple["keras.Model", "Trainer"]:
     """The network and its trainer, with the number of steps settled."""
-    from pigeonhole import findings, networks, training
+    from pigeonhole import findings, networks, settings, training
 
     findings.require(sets, options.seed, options.check_unseen, options.learning_curve)
     as_before = before is not None and not before.changed_options(vars(options))
     recipe = before.recipe if as_before else recipe_for(sets.train.num_examples)
-    model = networks.build(
-        options.network, recipe.image_size, options.channels, len(sets.classes), machine.precision
-    )
     weights = None
     if options.class_weights == "balanced":
         weights = training.balanced_weights(sets.train.label_indices, len(sets.classes))
-    trainer = training.Trainer(model, sets.train, sets.valid, recipe, options.seed, weights)
+    if workers:
+        sides = settings.fingerprint(f"{side} {name}" for name, side in sets.sides.items())
+        workers.require_the_same(
+            {
+                "the data's fingerprint": settings.data_fingerprint(sets.records),
+                "the split's fingerprint": sides,
+            }
+        )
+    with workers.strategy.scope() if workers else contextlib.nullcontext():
+        model = networks.build(
+            options.network, recipe.image_size, options.channels, len(sets.classes), machine.precision
+        )
+        trainer = training.Trainer(
+            model, sets.train, sets.valid, recipe, options.seed, weights, workers=workers
+        )
     if as_before:
         trainer.total_steps = before.total_steps
     elif options.steps:
@@ -346,6 +471,8 @@ def prepare_training(
     elif options.minutes:
         print("measuring the first steps ...", flush=True)
         trainer.fit_to(options.minutes * 60)
+    if workers:
+        trainer.total_steps = workers.from_chief(trainer.total_steps)
     return model, trainer
 
 
@@ -367,7 +494,8 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
     print(f"training    {trainer.total_steps:,} steps of {recipe.batch_size} pictures, {epochs:.4g} epochs")
     print(f"            {recipe.optimizer}, {recipe.schedule} learning rate up to {recipe.learning_rate:g}")
     print(f"            {recipe.augmentation.describe()}")
-    print(f"machine     {machine.threads} threads, {machine.precision}{measured}")
+    several = f", each of {machine.workers} workers" if machine.workers > 1 else ""
+    print(f"machine     {machine.threads} threads{several}, {machine.precision}{measured}")
     print(f"run         {run}")
     if trainer.steps_done:
         gone = trainer.steps_done / trainer.steps_per_epoch
@@ -376,7 +504,14 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
 
 
 def start(
-    run: Path, options, machine: Machine, sets: "DataSets", model, trainer: "Trainer", before: Earlier | None
+    run: Path,
+    options,
+    machine: Machine,
+    sets: "DataSets",
+    model,
+    trainer: "Trainer",
+    before: Earlier | None,
+    workers: "Workers | None",
 ) -> None:
     """Bring a resumed trainer to where it was, say what will be done, and write down what is known."""
     changes: list[str] = []
@@ -384,6 +519,8 @@ def start(
         of_data = before.changed_data(sets.records, sets.sides)
         changes = before.changed_midway + before.changed_options(vars(options)) + of_data
         take_up(run, trainer, same_pictures=not of_data)
+        if workers:
+            take_up_together(trainer, workers)
     announce(options, machine, sets, model, trainer, run)
     if not options.resume or changes:
         write_start(run, options, machine, sets, trainer, changes)
@@ -401,6 +538,15 @@ def take_up(run: Path, trainer: "Trainer", same_pictures: bool) -> None:
         trainer.take_up(state if same_pictures else state.without_validations())
     except ValueError as error:
         raise PigeonholeError(f"{run}: its checkpoint is of another network; train anew") from error
+
+
+def take_up_together(trainer: "Trainer", workers: "Workers") -> None:
+    """Bring the trainers of all workers to where the chief's is."""
+    from pigeonhole import checkpoint
+
+    content = workers.bytes_from_chief(checkpoint.packed(trainer.state()) if workers.is_chief else b"")
+    if not workers.is_chief:
+        trainer.take_up(checkpoint.unpacked(content))
 
 
 def write_start(
@@ -437,16 +583,17 @@ def resumable(run: Path) -> Iterator[None]:
         ) from error
 
 
-def follow(trainer: "Trainer", run: Path, options) -> Followed:
+def follow(trainer: "Trainer", run: Path, options, workers: "Workers | None") -> Followed:
     """Train to the end, to the early stop or until asked to stop."""
     from pigeonhole import checkpoint, live
     from pigeonhole.history import History
     from pigeonhole.interrupts import Stopped, StopRequest
     from pigeonhole.progress import ProgressLine
+    from pigeonhole.workers import StopTogether
 
     shown = ProgressLine(trainer.steps_per_epoch, options.log_every, steps_before=trainer.steps_done)
     history = History(run / HISTORY, trainer.checkups)
-    request = StopRequest()
+    request = StopTogether(workers) if workers else StopRequest()
 
     def on_step(progress: "Progress") -> None:
         shown.step(progress)
@@ -474,6 +621,21 @@ def follow(trainer: "Trainer", run: Path, options) -> Followed:
                 print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
     live.end(run, "stopped" if request.exit_status else "finished")
     return Followed(trainer.state().seconds, request.exit_status)
+
+
+def follow_chief(trainer: "Trainer", workers: "Workers") -> int:
+    """Train as `follow` does at the chief, but write nothing; the exit status that was asked for."""
+    from pigeonhole.interrupts import Stopped
+    from pigeonhole.workers import StopTogether
+
+    with StopTogether(workers) as request:
+        try:
+            for _ in trainer.run(lambda progress: request.check()):
+                pass
+        except Stopped:
+            if request.exit_status != TERMINATED and trainer.best is None:
+                trainer.check_up()
+    return request.exit_status
 
 
 def looker(

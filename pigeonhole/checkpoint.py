@@ -4,6 +4,7 @@ A run's `checkpoints/` holds the last two, one file each, named by their step an
 takes its place only when all of it has reached the disk; a damaged one gives itself away by its checksums.
 """
 
+import io
 import sys
 import time
 import zipfile
@@ -21,7 +22,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.training import Checkup, Score, State
 
 KEPT = 2
-COLUMNS = ("epoch", "step", "learning_rate", "seconds", "pictures_per_second", "is_best")
+COLUMNS = ("epoch", "step", "learning_rate", "seconds", "pictures_per_second", "is_best", "workers")
 SCORES = ("train", "valid")
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
@@ -51,6 +52,19 @@ def newest(run: Path) -> State | None:
     if files:
         raise PigeonholeError(f"{run / runs.CHECKPOINTS}: no checkpoint that can be read; train anew")
     return None
+
+
+def packed(state: State) -> bytes:
+    """The state as the content of a checkpoint, for another process."""
+    content = io.BytesIO()
+    np.savez(content, **_arrays(state))
+    return content.getvalue()
+
+
+def unpacked(content: bytes) -> State:
+    """What `packed` was given."""
+    with np.load(io.BytesIO(content)) as arrays:
+        return _state(arrays)
 
 
 class Writer(AbstractContextManager):

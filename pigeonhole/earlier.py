@@ -87,7 +87,11 @@ def read(run: Path) -> Earlier:
             options=options,
             recipe=Recipe(**{**recipe, "augmentation": Augmentation(**recipe["augmentation"])}),
             total_steps=settings["total_steps"],
-            environment={**settings["versions"], "processor": machine["processor"]},
+            environment={
+                **settings["versions"],
+                "processor": machine["processor"],
+                "workers": str(machine["workers"]),
+            },
             changed_midway=settings["changed_midway"],
         )
     except FileNotFoundError as error:

@@ -44,6 +44,7 @@ _COLUMNS = (
     "valid_accuracy",
     "seconds",
     "pictures_per_second",
+    "workers",
 )
 
 
@@ -58,4 +59,5 @@ def _row(checkup: Checkup) -> tuple[float | int, ...]:
         checkup.valid.accuracy,
         checkup.seconds,
         checkup.pictures_per_second,
+        checkup.workers,
     )

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 from pigeonhole.training import Checkup, Progress
@@ -57,7 +58,7 @@ class ProgressLine:
             f"epoch {checkup.epoch:5.1f}/{total_steps / self.steps_per_epoch:.1f}"
             f"  loss {checkup.train.loss:6.3f}  train {checkup.train.accuracy:6.1%}"
             f"  valid {checkup.valid.accuracy:6.1%}{' *' if checkup.is_best else '  '}"
-            f"  {checkup.pictures_per_second:7,.0f} pictures/s"
+            f"  {checkup.pictures_per_second:7,.0f} pictures/s{_each(checkup.worker_speeds)}"
             f"  {clock(checkup.seconds)} gone, {clock(self._left(checkup.step, total_steps))} left"
         )
 
@@ -85,6 +86,11 @@ class ProgressLine:
     def _left(self, step: int, total_steps: int) -> float:
         done = max(step - self.steps_before, 1)
         return (time.perf_counter() - self.started) / done * (total_steps - step)
+
+
+def _each(worker_speeds: Sequence[float]) -> str:
+    """The speed of each of several workers."""
+    return f" ({' + '.join(f'{speed:,.0f}' for speed in worker_speeds)})" if len(worker_speeds) > 1 else ""
 
 
 def clock(seconds: float) -> str:

@@ -72,7 +72,11 @@ def processor() -> str:
 
 def data_fingerprint(records: Iterable[Record]) -> str:
     """sha256 over the class and content of every used picture: equal for equal data, wherever it lies."""
-    used = sorted(
-        f"{record.entry.class_name} {record.digest}" for record in records if record.skipped is None
+    return fingerprint(
+        f"{record.entry.class_name} {record.digest}" for record in records if not record.skipped
     )
-    return hashlib.sha256("\n".join(used).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def fingerprint(lines: Iterable[str]) -> str:
+    """sha256 over lines whose order does not count."""
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()

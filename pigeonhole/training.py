@@ -19,6 +19,7 @@ import tensorflow as tf
 from pigeonhole.augment import augment, mix
 from pigeonhole.layers import dropout_feed
 from pigeonhole.recipes import Recipe
+from pigeonhole.shards import Shard, whole
 
 EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory
 MOST_VALIDATIONS = 40
@@ -39,14 +40,17 @@ class Score:
 
 
 class Batch(NamedTuple):
-    """`images` uint8 [n, S, S, C] and `labels` int32 [n] of one step.
+    """`images` uint8 [n, S, S, C] and `labels` int32 [n] of one step; with several workers, of this one's
+    `shards`, one after the other, of a batch of `total` pictures.
 
     `share` (0.5 to 1) of each image is its label's picture, the rest is that of the reversed batch.
     """
 
     images: np.ndarray
     labels: np.ndarray
-    share: float
+    share: np.float32
+    shards: list[Shard]
+    total: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Progress:
 class Checkup:
     """The state at a validation: training figures since the one before, and ALL validation pictures.
 
-    `valid_right`: bool [n], whether each validation picture was answered rightly.
+    `valid_right`: bool [n], whether each validation picture was answered rightly. `worker_speeds`: pictures
+    per second of each of the `workers`, where they are several.
     """
 
     epoch: float
@@ -77,6 +82,8 @@ class Checkup:
     pictures_per_second: float
     is_best: bool
     valid_right: np.ndarray = field(repr=False, compare=False)
+    workers: int = 1
+    worker_speeds: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -154,11 +161,12 @@ class Trainer:
     """Trains `model` on `train` by `recipe`, looking at all of `valid` as it goes.
 
     `train` and `valid` are `dataset.DataSet`s; without `valid` there is only `learn`. `class_weights`:
-    float32 [K], the weight of each class in the loss, or None. `total_steps` may be changed until `run`
-    begins.
+    float32 [K], the weight of each class in the loss, or None. `workers`: a `workers.Workers`, in whose
+    strategy's scope `model` and this object are made, where several train together. `total_steps` may be
+    changed until `run` begins.
     """
 
-    def __init__(self, model, train, valid, recipe: Recipe, seed: int, class_weights=None):
+    def __init__(self, model, train, valid, recipe: Recipe, seed: int, class_weights=None, workers=None):
         self.model = model
         self.train = train
         self.valid = valid
@@ -175,7 +183,10 @@ class Trainer:
         self._since = _Tally()
         self._order = functools.lru_cache(maxsize=2)(train.order)
         self._optimizer = make_optimizer(recipe, model)
-        self._step = _compile_step(model, self._optimizer, recipe, class_weights)
+        self._workers = workers
+        forward = _forward(model, recipe, class_weights)
+        compile_step = workers.compile_step if workers else _compile_step
+        self._step = compile_step(model, self._optimizer, forward)
         self._answer = _compile_answer(model)
 
     @property
@@ -271,14 +282,15 @@ class Trainer:
         for step, batch in self._batches(self._steps_done, self.total_steps):
             rate = learning_rate(self.recipe, step, self.total_steps)
             loss, right = self._train_on(step, rate, batch)
-            self._since.add(loss, right, len(batch.labels))
+            self._since.add(loss, right, batch.total, len(batch.labels))
             self._steps_done = step + 1
-            on_step(Progress(step + 1, self.total_steps, rate, loss, right, len(batch.labels)))
+            on_step(Progress(step + 1, self.total_steps, rate, loss, right, batch.total))
             yield step + 1
 
     def check_up(self) -> Checkup:
         """Validate the present weights, and keep them if they are the best so far."""
         tally, speed = self._since, self._since.speed()
+        speeds = self._workers.gather(tally.speed_here()) if self._workers else ()
         self.valid_logits = self.logits(self.valid)
         valid = score(self.valid_logits, self.valid.label_indices)
         is_best = self.best is None or valid.right >= self.best.valid.right
@@ -292,6 +304,8 @@ class Trainer:
             pictures_per_second=speed,
             is_best=is_best,
             valid_right=self.valid_logits.argmax(axis=1) == self.valid.label_indices,
+            workers=len(speeds) or 1,
+            worker_speeds=tuple(speeds),
         )
         if is_best:
             self.best_logits, self.best_weights = self.valid_logits, self.model.get_weights()
@@ -301,7 +315,13 @@ class Trainer:
 
     def logits(self, data) -> np.ndarray:
         """float32 [n, K]: what the model says to all pictures of `data`, without augmentation or dropout."""
-        return np.concatenate([self._answer(images) for images in batches(data.images)])
+        if self._workers is None:
+            return np.concatenate([self._answer(images) for images in batches(data.images)])
+        logits = np.zeros([data.num_examples, self.model.output.shape[-1]], np.float32)
+        here = np.array_split(np.arange(len(logits)), self._workers.count)[self._workers.index]
+        if len(here):
+            logits[here] = np.concatenate([self._answer(images) for images in batches(data.images[here])])
+        return self._workers.united(logits)
 
     def fit_to(self, seconds: float) -> None:
         """Set `total_steps` so that this measurement, training and validation together fill `seconds`.
@@ -345,16 +365,22 @@ class Trainer:
         epoch, index = divmod(step, self.steps_per_epoch)
         first = index * self.recipe.batch_size
         rows = self._order(epoch)[first : first + self.recipe.batch_size]
+        shards = self._workers.shards(len(rows)) if self._workers else [whole(len(rows))]
+        varied, shares = zip(*(self._varied(step, rows, shard) for shard in shards), strict=True)
+        images = varied[0] if len(varied) == 1 else np.concatenate(varied)
+        here = np.concatenate([rows[shard.positions] for shard in shards])
+        labels = self.train.label_indices[here].astype(np.int32)
+        return Batch(images, labels, np.float32(shares[0]), shards, len(rows))
+
+    def _varied(self, step: int, rows: np.ndarray, shard: Shard) -> tuple[np.ndarray, float]:
+        """The shard's pictures as this step shows them, and the share of each that is its own."""
         rng = np.random.default_rng([self.seed, _VARY, step])
-        images = augment(self.train.images[rows], self.recipe.augmentation, rng)
-        images, share = mix(images, rng) if self.recipe.mix else (images, 1.0)
-        return Batch(images, self.train.label_indices[rows].astype(np.int32), share)
+        images = augment(self.train.images[rows[shard.positions]], self.recipe.augmentation, rng, shard)
+        return mix(images, rng) if self.recipe.mix else (images, 1.0)
 
     def _train_on(self, step: int, rate: float, batch: Batch) -> tuple[float, int]:
         self._optimizer.learning_rate.assign(rate)
-        seed = np.array([self.seed, step], np.int32)
-        loss, right = self._step(batch.images, batch.labels, np.float32(batch.share), seed)
-        return float(loss), int(right)
+        return self._step(batch, np.array([self.seed, step], np.int32))
 
     @property
     def is_checkup_due(self) -> bool:
@@ -371,6 +397,7 @@ class _Tally:
 
     def __init__(self, loss: float = 0.0, right: int = 0, total: int = 0, seconds: float = 0.0):
         self._loss, self._right, self._total, self._seconds = loss, right, total, seconds
+        self._here = 0  # pictures that this process has computed on since it began
         self._started = time.perf_counter()
 
     def resume(self) -> None:
@@ -380,10 +407,12 @@ class _Tally:
     def figures(self) -> tuple[float, int, int, float]:
         return self._loss, self._right, self._total, self._elapsed
 
-    def add(self, mean_loss: float, right: int, pictures: int) -> None:
+    def add(self, mean_loss: float, right: int, pictures: int, here: int) -> None:
+        """`pictures`: in the global batch; `here`: of them, how many this process computed on."""
         self._loss += mean_loss * pictures
         self._right += right
         self._total += pictures
+        self._here += here
 
     def score(self) -> Score:
         return Score(self._right, self._total, self._loss / self._total if self._total else math.nan)
@@ -391,16 +420,35 @@ class _Tally:
     def speed(self) -> float:
         return self._total / max(self._elapsed, 1e-9)
 
+    def speed_here(self) -> float:
+        """Pictures per second of this process."""
+        return self._here / max(time.perf_counter() - self._started, 1e-9)
+
     @property
     def _elapsed(self) -> float:
         return self._seconds + time.perf_counter() - self._started
 
 
-def _compile_step(model, optimizer, recipe: Recipe, class_weights):
+def _forward(model, recipe: Recipe, class_weights):
+    """The function from pictures, labels and share to the loss of each picture, and how many are right."""
     num_classes = model.output.shape[-1]
     smoothing = recipe.label_smoothing
     weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
+    def forward(images, labels, share):
+        shown = tf.one_hot(labels, num_classes)
+        shown = share * shown + (1 - share) * tf.reverse(shown, [0])
+        targets = shown * (1 - smoothing) + smoothing / num_classes
+        logits = model(tf.cast(images, tf.float32), training=True)
+        losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+        if weights is not None:
+            losses *= tf.linalg.matvec(shown, weights)
+        return losses, _count_right(logits, labels)
+
+    return forward
+
+
+def _compile_step(model, optimizer, forward):
     @tf.function(
         jit_compile=False,
         input_signature=[
@@ -411,20 +459,18 @@ def _compile_step(model, optimizer, recipe: Recipe, class_weights):
         ],
     )
     def step(images, labels, share, seed):
-        shown = tf.one_hot(labels, num_classes)
-        shown = share * shown + (1 - share) * tf.reverse(shown, [0])
-        targets = shown * (1 - smoothing) + smoothing / num_classes
         with tf.GradientTape() as tape, dropout_feed(seed=seed):
-            logits = model(tf.cast(images, tf.float32), training=True)
-            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            if weights is not None:
-                losses *= tf.linalg.matvec(shown, weights)
+            losses, right = forward(images, labels, share)
             loss = tf.reduce_mean(losses)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        return loss, _count_right(logits, labels)
+        return loss, right
 
-    return step
+    def on_batch(batch: Batch, seed: np.ndarray) -> tuple[float, int]:
+        loss, right = step(batch.images, batch.labels, batch.share, seed)
+        return float(loss), int(right)
+
+    return on_batch
 
 
 def _compile_answer(model):
