@@ -35,7 +35,7 @@ SETTINGS = {
     "options": OPTIONS,
     "recipe": RECIPE,
     "total_steps": 77,
-    "machine": {"precision": "float32", "bfloat16_gain": 0.6, "threads": 2, "processor": "x"},
+    "machine": {"precision": "float32", "bfloat16_gain": 0.6, "threads": 2, "workers": 1, "processor": "x"},
     "versions": {"numpy": "2.0"},
     "changed_midway": [],
 }
