@@ -26,8 +26,10 @@ def run(command: Sequence[str], count: int) -> int:
     """
     addresses = [f"{LOOPBACK}:{port}" for port in free_ports(count)]
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(_worker(command, addresses, index)) for index in range(count)]
+        workers: list[subprocess.Popen] = []
         stack.enter_context(_signals_passed_on(workers))
+        for index in range(count):
+            workers.append(stack.enter_context(_worker(command, addresses, index)))
         return _wait(workers)
 
 
@@ -83,12 +85,13 @@ def _prefix_errors(process: subprocess.Popen, index: int) -> None:
 
 @contextlib.contextmanager
 def _signals_passed_on(workers: Sequence[subprocess.Popen]) -> Iterator[None]:
-    chief = workers[0]
     asked = False
 
     def pass_on(number: int, frame: object) -> None:
         nonlocal asked
-        for process in workers if asked else [chief]:
+        if not workers:
+            raise KeyboardInterrupt
+        for process in workers if asked else workers[:1]:
             process.send_signal(number)
         asked = True
 
