@@ -159,7 +159,7 @@ def test_the_loss_of_a_worker_ends_the_other_and_fewer_go_on(data, tmp_path, los
     run = tmp_path / "runs" / "long"
     last = int(history(run)[-1]["step"])
     resumed = [sys.executable, str(ROOT / "train.py"), "--resume", str(run), "--force"]
-    done = finish(*resumed, "--steps", str(last + 200))
+    done = finish(*resumed, "--steps", str(last + 60))
     assert done.returncode == 0, done.stderr
     counts = [row["workers"] for row in history(run)]
     assert counts == sorted(counts, reverse=True) and set(counts) == {2, 1}
@@ -186,7 +186,7 @@ def test_a_resumed_training_needs_its_run_at_the_chief_only(data, tmp_path):
         for worker in workers:
             worker.communicate(timeout=SECONDS)
     run = tmp_path / "runs" / "long"
-    end = int(history(run)[-1]["step"]) + 400
+    end = int(history(run)[-1]["step"]) + 60
     addresses = [f"{LOOPBACK}:{port}" for port in free_ports(2)]
     resumed = [sys.executable, str(ROOT / "train.py"), "--force", "--steps", str(end), "--resume"]
     with contextlib.ExitStack() as stack:
