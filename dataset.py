@@ -27,7 +27,7 @@ from pigeonhole.arguments import add_reading_flags, count
 
 if TYPE_CHECKING:
     from pigeonhole.fixes import Fix
-    from pigeonhole.folders import Record
+    from pigeonhole.folders import Record, Tree
     from pigeonhole.pixels import Pixels
     from pigeonhole.preflight import Preflight
 
@@ -154,6 +154,7 @@ def read_train_sets(
     cache_dir: str | os.PathLike[str] | None = None,
     no_cache: bool = False,
     progress: bool | None = None,
+    tree: "Tree | None" = None,
 ) -> DataSets:
     """Read a tree of class folders, decode its pictures to `image_size` pixels square and split them in two.
 
@@ -167,6 +168,7 @@ def read_train_sets(
     cache_dir        where decoded pixels are kept; None: the platform's cache folder
     no_cache         keep them in a temporary folder instead
     progress         a bar on standard error; None: where that is a terminal
+    tree             what `folders.scan(train_path, classes)` has found, where that was asked before
 
     Raises `UsageError` for a folder, class, split or fixes that are not there, `PigeonholeError` for data
     that cannot be used, `CacheError` for a cache folder that cannot be written.
@@ -176,7 +178,7 @@ def read_train_sets(
     from pigeonhole import split as splitting
     from pigeonhole.preflight import Preflight
 
-    tree = folders.scan(train_path, classes)
+    tree = tree or folders.scan(train_path, classes)
     decided = fixing.read(fixes, tree.classes) if fixes else []
     earlier = splitting.read_split(split) if split else splitting.EarlierSplit(by_path=tree.split or {})
     store = cache.of_flags(cache_dir, no_cache)

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole import cli, cluster, earlier, launcher, recipes, runs
-from pigeonhole.arguments import add_reading_flags, count, positive
+from pigeonhole import agreement, cli, cluster, earlier, launcher, recipes, runs, training_flags
 from pigeonhole.cluster import Cluster
 from pigeonhole.earlier import Earlier
-from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.errors import PigeonholeError
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +40,6 @@ RecipeFor = Callable[[int], recipes.Recipe]  # number of training pictures -> re
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 HISTORY = "history.csv"
 RECIPE_FLAGS = ("epochs", "batch_size", "learning_rate", "patience", "augment")
-NEWEST = Path("")  # what --resume means without a run
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -67,13 +65,13 @@ def main(arguments: list[str]) -> int:
     place = cluster.from_environment()
     if place and not place.is_chief:
         return assist(arguments, place)
-    options, before = parse(arguments, place)
-    check_paths(options)
+    options, before = training_flags.parse(arguments, __doc__, place)
+    training_flags.check_paths(options)
     if (options.workers or 1) > 1 and not place:
         return launcher.run([sys.executable, __file__, *arguments], options.workers)
     workers = None
     if place:
-        workers, _ = join(options, place, plan(arguments, options, before))
+        workers, _ = join(arguments, options, place, before)
     sets, recipe_for = read_data(options, before)
     machine, workers = prepare_machine(options, before, workers)
     model, trainer = prepare_training(options, recipe_for, machine, sets, before, workers)
@@ -95,200 +93,20 @@ def main(arguments: list[str]) -> int:
 
 def assist(arguments: list[str], place: Cluster) -> int:
     """Train as one of several workers, with what the chief has been told and found; it alone writes."""
-    options = _parser().parse_args(arguments)
+    options = training_flags.given(arguments, __doc__)
     print(f"{place.name(place.index)} of {len(place.addresses)}; {place.name(0)} writes", flush=True)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        workers, chiefs = join(options, place, plan(arguments, options, None))
-        before = adopt(options, chiefs, Path(folder))
-        check_paths(options, writes=False)
+        workers, chiefs = join(arguments, options, place, None)
+        before = agreement.adopt(options, chiefs, Path(folder))
+        training_flags.check_paths(options, writes=False)
         sets, recipe_for = read_data(options, before)
         machine, workers = prepare_machine(options, before, workers)
         _, trainer = prepare_training(options, recipe_for, machine, sets, before, workers)
         if options.resume:
-            take_up_together(trainer, workers)
+            agreement.take_up_together(trainer, workers)
         exit_status = follow_chief(trainer, workers)
     print(f"{place.name(place.index)} has ended after step {trainer.steps_done:,}", flush=True)
     return exit_status
-
-
-def parse(arguments: list[str], place: Cluster | None) -> tuple[argparse.Namespace, Earlier | None]:
-    """The command line, checked as far as that goes without reading pictures.
-
-    With --resume and --repeat also the run that is meant, whose own flags hold wherever none is given.
-    """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    workers = len(place.addresses) if place else options.workers or 1
-    if options.workers not in (None, workers):
-        parser.error(
-            f"--workers {options.workers}: {cluster.VARIABLE} names {workers}; give one or the other"
-        )
-    if options.resume is None and options.repeat is None:
-        if options.data is None:
-            parser.error("--data is required: the folder that holds one folder per class")
-        if options.force:
-            parser.error("--force belongs to --resume or --repeat")
-        return options, None
-    if options.name and options.resume is not None:
-        parser.error("--name cannot be given with --resume: the run has its name")
-    run = named_run(options)
-    before = earlier.read(run)
-    if before.environment["workers"] != str(workers):
-        before.options["threads"] = options.threads  # each of another number of workers has its own
-    own = ("output", "name", "workers")
-    kept = {name: value for name, value in before.options.items() if name not in own}
-    options = parser.parse_args(arguments, argparse.Namespace(**kept))
-    if options.repeat and before.changed_midway:
-        raise UsageError(f"--repeat {run}: changed midway ({'; '.join(before.changed_midway)})")
-    options.resume = run if options.resume is not None else None
-    if lengths := [name for name in earlier.LENGTHS if getattr(options, name) != before.options.get(name)]:
-        vars(options).update({name: None for name in earlier.LENGTHS if name not in lengths})
-    refuse(before, before.changed_options(vars(options)), options.force)
-    return options, before
-
-
-def named_run(options: argparse.Namespace) -> Path:
-    """The folder of the run to go on with or to repeat. Raises UsageError when there is none."""
-    if options.resume == NEWEST:
-        if run := runs.unfinished(options.output):
-            return run
-        raise UsageError(f"--resume: no interrupted training in {options.output}")
-    flag, named = ("--repeat", options.repeat) if options.resume is None else ("--resume", options.resume)
-    for run in (named, options.output / named):
-        if run.is_dir():
-            break
-    else:
-        raise UsageError(f"{flag} {named}: no such run")
-    if flag == "--resume" and not (run / runs.CHECKPOINTS).is_dir():
-        raise UsageError(f"--resume {named}: this training has come to its end; nothing is left to do")
-    if flag == "--repeat" and (run / runs.CHECKPOINTS).is_dir():
-        raise UsageError(f"--repeat {named}: this training has not come to its end; --resume goes on with it")
-    return run
-
-
-def refuse(before: Earlier, changes: list[str], force: bool) -> None:
-    """Raise UsageError, naming the changes since the earlier run, unless they are forced."""
-    if changes and not force:
-        raise UsageError(
-            f"not as {before.run} was begun: {'; '.join(changes)}; --force accepts another outcome"
-        )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, metavar="FOLDER", help="one folder per class (required)")
-    data.add_argument(
-        "--test", type=Path, metavar="FOLDER", help="give the accuracy on this folder at the end"
-    )
-    add_reading_flags(data)
-    _add_network_flags(parser.add_argument_group("network"))
-    _add_training_flags(parser.add_argument_group("training (what is not given follows from the data)"))
-    _add_earlier_flags(parser.add_argument_group("an earlier run, with the flags that it was given"))
-    _add_study_flags(
-        parser.add_argument_group("further trainings, after this one (each tells its time first)")
-    )
-    _add_output_flags(parser.add_argument_group("machine and output"))
-    return parser
-
-
-def _add_network_flags(group) -> None:
-    group.add_argument("--network", choices=recipes.NETWORKS, default=recipes.NETWORKS[0], help="(standard)")
-    group.add_argument(
-        "--image-size", type=count, metavar="PIXELS", help="the side to which pictures are brought"
-    )
-
-
-def _add_training_flags(group) -> None:
-    length = group.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=positive, metavar="N", help="times through the training pictures")
-    length.add_argument("--steps", type=count, metavar="N", help="batches")
-    length.add_argument("--minutes", type=positive, metavar="N", help="as long as fits into this time")
-    group.add_argument("--batch-size", type=count, metavar="N", help="pictures per step")
-    group.add_argument("--learning-rate", type=positive, metavar="RATE", help="the schedule's highest")
-    group.add_argument("--augment", action=argparse.BooleanOptionalAction, help="vary the training pictures")
-    group.add_argument(
-        "--class-weights",
-        choices=("none", "balanced"),
-        default="none",
-        help="balanced: the fewer pictures a class has, the more each counts (none)",
-    )
-    group.add_argument("--patience", type=count, metavar="N", help="stop after N validations without gain")
-
-
-def _add_earlier_flags(group) -> None:
-    which = group.add_mutually_exclusive_group()
-    which.add_argument(
-        "--resume",
-        type=Path,
-        nargs="?",
-        const=NEWEST,
-        metavar="RUN",
-        help="go on with an interrupted training (the newest)",
-    )
-    which.add_argument(
-        "--repeat", type=Path, metavar="RUN", help="train again just so, and compare bit by bit"
-    )
-    group.add_argument(
-        "--force", action="store_true", help="even though data or flags that decide the outcome have changed"
-    )
-
-
-def _add_study_flags(group) -> None:
-    add = group.add_argument
-    add("--no-report", action="store_true", help="no report, and no search for shortcuts and wrong labels")
-    add("--check-labels", action="store_true", help="search all pictures for wrong labels, not only a part")
-    add("--check-unseen", action="store_true", help="measure how often an unknown class would be noticed")
-    add("--learning-curve", action="store_true", help="forecast what more pictures would bring")
-
-
-def _add_output_flags(group) -> None:
-    group.add_argument(
-        "--precision",
-        choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="auto: whichever is faster here, by a short measurement (auto)",
-    )
-    group.add_argument("--threads", type=count, metavar="N", help="compute threads (one per core)")
-    group.add_argument(
-        "--workers", type=count, metavar="N", help="train in N processes here, as on N machines (1)"
-    )
-    group.add_argument(
-        "--log-every", type=count, metavar="STEPS", help="also print a line every so many steps"
-    )
-    group.add_argument(
-        "--checkpoint-minutes",
-        type=positive,
-        default=5,
-        metavar="N",
-        help="the most that a killed training loses; also after each epoch (5)",
-    )
-    group.add_argument(
-        "--output", type=Path, default=runs.RUNS, metavar="FOLDER", help="where runs are kept (runs)"
-    )
-    group.add_argument("--name", metavar="NAME", help="the run's folder there (date and time)")
-
-
-def check_paths(options: argparse.Namespace, writes: bool = True) -> None:
-    """Find the mistakes in paths now and not after minutes of work. Raises UsageError.
-
-    `writes`: whether this process writes the run.
-    """
-    for flag, path in (("--data", options.data), ("--test", options.test)):
-        if path is not None and not path.is_dir():
-            raise UsageError(f"{flag} {path}: no such folder")
-    if options.split is not None and not options.resume and not options.split.is_file():
-        raise UsageError(f"--split {options.split}: no such file")
-    if options.fixes is not None and not options.fixes.is_file():
-        raise UsageError(f"--fixes {options.fixes}: no such file")
-    if not writes:
-        return
-    if options.name is not None:
-        runs.check_name(options.output, options.name)
-    if not options.resume:
-        runs.check_output(options.output)
 
 
 def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["DataSets", RecipeFor]:
@@ -298,8 +116,8 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
 
     if warning := sample.warning(options.data):
         print(warning)
+    tree = folders.scan(options.data, options.classes)
     if options.image_size is None:
-        tree = folders.scan(options.data, options.classes)
         options.image_size = recipes.image_size(options.network, _median_side(tree))
     split = before.run / earlier.SPLIT if options.resume else options.split
     sets = dataset.read_train_sets(
@@ -314,11 +132,12 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
         fixes=options.fixes,
         cache_dir=options.cache_dir,
         no_cache=options.no_cache,
+        tree=tree,
     )
     print("\n".join(sets.preflight.lines()))
     sets.preflight.require_trainable()
     if before:
-        refuse(before, before.changed_data(sets.records, sets.sides), options.force)
+        training_flags.refuse(before, before.changed_data(sets.records, sets.sides), options.force)
     all_grey = all("grey" in record.oddities for record in sets.records if not record.skipped)
 
     def recipe_for(num_pictures: int) -> recipes.Recipe:
@@ -344,52 +163,14 @@ def _median_side(tree) -> float:
     return float(np.median(sides)) if sides else 1.0
 
 
-def plan(arguments: list[str], options: argparse.Namespace, before: Earlier | None) -> dict[str, object]:
-    """What the chief tells the other workers, as JSON can hold it: its flags, and the earlier run's files."""
-    files = (runs.SETTINGS, earlier.SPLIT) if before else ()
-    return {
-        "given": told(_parser().parse_args(arguments)),
-        "flags": told(options),
-        "resumes": options.resume is not None,
-        "files": {name: (before.run / name).read_text("utf-8", "surrogateescape") for name in files},
-    }
-
-
-def told(options: argparse.Namespace) -> dict[str, object]:
-    """The flags that must be the same at all workers: those that decide the outcome, but for the threads."""
-    names = [*(name for name in earlier.DECISIVE if name != "threads"), "check_unseen", "learning_curve"]
-    values = {name: getattr(options, name) for name in (*names, "force")}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
-
 def join(
-    options: argparse.Namespace, place: Cluster, own_plan: dict[str, object]
+    arguments: list[str], options: argparse.Namespace, place: Cluster, before: Earlier | None
 ) -> tuple["Workers", dict[str, object]]:
-    """Meet the other workers, see that they were given the same flags and run the same versions, and learn
-    the chief's plan."""
+    """Meet the other workers, and learn the chief's plan."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow reports workers that have ended well
     start_tensorflow(options)
-    from pigeonhole import settings, workers
-
-    together = workers.join(place, lambda line: print(line, flush=True))
-    flags = {f"--{name.replace('_', '-')}": value for name, value in own_plan["given"].items()}
-    together.require_the_same({**settings.versions(), **flags})
-    return together, together.from_chief(own_plan)
-
-
-def adopt(options: argparse.Namespace, chiefs: dict[str, object], folder: Path) -> Earlier | None:
-    """Take over the chief's flags, and the earlier run that it goes on with, whose files go to `folder`."""
-    flags = {
-        name: Path(value) if name in earlier.PATHS and value is not None else value
-        for name, value in chiefs["flags"].items()
-    }
-    vars(options).update(flags)
-    for name, text in chiefs["files"].items():
-        (folder / name).write_text(text, "utf-8", "surrogateescape")
-    before = earlier.read(folder) if chiefs["files"] else None
-    options.data = options.data or (before and before.options["data"])
-    options.resume = folder if chiefs["resumes"] else None
-    return before
+    given = training_flags.given(arguments, __doc__)
+    return agreement.join(place, agreement.plan(given, options, before))
 
 
 def start_tensorflow(options: argparse.Namespace) -> int:
@@ -520,7 +301,7 @@ def start(
         changes = before.changed_midway + before.changed_options(vars(options)) + of_data
         take_up(run, trainer, same_pictures=not of_data)
         if workers:
-            take_up_together(trainer, workers)
+            agreement.take_up_together(trainer, workers)
     announce(options, machine, sets, model, trainer, run)
     if not options.resume or changes:
         write_start(run, options, machine, sets, trainer, changes)
@@ -538,15 +319,6 @@ def take_up(run: Path, trainer: "Trainer", same_pictures: bool) -> None:
         trainer.take_up(state if same_pictures else state.without_validations())
     except ValueError as error:
         raise PigeonholeError(f"{run}: its checkpoint is of another network; train anew") from error
-
-
-def take_up_together(trainer: "Trainer", workers: "Workers") -> None:
-    """Bring the trainers of all workers to where the chief's is."""
-    from pigeonhole import checkpoint
-
-    content = workers.bytes_from_chief(checkpoint.packed(trainer.state()) if workers.is_chief else b"")
-    if not workers.is_chief:
-        trainer.take_up(checkpoint.unpacked(content))
 
 
 def write_start(

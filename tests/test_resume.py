@@ -1,5 +1,6 @@
 """Trainings that are stopped, killed, gone on with and repeated: always the same bits in the end."""
 
+import csv
 import functools
 import json
 import random
@@ -53,8 +54,12 @@ def weights(run: Path) -> bytes:
     return (run / WEIGHTS).read_bytes()
 
 
-def untimed_history(run: Path) -> list[list[str]]:
-    return [line.split(",")[:-2] for line in (run / "history.csv").read_text().splitlines()]
+def untimed_history(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        {name: row[name] for name in row if name not in ("seconds", "pictures_per_second")} for row in rows
+    ]
 
 
 def last_step(run: Path) -> int:
