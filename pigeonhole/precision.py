@@ -6,6 +6,7 @@ import time
 import tensorflow as tf
 
 CHOICES = ("auto", "float32", "bfloat16")
+HOPELESS = 0.5  # without instructions for it bfloat16 takes ten times as long: once is enough to know
 WORTHWHILE = 1.15  # below this the gain is within the noise of a busy machine, and float32 is exact
 
 
@@ -24,6 +25,8 @@ def choose(asked: str) -> tuple[str, float | None]:
     for _ in range(5):
         slow, fast = _seconds(float32), _seconds(bfloat16)
         ratios.append(slow / fast)
+        if ratios[0] < HOPELESS:
+            break
     gain = statistics.median(ratios)
     return ("bfloat16" if gain >= WORTHWHILE else "float32"), gain
 

@@ -41,12 +41,12 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def fill(folder: Path, leave: int = 0) -> Path:
-    """Fill the disk with a file until only `leave` bytes are free."""
+def fill(folder: Path) -> Path:
+    """Fill the disk with a file until not a byte is free, though others write to it meanwhile."""
     filler = folder / "filler"
-    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(free - leave, 1))
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4096))
     return filler
 
 
@@ -88,6 +88,7 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_any_work(data, t
     assert os.strerror(errno.EROFS) in line and str(disk) in line
 
 
+@pytest.mark.slow
 def test_pictures_that_vanish_or_change_while_training_do_no_harm(data, tmp_path):
     own = shutil.copytree(data, tmp_path / "own")
     arguments = flags(own, tmp_path / "runs", "run", "--log-every", "1")
@@ -111,6 +112,7 @@ def test_pictures_that_vanish_or_change_while_training_do_no_harm(data, tmp_path
     assert (run / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_two_trainings_share_a_folder_for_runs(data, tmp_path):
     unnamed = [
         flag for flag in flags(data, tmp_path / "runs", "", "--steps", "3") if flag not in ("--name", "")

@@ -276,6 +276,7 @@ def test_another_version_is_told(whole, tmp_path, capsys):
     assert "note: numpy was 1.0, now" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_replayed(data, tmp_path, capsys):
     short = [
         "--minutes",
