@@ -255,6 +255,7 @@ def test_files_are_downloaded_checked_and_kept(tmp_path, export, monkeypatch):
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="the published MNIST files are not here")
+@pytest.mark.slow
 def test_the_published_mnist_is_known_and_pixel_exact(export):
     said = export("--source", MNIST)
     assert f"{MNIST}: MNIST; all 4 files with a published checksum have it" in said

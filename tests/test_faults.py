@@ -50,6 +50,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_stops_the_training_and_leaves_its_last_state(data, tmp_path):
     with mounted(tmp_path / "disk", f"size={4 * CHECKPOINT_BYTES}") as disk:
         arguments = flags(data, disk, "run", "--epochs", "200", "--log-every", "1", "--no-cache")

@@ -59,6 +59,7 @@ def test_without_asking_only_the_cheap_searches_are_made(sets):
     assert "labels      none of the validation pictures looks wrong" in found.lines()
 
 
+@pytest.mark.slow
 def test_all_that_is_asked_for_is_found_and_told(sets, capsys):
     found = looker(sets).look(evaluation(sets), Findings(), check_labels=True, more_data=True)
     assert found.all_labels and found.learning_curve.total == sets.valid.num_examples

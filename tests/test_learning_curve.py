@@ -160,6 +160,7 @@ def test_its_json_agrees_with_the_forecast():
     assert [each["class"] for each in told["classes"]] == ["cat", "dog"]
 
 
+@pytest.mark.slow
 def test_measuring_trains_on_the_parts_and_tries_all_of_the_validation_pictures():
     # Random labels, so that what a network has right depends on the part it was trained on.
     train, valid, trainings = stripes(120, noise=True), stripes(100, seed=9), retrainer()

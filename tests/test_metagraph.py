@@ -198,6 +198,7 @@ for moment in range(1, 7):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+@pytest.mark.slow
 def test_kill_at_any_instant_leaves_no_loadable_mixture(tmp_path):
     places = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     done = subprocess.run(

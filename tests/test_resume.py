@@ -239,6 +239,7 @@ def test_two_processes_cannot_train_one_run(interrupted):
     assert runs.unfinished(interrupted.parent) == interrupted
 
 
+@pytest.mark.slow
 def test_a_stopped_training_has_a_model_and_can_be_gone_on_with(data, tmp_path, whole):
     status, said = stopped(flags(data, tmp_path, "stopped", "--log-every", "1"), signal.SIGINT, "step 21/")
     run = tmp_path / "stopped"

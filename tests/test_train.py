@@ -180,6 +180,7 @@ def test_edited_fixes_change_labels_and_no_file(arguments, data, tmp_path):
     assert {path: path.read_bytes() for path in data.glob("*/*.png")} == before
 
 
+@pytest.mark.slow
 def test_further_trainings_tell_their_time_and_what_they_found(data, tmp_path):
     checks = ["--check-labels", "--check-unseen", "--learning-curve", "--validation-size", "0.4"]
     command = [
