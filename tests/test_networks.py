@@ -20,7 +20,7 @@ def test_tutorial_network_is_the_classic_one():
     assert model.count_params() == 896 + 9_248 + 18_496 + (16 * 16 * 64 * 128 + 128) + (128 * 2 + 2)
     for layer in model.layers:
         for weight in layer.weights:
-            values = np.array(weight)
+            values = weight.numpy()
             if weight.name == "bias":
                 assert (values == np.float32(0.05)).all()
             elif values.size > 500:

@@ -155,6 +155,7 @@ def test_without_a_validation_there_is_no_network_to_ask(interrupted):
         Classifier.load(interrupted)
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint_it_begins_anew(interrupted, whole):
     for file in (interrupted / runs.CHECKPOINTS).glob("*.npz"):
         file.unlink()
@@ -189,6 +190,7 @@ def test_other_flags_are_refused_by_name(interrupted, more, named):
     assert "--force" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_flags_that_decide_nothing_may_change(interrupted, whole, data):
     assert resume(interrupted, "--log-every", "5", "--test", str(data), "--checkpoint-minutes", "0.001") == 0
     assert weights(interrupted) == weights(whole)
@@ -218,18 +220,21 @@ def test_other_data_are_refused_by_name_and_accepted_by_force(interrupted, chang
         train.main(["--repeat", str(interrupted)])
 
 
+@pytest.mark.slow
 def test_a_longer_training_can_be_forced(interrupted):
     assert resume(interrupted, "--steps", "60", "--force") == 0
     settings = json.loads((interrupted / "settings.json").read_text("utf-8"))
     assert settings["total_steps"] == 60 and settings["options"]["epochs"] is None
 
 
+@pytest.mark.slow
 def test_moved_data_are_the_same_data(interrupted, data, tmp_path, whole):
     moved = shutil.copytree(data, tmp_path / "elsewhere")
     assert resume(interrupted, "--data", str(moved)) == 0
     assert weights(interrupted) == weights(whole)
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_train_one_run(interrupted):
     with runs.held(interrupted):
         held = done("--resume", interrupted, "--no-cache")
@@ -259,6 +264,7 @@ def test_a_repeated_training_is_identical_and_says_so(whole, tmp_path, capsys):
     assert weights(tmp_path / "again") == weights(whole)
 
 
+@pytest.mark.slow
 def test_a_repetition_that_comes_out_otherwise_says_so(whole, tmp_path, capsys):
     altered = shutil.copytree(whole, tmp_path / "altered")
     result = json.loads((altered / "result.json").read_text("utf-8"))
@@ -268,6 +274,7 @@ def test_a_repetition_that_comes_out_otherwise_says_so(whole, tmp_path, capsys):
     assert f"not identical to {altered}: other predictions" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_another_version_is_told(whole, tmp_path, capsys):
     older = shutil.copytree(whole, tmp_path / "older")
     settings = json.loads((older / "settings.json").read_text("utf-8"))
