@@ -4,13 +4,9 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
 import flask
 import pytest
@@ -22,7 +18,6 @@ import serve
 from pigeonhole.errors import UsageError
 from pigeonhole.web.server import RECEIVED, REFUSAL, Limits
 
-ROOT = Path(__file__).parents[1]
 PNG = encode(PICTURE, "PNG")
 
 
@@ -100,24 +95,6 @@ def test_which_address_is_this_computer_alone(host, local):
 # --- the program ---
 
 
-LOG = "log.txt"
-
-
-@contextmanager
-def serving(*arguments: str, cwd: Path):
-    """The program in a process of its own: (process, address), once it listens."""
-    command = [sys.executable, str(ROOT / "serve.py"), "--port", "0", *arguments]
-    with (cwd / LOG).open("wb") as log:  # nobody reads along, and a full pipe would stop the server
-        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=log, text=True)
-    try:
-        lines = iter(process.stdout.readline, "")
-        url = next(line.split()[1] for line in lines if line.startswith("open"))
-        yield process, url.rstrip("/")
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def post(url: str, data: bytes = PNG) -> dict:
     request = urllib.request.Request(f"{url}/api/predict", data, {"Content-Type": "image/png"})
     with urllib.request.urlopen(request, timeout=60) as response:
@@ -126,13 +103,13 @@ def post(url: str, data: bytes = PNG) -> dict:
 
 def test_it_starts_at_once_to_watch_and_needs_no_model(tmp_path):
     (tmp_path / "runs").mkdir()
-    with serving("--watch", "runs", cwd=tmp_path) as (process, url):
+    with web_server.program("--watch", "runs", cwd=tmp_path) as (process, url):
         with urllib.request.urlopen(f"{url}/watch") as page:
             assert "No training yet" in page.read().decode()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 0
-    errors = (tmp_path / LOG).read_text()
+    errors = (tmp_path / web_server.LOG).read_text()
     assert "GET /watch 200" in errors and "Traceback" not in errors
 
 
@@ -140,7 +117,7 @@ def test_it_starts_at_once_to_watch_and_needs_no_model(tmp_path):
 def test_models_are_served_and_a_stop_under_load_loses_no_request(tmp_path):
     for name in ("first", "second"):
         saved_runs.save(tmp_path / name, saved_runs.network(seed=len(name)))
-    with serving("--model", "first", "--model", "second", cwd=tmp_path) as (process, url):
+    with web_server.program("--model", "first", "--model", "second", cwd=tmp_path) as (process, url):
         assert post(url)["model"] == "first"
         lost, answered, refused, clients = [], [], [], []
         for _ in range(20):
@@ -151,7 +128,7 @@ def test_models_are_served_and_a_stop_under_load_loses_no_request(tmp_path):
         for client in clients:
             client.join()
         output, _ = process.communicate(timeout=60)
-    errors = (tmp_path / LOG).read_text()
+    errors = (tmp_path / web_server.LOG).read_text()
     assert process.returncode == 0 and output.endswith("stopped\n")
     assert len(answered) > 50 and lost == [] and len(refused) <= 2
     assert errors.count("POST /api/predict 200") == len(answered) + 1
@@ -315,7 +292,7 @@ def test_a_stop_finishes_what_has_begun_to_arrive():
 
 def instructions(name: str) -> list[tuple[str, str]]:
     """The Dockerfile's instructions with their arguments, continued lines joined."""
-    text = re.sub(r"\\\n\s*", " ", (ROOT / name).read_text("utf-8"))
+    text = re.sub(r"\\\n\s*", " ", (web_server.ROOT / name).read_text("utf-8"))
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(line.split()[0], line.partition(" ")[2].strip()) for line in lines]
 
@@ -331,7 +308,7 @@ def test_the_dockerfile_copies_what_there_is_and_starts_what_there_is():
     for instruction, arguments in steps:
         if instruction == "COPY":
             for source in arguments.split()[:-1]:
-                assert (ROOT / source).exists(), source
+                assert (web_server.ROOT / source).exists(), source
     entry = json.loads(dict(steps)["ENTRYPOINT"]) + json.loads(dict(steps)["CMD"])
     options = flags_of(entry)
     assert options.host == "0.0.0.0" and str(options.port) == dict(steps)["EXPOSE"]
@@ -348,7 +325,7 @@ def test_every_program_file_is_in_the_image():
 def test_the_compose_file_agrees_with_the_dockerfile():
     import yaml
 
-    (service,) = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"].values()
+    (service,) = yaml.safe_load((web_server.ROOT / "compose.yaml").read_text("utf-8"))["services"].values()
     steps = dict(instructions("Dockerfile"))
     published = service["ports"][0]
     assert published.startswith("127.0.0.1:") and published.endswith(f":{steps['EXPOSE']}")
@@ -360,7 +337,7 @@ def test_the_compose_file_agrees_with_the_dockerfile():
 
 
 def test_the_readme_starts_the_server_with_flags_that_it_has():
-    text = (ROOT / "README.md").read_text("utf-8")
+    text = (web_server.ROOT / "README.md").read_text("utf-8")
     commands = re.findall(r"python3? (?:\S*/)?(serve\.py[^#\n`]*)", text)
     if not commands:
         pytest.skip("the README does not show serve.py")

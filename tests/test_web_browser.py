@@ -1,9 +1,16 @@
 """The pages in a real browser: Debian's Chromium, driven by Selenium."""
 
 import base64
+import csv
 import json
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import saved_runs
 import web_server
@@ -14,7 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from pigeonhole.web import create_app
+from pigeonhole.web import create_app, pages
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 
@@ -314,3 +321,73 @@ def test_a_training_is_followed_to_its_end(browse, address, runs, script):
         wait.until(lambda _, state=state: browser.find_element(By.CLASS_NAME, "state").text == state)
     assert len(browser.find_elements(By.CSS_SELECTOR, "polyline")) == 4
     assert complaints(browser) == []
+
+
+WATCHED = """
+const all = (selector) => [...document.querySelectorAll(selector)];
+const pictures = all(".mistakes img");
+return {
+  text: document.querySelector("main").innerText,
+  curves: all("polyline").map((curve) => curve.points.length),
+  mistakes: pictures.length,
+  shown: pictures.every((picture) => picture.complete && picture.naturalWidth > 0),
+  first: window.first === true,
+};
+"""
+
+
+def test_a_real_training_is_watched_to_its_end(browse, tmp_path):
+    """The page is opened once, before a training of some ten seconds begins, and shows it all by itself."""
+    data, runs = draw_classes(tmp_path / "pictures", 100), tmp_path / "runs"
+    runs.mkdir()
+    with web_server.program("--watch", "runs", cwd=tmp_path) as (_, url):
+        browser = browse(f"{url}/watch")
+        browser.execute_script("window.first = true")
+        assert "No training yet" in browser.page_source
+        command = [sys.executable, web_server.ROOT / "train.py", "--data", data, "--output", runs]
+        command += ["--epochs", "20", "--image-size", "96", "--no-report", "--no-cache"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as training:
+            moments = moments_until_finished(browser)
+            _, errors = training.communicate(timeout=300)
+        assert training.returncode == 0, errors
+        # Saving comes after the last validation.
+        WebDriverWait(browser, 60).until(lambda _: "The model is saved" in browser.page_source)
+        last = browser.execute_script(WATCHED)
+    steps = [int(re.search(r"step (\d+) of", moment["text"])[1]) for moment in moments]
+    assert len(moments) >= 4 and steps == sorted(set(steps))
+    points = [sum(moment["curves"]) for moment in moments]
+    assert points == sorted(points) and points[-1] > points[0] and len(moments[-1]["curves"]) == 4
+    assert all(re.search(r"[1-9]\d*\s+pictures per second", moment["text"]) for moment in moments)
+    assert any("to go" in moment["text"] for moment in moments)
+    assert any(moment["mistakes"] for moment in moments) and all(moment["shown"] for moment in moments)
+    (run,) = runs.iterdir()
+    best = max(float(row["valid_accuracy"]) for row in csv.DictReader((run / "history.csv").open()))
+    assert run.name in last["text"] and pages.percent(best) in last["text"]
+    assert last["first"], "the page was loaded again"
+    assert complaints(browser) == []
+
+
+def moments_until_finished(browser) -> list[dict]:
+    """What the page showed after each validation that it told of."""
+    moments = {}
+
+    def look(_) -> bool:
+        moment = browser.execute_script(WATCHED)
+        step = re.search(r"step (\d+) of", moment["text"])
+        if step and moment["curves"]:
+            moments.setdefault(step[1], moment)
+        return "finished" in moment["text"]
+
+    WebDriverWait(browser, 400, poll_frequency=0.2).until(look)
+    return list(moments.values())
+
+
+def draw_classes(folder: Path, count: int) -> Path:
+    """Three classes of colours that overlap, so that some mistakes remain."""
+    random = np.random.default_rng(0)
+    for name, colour in (("amber", (70, 130, 160)), ("moss", (90, 150, 120)), ("slate", (140, 130, 110))):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            picture = np.clip(random.normal(colour, 30, 3) + random.normal(0, 40, (32, 32, 3)), 0, 255)
+            cv2.imwrite(str(folder / name / f"{name} {number:03}.png"), picture.astype(np.uint8))
+    return folder

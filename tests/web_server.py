@@ -1,7 +1,9 @@
-"""The web app with small saved models, and a real server around it."""
+"""The web app with small saved models, a real server around it, and serve.py itself."""
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,9 @@ from flask import Flask
 from pigeonhole import Classifier
 from pigeonhole.web import Model
 from pigeonhole.web.server import Limits, Server
+
+ROOT = Path(__file__).parents[1]
+LOG = "log.txt"  # of the program, in its working folder
 
 
 def model(folder: Path, seed: int = 0, **options) -> Model:
@@ -33,6 +38,21 @@ def running(app: Flask, threads: int = 4, limits: Limits | None = None) -> Itera
     finally:
         stop.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def program(*arguments: str, cwd: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+    """serve.py in a process of its own, and its address once it listens."""
+    command = [sys.executable, str(ROOT / "serve.py"), "--port", "0", *arguments]
+    with (cwd / LOG).open("wb") as log:  # nobody reads along, and a full pipe would stop the server
+        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        lines = iter(process.stdout.readline, "")
+        url = next(line.split()[1] for line in lines if line.startswith("open"))
+        yield process, url.rstrip("/")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def connect(url: str) -> socket.socket:
