@@ -14,7 +14,6 @@ import pytest
 import saved_runs
 import web_server
 from odd_files import CORPUS, PICTURE, encode, flip, jpeg_segment, png_chunk, png_of, with_segment
-from test_serve import LOG, serving
 
 ROOT = Path(__file__).parents[1]
 RANDOM = np.random.default_rng(5)
@@ -263,11 +262,11 @@ def served(tmp_path_factory):
     """The program, with a model: (process, address)."""
     home = tmp_path_factory.mktemp("served")
     saved_runs.save(home / "first")
-    with serving("--model", "first", "--watch", ".", cwd=home) as (process, url):
+    with web_server.program("--model", "first", "--watch", ".", cwd=home) as (process, url):
         yield process, url
         process.terminate()
         process.communicate(timeout=60)
-        errors = (home / LOG).read_text()
+        errors = (home / web_server.LOG).read_text()
         assert "Traceback" not in errors, errors[-3000:]
 
 
