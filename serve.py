@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING
 
 from pigeonhole import cli, runs
 from pigeonhole.arguments import count, positive
-from pigeonhole.errors import UsageError
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.interrupts import StopRequest
 
 if TYPE_CHECKING:
+    from pigeonhole.classifier import Classifier
     from pigeonhole.web import Model
 
 KEY_VARIABLE = "PIGEONHOLE_API_KEY"
 COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instead
+ENGINES = ("auto", "onnx", "tensorflow")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     prefixes = find_models(options)
     check_address(options.host, options.port)
-    models = load(prefixes)
+    models = load(prefixes, options.engine)
 
     from pigeonhole.web import create_app
     from pigeonhole.web.server import Limits, Server
@@ -76,6 +78,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
     add("--port", type=_port, default=8000, help="0 takes any that is free (8000)")
     add("--threads", type=count, default=8, metavar="N", help="requests answered at the same time (8)")
+    add(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="what computes the answers; auto: ONNX Runtime, the faster, where the run has its file (auto)",
+    )
     add("--queue", type=count, default=64, metavar="N", help="requests that may wait; more get a 503 (64)")
     add(
         "--api-key",
@@ -123,19 +131,31 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def load(prefixes: Sequence[Path]) -> list["Model"]:
+def load(prefixes: Sequence[Path], engine: str = ENGINES[0]) -> list["Model"]:
     """Each model restored once, for all requests."""
     if not prefixes:
         return []
-    from pigeonhole.classifier import Classifier
     from pigeonhole.web import Model
 
     models = []
     for prefix in prefixes:
         folder = prefix.parent.resolve()
-        classifier = Classifier.load(prefix, threads=COMPUTE_THREADS)
-        models.append(Model(folder.name, classifier, folder))
+        models.append(Model(folder.name, restore(prefix, engine), folder))
     return models
+
+
+def restore(prefix: Path, engine: str) -> "Classifier":
+    """The model in ONNX Runtime where it can be, unless TensorFlow is asked for."""
+    from pigeonhole.classifier import Classifier
+
+    if engine != "tensorflow":
+        try:
+            return Classifier.load_onnx(prefix, threads=COMPUTE_THREADS)
+        except PigeonholeError as error:
+            if engine == "onnx":
+                raise
+            print(f"note    TensorFlow answers: {error}")
+    return Classifier.load(prefix, threads=COMPUTE_THREADS)
 
 
 def announce(options: argparse.Namespace, models: Sequence["Model"], urls: Sequence[str]) -> None:

@@ -5,10 +5,10 @@ python benchmarks/serving.py --model runs/NAME
 Every server runs in a process of its own, with the same WSGI server, app and upload; they differ in the model
 behind them and take turns under the load, so that a computer that slows down slows all of them:
 
-    ours       as serve.py loads it
+    ours       as serve.py loads it: model.onnx in ONNX Runtime, one thread for each answer
+    tensorflow one TensorFlow session, shared, one thread for each answer: serve.py --engine tensorflow
     default    one session with TensorFlow's own choice of threads, shared
     locked     the same behind a lock
-    onnx       model.onnx in ONNX Runtime, one thread for each answer
     no model   a constant answer, without even decoding the picture
 
 Needs wrk (Debian: apt-get install wrk).
@@ -38,9 +38,9 @@ from pigeonhole import images, runs  # noqa: E402
 from pigeonhole.classifier import Answer, Classifier  # noqa: E402
 from pigeonhole.web import Model, create_app  # noqa: E402
 from pigeonhole.web.server import Server  # noqa: E402
-from serve import COMPUTE_THREADS  # noqa: E402
+from serve import ENGINES, restore  # noqa: E402
 
-KINDS = ("ours", "default", "locked", "onnx", "no model")
+KINDS = ("ours", "tensorflow", "default", "locked", "no model")
 THREADS = 8
 CONNECTIONS = 50
 
@@ -75,7 +75,9 @@ class Other:
 
 def classifier_of(kind: str, run: str):
     """A classifier of that kind."""
-    classifier = Classifier.load(run, threads=COMPUTE_THREADS if kind == "ours" else None)
+    if kind in ("ours", "tensorflow"):
+        return restore(runs.find(run), ENGINES[0] if kind == "ours" else "tensorflow")
+    classifier = Classifier.load(run)
     if kind == "locked":
         lock = threading.Lock()
 
@@ -84,25 +86,7 @@ def classifier_of(kind: str, run: str):
                 return classifier.answer(pixels)
 
         return Other(classifier, behind_lock)
-    if kind == "onnx":
-        return Other(classifier, onnx_answer(runs.find(run).with_name(runs.ONNX)))
     return Constant(classifier) if kind == "no model" else classifier
-
-
-def onnx_answer(file: Path):
-    """A function from pixels to an answer, computed by ONNX Runtime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    (taken,) = session.get_inputs()
-
-    def answer(pixels: np.ndarray) -> Answer:
-        outputs = session.run(["y_pred"], {taken.name: pixels[np.newaxis].astype(np.float32)})
-        return Answer(outputs[0][0], False)
-
-    return answer
 
 
 def serve(kind: str, run: str) -> None:

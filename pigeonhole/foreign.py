@@ -8,6 +8,7 @@ import tensorflow as tf
 from pigeonhole import metagraph
 from pigeonhole.errors import UsageError
 from pigeonhole.images import Preprocessing
+from pigeonhole.interface import Interface
 
 v1 = tf.compat.v1
 
@@ -36,24 +37,6 @@ class Supplied:
         """The command-line flags of what was given."""
         given = [entry.name for entry in fields(self) if getattr(self, entry.name) not in (None, {})]
         return ["--feed" if name == "feeds" else f"--{name.replace('_', '-')}" for name in given]
-
-
-@dataclass(frozen=True)
-class Interface:
-    """What to feed a session and what to fetch, by tensor name.
-
-    `output` is [N, K]: logits or probabilities. `unsure`: bool [N], where the graph has it. `batch_size`: the
-    only one that the graph takes, if it is so.
-    """
-
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
-    input: str = "x:0"
-    output: str = "y_pred:0"
-    unsure: str | None = None
-    logits: bool = False
-    feeds: Mapping[str, object] = field(default_factory=dict)
-    batch_size: int | None = None
 
 
 def interface(session: v1.Session, supplied: Supplied) -> Interface:

@@ -4,9 +4,13 @@ Replayed at every load, they show at once when a library decodes, resizes or com
 one that the model was trained with. They are drawn here: no user's picture goes into a model.
 """
 
+import base64
 import hashlib
+import io
 import platform
-from collections.abc import Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -14,6 +18,7 @@ import cv2
 import numpy as np
 
 from pigeonhole import images
+from pigeonhole.contract import Contract
 from pigeonhole.errors import PigeonholeError
 
 # Decoders and resizers may round differently; a changed rule moves edges by tens of levels.
@@ -55,6 +60,38 @@ def draw(preprocessing: images.Preprocessing) -> Golden:
 def decode(data: Sequence[bytes], preprocessing: images.Preprocessing) -> np.ndarray:
     """The encoded pictures as the model's input [G, S, S, C]."""
     return np.stack([images.preprocess(picture, preprocessing) for picture in data])
+
+
+def to_text(golden: Golden, probabilities: np.ndarray) -> str:
+    """The examples and their `probabilities` float32 [G, K] as text, for a file that takes nothing else."""
+    files = {f"data{index}": np.frombuffer(data, np.uint8) for index, data in enumerate(golden.data)}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, pixels=golden.pixels, probabilities=probabilities, **files)
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+def from_text(text: str) -> tuple[Golden, np.ndarray]:
+    """What `to_text` was given. Raises ValueError when the text is not whole."""
+    try:
+        with np.load(io.BytesIO(base64.b64decode(text, validate=True))) as packed:
+            data = tuple(packed[f"data{index}"].tobytes() for index in range(len(packed) - 2))
+            return Golden(data, packed["pixels"]), packed["probabilities"]
+    except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"the golden examples are not whole: {error}") from error
+
+
+def replay(
+    golden: Golden, expected: np.ndarray, contract: Contract, answer: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Ask for the golden examples once more: `answer` gives probabilities float32 [G, K] for their pixels.
+
+    Raises DriftError where this computer decodes, resizes or answers differently than when the model was
+    saved, PigeonholeError where the examples are not those of its contract.
+    """
+    if contract.golden != golden.fingerprint(expected):
+        raise PigeonholeError("damaged, the golden examples are not those of the contract")
+    check_decoding(golden, contract.preprocessing)
+    check_numerics(expected, answer(golden.pixels))
 
 
 def check_decoding(golden: Golden, preprocessing: images.Preprocessing) -> None:

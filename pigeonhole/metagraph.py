@@ -180,9 +180,11 @@ def _add_contract(
 def _move_into_place(aside: Path, folder: Path) -> None:
     """Every file reaches the disk before the `checkpoint` that declares the run finished.
 
-    That of an earlier model goes first: the run counts as unfinished while it holds files of both.
+    That of an earlier model goes first: the run counts as unfinished while it holds files of both. So does
+    its ONNX file, which would answer for the new model.
     """
-    (folder / runs.CHECKPOINT).unlink(missing_ok=True)
+    for name in (runs.CHECKPOINT, runs.ONNX):
+        (folder / name).unlink(missing_ok=True)
     names = sorted((file.name for file in aside.iterdir()), key=lambda name: (name == runs.CHECKPOINT, name))
     for name in names:
         with (aside / name).open("r+b") as file:
@@ -216,7 +218,7 @@ def restore(prefix: Path, threads: int | None = None) -> v1.Session:
     session = v1.Session(graph=graph, config=_session_config(threads))
     try:
         _restore_weights(session, saver, prefix)
-        _replay_golden(session, prefix)
+        _replay_golden(session)
     except BaseException:
         session.close()
         raise
@@ -312,15 +314,11 @@ def _readable(prefix: Path) -> Iterator[str]:
         yield str(Path(folder, runs.MODEL))
 
 
-def _replay_golden(session: v1.Session, prefix: Path) -> None:
+def _replay_golden(session: v1.Session) -> None:
     contract = read_contract(session)
     if contract is None:
         return
-    examples, expected = read_golden(session)
-    if contract.golden != examples.fingerprint(expected):
-        raise PigeonholeError(f"{prefix}.meta: damaged, its golden examples are not those of its contract")
-    golden.check_decoding(examples, contract.preprocessing)
-    golden.check_numerics(expected, session.run("y_pred:0", {"x:0": examples.pixels}))
+    golden.replay(*read_golden(session), contract, lambda pixels: session.run("y_pred:0", {"x:0": pixels}))
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:

@@ -26,9 +26,9 @@ def export(run: Path) -> Path:
     """Write `model.onnx` into the finished `run`, made from its meta graph, and give the file's path.
 
     Input `x` float32 [N, S, S, C]; outputs `y_pred`, `logits`, `features`, and `certainty` and `unsure` where
-    the model has them; the contract and the class names (a JSON list) are its metadata. The file appears
-    only after ONNX Runtime has replayed the golden examples with it. Raises PigeonholeError where it cannot
-    be made; the run itself is never touched.
+    the model has them; the contract, the class names (a JSON list) and the golden examples are its metadata.
+    The file appears only after ONNX Runtime has replayed the golden examples with it. Raises PigeonholeError
+    where it cannot be made; the run itself is never touched.
     """
     session = metagraph.restore(runs.find(run))
     try:
@@ -114,6 +114,7 @@ def _describe(model, session: v1.Session) -> None:
     for key, text in (
         ("contract", metagraph.read_contract(session).to_json()),
         ("classes", json.dumps(metagraph.read_classes(session), ensure_ascii=False)),
+        ("golden", golden.to_text(*metagraph.read_golden(session))),
     ):
         model.metadata_props.add(key=key, value=text)
 

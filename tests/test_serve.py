@@ -2,8 +2,11 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -15,7 +18,8 @@ import web_server
 from odd_files import PICTURE, encode
 
 import serve
-from pigeonhole.errors import UsageError
+from pigeonhole import onnx_export, runs
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.web.server import RECEIVED, REFUSAL, Limits
 
 PNG = encode(PICTURE, "PNG")
@@ -101,6 +105,37 @@ def post(url: str, data: bytes = PNG) -> dict:
         return json.load(response)
 
 
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory):
+    """The prefix of a saved model's files, its ONNX file among them."""
+    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
+    onnx_export.export(run)
+    return runs.find(run)
+
+
+def test_answers_are_computed_without_tensorflow_where_they_can_be(prefix):
+    code = f"""if True:
+        import pathlib, sys, serve
+        serve.restore(pathlib.Path({str(prefix)!r}), "auto")
+        print("tensorflow" in sys.modules)"""
+    shown = subprocess.run([sys.executable, "-c", code], cwd=web_server.ROOT, capture_output=True, text=True)
+    assert shown.stdout == "False\n", shown.stderr
+
+
+def test_tensorflow_answers_if_asked_for_and_where_the_onnx_file_cannot_be_used(prefix, tmp_path, capsys):
+    with serve.restore(prefix, "tensorflow") as classifier:
+        assert classifier.has("conv1/output")
+    assert not capsys.readouterr().out
+    run = shutil.copytree(prefix.parent, tmp_path / "run")
+    (run / runs.ONNX).write_bytes(b"")
+    with serve.restore(runs.find(run), "auto") as classifier:
+        assert classifier.has("conv1/output")
+    said = capsys.readouterr().out
+    assert said.startswith(f"note    TensorFlow answers: {run / runs.ONNX}: ") and said.count("\n") == 1
+    with pytest.raises(PigeonholeError, match=runs.ONNX):
+        serve.restore(runs.find(run), "onnx")
+
+
 def test_it_starts_at_once_to_watch_and_needs_no_model(tmp_path):
     (tmp_path / "runs").mkdir()
     with web_server.program("--watch", "runs", cwd=tmp_path) as (process, url):
@@ -117,6 +152,7 @@ def test_it_starts_at_once_to_watch_and_needs_no_model(tmp_path):
 def test_models_are_served_and_a_stop_under_load_loses_no_request(tmp_path):
     for name in ("first", "second"):
         saved_runs.save(tmp_path / name, saved_runs.network(seed=len(name)))
+    onnx_export.export(tmp_path / "first")
     with web_server.program("--model", "first", "--model", "second", cwd=tmp_path) as (process, url):
         assert post(url)["model"] == "first"
         lost, answered, refused, clients = [], [], [], []

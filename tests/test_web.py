@@ -30,7 +30,7 @@ RESULT = {"expected_accuracy": 0.8125, "interval_95": [0.75, 0.875], "validation
 def first(tmp_path_factory):
     """A run that was trained on pictures which are still there, with a result and a report."""
     home = tmp_path_factory.mktemp("home")
-    model = web_server.model(home / "runs" / "first")
+    model = web_server.model(home / "runs" / "first", onnx=True)
     rows = ["path,class,side,digest", "../outside.png,cat,train,0"]
     for label, name in enumerate(CLASSES):
         for number in range(8):

@@ -11,7 +11,7 @@ from pathlib import Path
 import saved_runs
 from flask import Flask
 
-from pigeonhole import Classifier
+from pigeonhole import Classifier, onnx_export
 from pigeonhole.web import Model
 from pigeonhole.web.server import Limits, Server
 
@@ -19,11 +19,14 @@ ROOT = Path(__file__).parents[1]
 LOG = "log.txt"  # of the program, in its working folder
 
 
-def model(folder: Path, seed: int = 0, **options) -> Model:
-    """A small random network as a finished run in `folder`, restored."""
+def model(folder: Path, seed: int = 0, onnx: bool = False, **options) -> Model:
+    """A small random network as a finished run in `folder`, restored, by way of its ONNX file if asked."""
     network = saved_runs.network(seed)
     run = saved_runs.save(folder, network, rejection=saved_runs.rule(network), **options)
-    return Model(run.name, Classifier.load(run, threads=1), run)
+    if onnx:
+        onnx_export.export(run)
+    load = Classifier.load_onnx if onnx else Classifier.load
+    return Model(run.name, load(run, threads=1), run)
 
 
 @contextlib.contextmanager
