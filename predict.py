@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from pigeonhole import cli, quiet, runs, whole_file
 from pigeonhole.arguments import count, names
 from pigeonhole.errors import UsageError
 from pigeonhole.folders import is_hidden
+
+if TYPE_CHECKING:
+    from pigeonhole.classifier import Classifier
 
 STDIN = "-"
 UNSURE = "unsure: perhaps none of these"
@@ -56,10 +59,7 @@ def main(arguments: list[str]) -> int:
     model = runs.find(options.model)
     for name in missing:
         complain(name, "no such file or folder")
-    quiet.import_tensorflow()
-    from pigeonhole.classifier import Classifier
-
-    with Classifier.load(model, **supplied(options)) as classifier:
+    with restore(model, options) as classifier:
         answers = classify(classifier, sources)
         if options.csv:
             failures = write_csv(options.csv, answers, classifier.classes)
@@ -81,6 +81,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="a file, a folder with all below it, a pattern, or - (stdin)",
     )
     parser.add_argument("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
+    parser.add_argument(
+        "--engine",
+        choices=("tensorflow", "onnx"),
+        default="tensorflow",
+        help="onnx: by the run's model.onnx, which starts in a moment (tensorflow)",
+    )
     parser.add_argument("--top", type=count, default=5, metavar="K", help="how many classes to print (5)")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print a JSON list, one object per picture")
@@ -102,7 +108,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     foreign.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
     foreign.add_argument("--image-size", type=count, metavar="PIXELS", help="(by the input tensor's shape)")
     foreign.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.engine == "onnx" and any(value not in (None, {}) for value in supplied(options).values()):
+        parser.error("--engine onnx: takes no flags for checkpoints of other programs")
+    return options
+
+
+def restore(model: Path, options: argparse.Namespace) -> "Classifier":
+    """The model by the engine that is asked for."""
+    if options.engine == "tensorflow":
+        quiet.import_tensorflow()
+    from pigeonhole.classifier import Classifier
+
+    if options.engine == "onnx":
+        return Classifier.load_onnx(model)
+    return Classifier.load(model, **supplied(options))
 
 
 def supplied(options: argparse.Namespace) -> dict[str, object]:

@@ -10,8 +10,8 @@ import pytest
 import saved_runs
 
 import predict
-from pigeonhole import Classifier
-from pigeonhole.errors import UsageError
+from pigeonhole import Classifier, onnx_export
+from pigeonhole.errors import PigeonholeError, UsageError
 
 PROGRAM = Path(__file__).parents[1] / "predict.py"
 
@@ -45,6 +45,35 @@ def test_one_picture_is_one_line_best_first(capsys):
     output = capsys.readouterr()
     assert output.out == "   ".join(f"{name:<5} {share:.2f}" for share, name in ranked) + "\n"
     assert output.err == ""
+
+
+def test_the_onnx_file_gives_the_same_answers_without_tensorflow(pictures):
+    onnx_export.export(pictures.parent / "runs" / "first")
+    command = ["-X", "importtime", str(PROGRAM), "photos", "--json", "--engine"]
+    said = []
+    for engine in ("tensorflow", "onnx"):
+        shown = subprocess.run([sys.executable, *command, engine], capture_output=True, text=True)
+        assert (" pigeonhole.metagraph\n" in shown.stderr) is (engine == "tensorflow")  # which imports it
+        said.append(json.loads(shown.stdout))
+    for one, other in zip(*said, strict=True):
+        assert one["file"] == other["file"] and one["unsure"] is other["unsure"]
+        shares = [
+            {each["class"]: each["probability"] for each in answer["predictions"]} for answer in (one, other)
+        ]
+        assert shares[0] == pytest.approx(shares[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--engine", "onnx"], "model.onnx: no such file"),
+        (["--engine", "onnx", "--labels", "a,b"], "--engine onnx"),
+    ],
+)
+def test_what_the_onnx_engine_cannot_do_is_told(capsys, arguments, told):
+    with pytest.raises((PigeonholeError, SystemExit)) as stopped:
+        predict.main(["photos", *arguments])
+    assert told in str(stopped.value) + capsys.readouterr().err
 
 
 def test_several_pictures_get_a_line_each_aligned(capsys):
