@@ -42,7 +42,7 @@ EXTENSIONS: frozenset[str] = frozenset(name for names in FORMAT_EXTENSIONS.value
 _REDUCTIONS = (
     (8, 4.0, cv2.IMREAD_REDUCED_COLOR_8),
     (4, 2.0, cv2.IMREAD_REDUCED_COLOR_4),
-    (2, 1.4, cv2.IMREAD_REDUCED_COLOR_2),
+    (2, 1.0, cv2.IMREAD_REDUCED_COLOR_2),
 )
 
 # OpenCV would log each damaged file on standard error; here it becomes an ImageError.
@@ -113,8 +113,8 @@ def decode(data: bytes, reduce_to: int | None = None) -> np.ndarray:
     Samples deeper than 8 bits are scaled to 0..255 and rounded to the nearest (65535 -> 255), CMYK and
     palettes converted, transparency composited on white, grey repeated; of an animation the first frame.
 
-    With `reduce_to=S` a JPEG whose smaller side is at least 2.8 S pixels may come back at a half, quarter or
-    eighth of its size, both sides still 1.4 S or more. After `resize(image, S)` the mean difference from a
+    With `reduce_to=S` a JPEG whose smaller side is at least 2 S pixels may come back at a half, quarter or
+    eighth of its size, both sides still S or more. After `resize(image, S)` the mean difference from a
     full reading is within 2 levels of 255 over a set of photographs, and within 8 for each of them.
 
     Raises ImageError, for any bytes whatsoever, and nothing else.
