@@ -5,6 +5,8 @@ import time
 
 import tensorflow as tf
 
+from pigeonhole.quiet import native_errors_discarded
+
 CHOICES = ("auto", "float32", "bfloat16")
 HOPELESS = 0.5  # without instructions for it bfloat16 takes ten times as long: once is enough to know
 WORTHWHILE = 1.15  # below this the gain is within the noise of a busy machine, and float32 is exact
@@ -20,6 +22,12 @@ def choose(asked: str) -> tuple[str, float | None]:
         return asked, None
     if tf.config.list_physical_devices("GPU"):
         return "float32", None
+    with native_errors_discarded():  # oneDNN complains of a processor without instructions for bfloat16
+        gain = _bfloat16_gain()
+    return ("bfloat16" if gain >= WORTHWHILE else "float32"), gain
+
+
+def _bfloat16_gain() -> float:
     float32, bfloat16 = (_convolution_step(dtype) for dtype in (tf.float32, tf.bfloat16))
     ratios = []
     for _ in range(5):
@@ -27,8 +35,7 @@ def choose(asked: str) -> tuple[str, float | None]:
         ratios.append(slow / fast)
         if ratios[0] < HOPELESS:
             break
-    gain = statistics.median(ratios)
-    return ("bfloat16" if gain >= WORTHWHILE else "float32"), gain
+    return statistics.median(ratios)
 
 
 def _convolution_step(dtype: tf.DType):

@@ -21,13 +21,14 @@ def import_tensorflow() -> None:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "tensorflow" in sys.modules:
         return
-    with _errors_of_native_code_discarded():
+    with native_errors_discarded():
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
 
 
 @contextlib.contextmanager
-def _errors_of_native_code_discarded() -> Iterator[None]:
+def native_errors_discarded() -> Iterator[None]:
+    """Turn away whatever is written to file descriptor 2 within this block."""
     sys.stderr.flush()
     terminal = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
