@@ -361,6 +361,12 @@ def test_no_usable_picture_is_one_clear_error(tmp_path):
         "--channels 2",
         "--validation-size 1",
         "--network big",
+        "--optimizer newton",
+        "--schedule never",
+        "--decay-steps 0",
+        "--weight-decay -0.1",
+        "--label-smoothing 1",
+        "--dropout 1",
     ],
 )
 def test_wrong_values_are_usage_errors(flags, capsys):
