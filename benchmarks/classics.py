@@ -6,7 +6,7 @@
 Trains each network by its recipe, for the published length or as long as fits into `--minutes`, in float32,
 with a tenth of the training pictures set apart to choose the best validation. Prints one table, of the test
 accuracy of the network so chosen with its 95 % interval, and draws the test accuracy against the seconds of
-training (those of testing taken off). One training each, n = 1: differences within the intervals mean nothing.
+training (those of testing taken off). One training each, n = 1: a difference within the intervals is none.
 """
 
 import argparse
@@ -89,28 +89,28 @@ def main() -> None:
     for candidate in candidates:
         for folder in _folders(candidate, options):
             if not folder.is_dir():
-                sys.exit(
-                    f"{folder}: no such folder; {candidate.network} needs it, or leave it out of --networks"
-                )
+                sys.exit(f"{folder}: no such folder; without it leave {candidate.network} out of --networks")
     quiet.import_tensorflow()
-    import keras
-    import tensorflow as tf
-
-    print(f"machine: {processor()}, {os.cpu_count()} cores, float32")
-    print(
-        f"versions: Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
-    )
-    asked = f"{options.minutes:g} minutes each" if options.minutes else "their recipes' length"
-    print(
-        f"trained for {asked}, seed {options.seed}, n = 1; {VALIDATION:.0%} of the training pictures validate"
-    )
-    outcomes = {}
+    announce(options)
+    outcomes = []
     for candidate in candidates:
-        outcomes[candidate] = train(candidate, options)
-        print(_row(candidate, outcomes[candidate]), file=sys.stderr, flush=True)
+        outcomes.append((candidate, train(candidate, options)))
+        print(_row(*outcomes[-1]), file=sys.stderr, flush=True)
     print("\n".join(table(outcomes)))
     draw(outcomes, options.plot)
     print(f"plot: {options.plot}")
+
+
+def announce(options: argparse.Namespace) -> None:
+    """Say what the figures come from."""
+    import keras
+    import tensorflow as tf
+
+    python = platform.python_version()
+    asked = f"{options.minutes:g} minutes each" if options.minutes else "their recipes' length"
+    print(f"machine: {processor()}, {os.cpu_count()} cores, float32")
+    print(f"versions: Python {python}, TensorFlow {tf.__version__}, Keras {keras.__version__}")
+    print(f"trained for {asked}, seed {options.seed}, n = 1; {VALIDATION:.0%} of the pictures validate")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -185,10 +185,10 @@ def read_test(folder: Path, classes: tuple[str, ...], side: int, channels: int):
     return DataSet(pixels, labels, [entry.name for entry in entries], classes)
 
 
-def table(outcomes: dict[Candidate, Outcome]) -> list[str]:
+def table(outcomes: list[tuple[Candidate, Outcome]]) -> list[str]:
     """The README's table, in Markdown."""
     heading = "| network | parameters | published length | published | length run | test accuracy | seconds |"
-    return [heading, "|---|---|---|---|---|---|---|", *(_row(*each) for each in outcomes.items())]
+    return [heading, "|---|---|---|---|---|---|---|", *(_row(*each) for each in outcomes)]
 
 
 def _row(candidate: Candidate, outcome: Outcome) -> str:
@@ -198,13 +198,13 @@ def _row(candidate: Candidate, outcome: Outcome) -> str:
     return f"| {' | '.join([*cells, accuracy.replace('%', ' %'), f'{outcome.seconds:,.0f}'])} |"
 
 
-def draw(outcomes: dict[Candidate, Outcome], file: Path) -> None:
+def draw(outcomes: list[tuple[Candidate, Outcome]], file: Path) -> None:
     """Test accuracy against training seconds, one line for each candidate."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for candidate, outcome in outcomes.items():
+    for candidate, outcome in outcomes:
         seconds, accuracy = np.transpose(outcome.curve)
         axes.plot(seconds, 100 * accuracy, marker="o", markersize=3, label=candidate.name)
     axes.set(xscale="log", xlabel="seconds of training", ylabel="test accuracy, %")
