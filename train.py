@@ -70,6 +70,7 @@ def main(arguments: list[str]) -> int:
         return assist(arguments, place)
     options, before = training_flags.parse(arguments, __doc__, place)
     training_flags.check_paths(options)
+    training_flags.check_network(options)
     if (options.workers or 1) > 1 and not place:
         return launcher.run([sys.executable, __file__, *arguments], options.workers)
     workers = None

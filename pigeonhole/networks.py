@@ -98,7 +98,7 @@ def table_lines(model: keras.Model) -> list[str]:
     """The table of layers as aligned lines, with a heading."""
     rows = [("layer", "input", "output", "parameters")]
     rows += [(name, before, after, f"{count:,}") for name, before, after, count in layer_table(model)]
-    return [f"{name:<11} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
+    return [f"{name:<10} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
 
 
 def _shape(shape: tuple) -> str:

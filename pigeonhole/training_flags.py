@@ -33,7 +33,6 @@ def parse(
             parser.error("--data is required: the folder that holds one folder per class")
         if options.force:
             parser.error("--force belongs to --resume or --repeat")
-        _check_network(options)
         return options, None
     if options.name and options.resume is not None:
         parser.error("--name cannot be given with --resume: the run has its name")
@@ -49,7 +48,6 @@ def parse(
     options.resume = run if options.resume is not None else None
     if lengths := [name for name in earlier.LENGTHS if getattr(options, name) != before.options.get(name)]:
         vars(options).update({name: None for name in earlier.LENGTHS if name not in lengths})
-    _check_network(options)
     refuse(before, before.changed_options(vars(options)), options.force)
     return options, before
 
@@ -203,7 +201,7 @@ def _add_output_flags(group) -> None:
     group.add_argument("--name", metavar="NAME", help="the run's folder there (date and time)")
 
 
-def _check_network(options: argparse.Namespace) -> None:
+def check_network(options: argparse.Namespace) -> None:
     """Raise UsageError where the flags do not fit the network, or each other."""
     network, smallest = options.network, recipes.smallest_image(options.network)
     if options.image_size is not None and options.image_size < smallest:

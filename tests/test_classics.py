@@ -182,9 +182,10 @@ def test_each_trains_from_folders_and_answers_from_its_run(name, data, tmp_path,
 def test_a_run_with_other_settings_repeats_with_them_and_not_with_others(data, tmp_path, capsys):
     where = ["--output", str(tmp_path / "runs"), "--no-cache"]
     flags = ["--data", str(data), "--network", "classic_lrn", "--steps", "3", "--schedule", "exponential"]
-    flags += ["--decay-steps", "2", "--weight-decay", "0.01", "--precision", "float32", "--no-report"]
+    flags += ["--decay-steps", "2", "--weight-decay", "0.01", "--precision", "float32"]
     assert train.main([*flags, *where, "--name", "first"]) == 0
     first = str(tmp_path / "runs" / "first")
+    assert "first layers vary it" in (tmp_path / "runs" / "first" / "report.html").read_text("utf-8")
     assert train.main(["--repeat", first, *where, "--name", "second"]) == 0
     assert "identical to" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--decay-steps was 2, now 1"):
