@@ -73,7 +73,7 @@ CANDIDATES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to. `curve`: (seconds, test accuracy) at each validation."""
+    """What a training came to. `curve`: (seconds of training so far, test accuracy)."""
 
     parameters: int
     length: str
@@ -141,7 +141,7 @@ def _folders(candidate: Candidate, options: argparse.Namespace) -> tuple[Path, P
 
 
 def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
-    """Train the candidate, trying every validation's network on the test pictures as well."""
+    """Train the candidate and try what it has learnt, now and then and at the end, on the test pictures."""
     import keras
 
     import dataset
@@ -162,16 +162,32 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     if options.minutes:
         trainer.fit_to(options.minutes * 60)
         trainer.total_steps = min(trainer.total_steps, planned)
-    curve, testing = [], 0.0
-    for checkup in trainer.run():
-        started = time.perf_counter()
-        right = training.score(trainer.logits(test), test.label_indices).right
-        curve.append((checkup.seconds - testing, right / test.num_examples))
-        testing += time.perf_counter() - started
+    curve, seconds = follow(trainer, test)
     model.set_weights(trainer.best_weights)
     right = training.score(trainer.logits(test), test.label_indices).right
     length = f"{trainer.steps_done:,} of {planned:,} steps"
-    return Outcome(model.count_params(), length, right, test.num_examples, curve[-1][0], curve)
+    return Outcome(model.count_params(), length, right, test.num_examples, seconds, curve)
+
+
+def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
+    """Train to the end: the test accuracy after 1, 2, 4, 8, ... steps and the last, and the seconds of all."""
+    from pigeonhole import training
+
+    curve, testing = [], 0.0
+    started = time.perf_counter()
+
+    def on_step(progress) -> None:
+        nonlocal testing
+        if progress.step & (progress.step - 1) and progress.step < trainer.total_steps:
+            return
+        before = time.perf_counter()
+        right = training.score(trainer.logits(test), test.label_indices).right
+        curve.append((before - started - testing, right / test.num_examples))
+        testing += time.perf_counter() - before
+
+    for _ in trainer.run(on_step):
+        pass
+    return curve, time.perf_counter() - started - testing
 
 
 def read_test(folder: Path, classes: tuple[str, ...], side: int, channels: int):

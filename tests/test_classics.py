@@ -179,6 +179,7 @@ def test_each_trains_from_folders_and_answers_from_its_run(name, data, tmp_path,
     assert settings["options"]["channels"] == recipes.channels(name)
 
 
+@pytest.mark.slow
 def test_a_run_with_other_settings_repeats_with_them_and_not_with_others(data, tmp_path, capsys):
     where = ["--output", str(tmp_path / "runs"), "--no-cache"]
     flags = ["--data", str(data), "--network", "classic_lrn", "--steps", "3", "--schedule", "exponential"]
