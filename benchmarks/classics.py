@@ -170,7 +170,7 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
 
 
 def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
-    """Train to the end: the test accuracy after 1, 2, 4, 8, ... steps and the last, and the seconds of all."""
+    """Train to the end: the test accuracy after 1, 2, 4, 8, ... steps and at the end, and the seconds."""
     from pigeonhole import training
 
     curve, testing = [], 0.0
