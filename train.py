@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,10 @@ RecipeFor = Callable[[int], recipes.Recipe]  # number of training pictures -> re
 
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 HISTORY = "history.csv"
-RECIPE_FLAGS = ("epochs", "batch_size", "learning_rate", "patience", "augment")
+RECIPE_FLAGS = (
+    "epochs", "batch_size", "optimizer", "schedule", "decay_steps", "learning_rate", "weight_decay",
+    "label_smoothing", "dropout", "patience", "augment",
+)  # fmt: skip
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -67,6 +70,7 @@ def main(arguments: list[str]) -> int:
         return assist(arguments, place)
     options, before = training_flags.parse(arguments, __doc__, place)
     training_flags.check_paths(options)
+    training_flags.check_network(options)
     if (options.workers or 1) > 1 and not place:
         return launcher.run([sys.executable, __file__, *arguments], options.workers)
     workers = None
@@ -119,6 +123,8 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
     tree = folders.scan(options.data, options.classes)
     if options.image_size is None:
         options.image_size = recipes.image_size(options.network, _median_side(tree))
+    if options.channels is None:
+        options.channels = recipes.channels(options.network)
     split = before.run / earlier.SPLIT if options.resume else options.split
     sets = dataset.read_train_sets(
         options.data,
@@ -274,6 +280,7 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
     )
     print(f"training    {trainer.total_steps:,} steps of {recipe.batch_size} pictures, {epochs:.4g} epochs")
     print(f"            {recipe.optimizer}, {recipe.schedule} learning rate up to {recipe.learning_rate:g}")
+    print(f"            {told_settings(options)}")
     print(f"            {recipe.augmentation.describe()}")
     several = f", each of {machine.workers} workers" if machine.workers > 1 else ""
     print(f"machine     {machine.threads} threads{several}, {machine.precision}{measured}")
@@ -282,6 +289,18 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
         gone = trainer.steps_done / trainer.steps_per_epoch
         print(f"going on    from step {trainer.steps_done:,}, epoch {gone:.1f}")
     print(flush=True)
+
+
+def told_settings(options: argparse.Namespace) -> str:
+    """Whose the network's settings are, and what makes this training another."""
+    words = {True: "on", False: "off"}
+    changes = [
+        f"{name.replace('_', ' ')} {words[value] if isinstance(value, bool) else value}"
+        for name in (*RECIPE_FLAGS, "steps", "minutes")
+        if (value := getattr(options, name)) is not None
+    ]
+    told = f"settings {recipes.provenance(options.network)}"
+    return f"{told}, but for {', '.join(changes)}" if changes else told
 
 
 def start(
@@ -417,11 +436,10 @@ def looker(
     from pigeonhole.findings import Looker
     from pigeonhole.retraining import Retrainer
 
-    length = trainer.total_steps / (trainer.recipe.epochs * trainer.steps_per_epoch)
+    length = trainer.total_steps / trainer.recipe.length(sets.train.num_examples)
 
     def as_long(num_pictures: int) -> recipes.Recipe:
-        recipe = recipe_for(num_pictures)
-        return replace(recipe, epochs=recipe.epochs * length)
+        return recipe_for(num_pictures).times_as_long(length)
 
     retrainer = Retrainer(
         options.network,

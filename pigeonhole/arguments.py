@@ -80,6 +80,14 @@ def part(text: str) -> float:
     return _number(text, lambda value: 0 < value <= 1, "a number above 0 and up to 1")
 
 
+def below_one(text: str) -> float:
+    return _number(text, lambda value: 0 <= value < 1, "a number from 0 up and below 1")
+
+
+def not_negative(text: str) -> float:
+    return _number(text, lambda value: 0 <= value < math.inf, "a number from 0 up")
+
+
 def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
     try:
         value = float(text)

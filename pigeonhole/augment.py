@@ -18,6 +18,7 @@ class Augmentation:
     `crop`: smallest fraction of the area that a random crop keeps (1: no crop); the crop is stretched back to
     the full size. `aspect`: largest relative stretch of one side against the other. `rotate`: degrees.
     `colour`: strength of random contrast, brightness and white balance (0 none, 0.1 mild, 0.3 strong).
+    `in_network`: whether the network's own layers (`distortion.Distort`) vary the pictures.
     """
 
     flip: bool = False
@@ -26,9 +27,17 @@ class Augmentation:
     aspect: float = 0.0
     rotate: float = 0.0
     colour: float = 0.0
+    in_network: bool = False
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether training shows mirrored pictures; networks that vary them by themselves all do that."""
+        return self.flip or self.in_network
 
     def describe(self) -> str:
         """In words, such as `varied by flip, shift 0.125, colour 0.1`."""
+        if self.in_network:
+            return "varied by the network's first layers"
         usual = Augmentation()
         changed = [name for name in self.__dataclass_fields__ if getattr(self, name) != getattr(usual, name)]
         words = [
@@ -38,6 +47,7 @@ class Augmentation:
 
 
 NONE = Augmentation()
+IN_NETWORK = Augmentation(in_network=True)
 
 
 def augment(
@@ -48,7 +58,7 @@ def augment(
     `part`: which pictures of a batch these are, if not all; each is then varied as it would be among all.
     What a warp brings in from beyond the edge is the picture mirrored there.
     """
-    if how == NONE:
+    if how in (NONE, IN_NETWORK):
         return images
     side = images.shape[1]
     part = part or whole(len(images))

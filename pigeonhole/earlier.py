@@ -19,7 +19,8 @@ LENGTHS = ("epochs", "steps", "minutes")
 # What decides the outcome. The rest says where things lie, and what is looked at beside the training.
 DECISIVE = (
     "classes", "validation_size", "split", "fixes", "fraction", "channels", "seed", "network", "image_size",
-    *LENGTHS, "batch_size", "learning_rate", "augment", "class_weights", "patience", "precision", "threads",
+    *LENGTHS, "batch_size", "optimizer", "schedule", "decay_steps", "learning_rate", "weight_decay",
+    "label_smoothing", "dropout", "augment", "class_weights", "patience", "precision", "threads",
 )  # fmt: skip
 NAMED = 3  # pictures, of each kind of change
 

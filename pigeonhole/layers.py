@@ -14,15 +14,16 @@ class BatchNorm(keras.layers.Layer):
 
     Keras' own layer never uses the fused kernel and costs half the training speed on a processor. The input
     may be float32 or bfloat16; scale, offset and statistics are float32. As in every fused kernel the
-    moving variance is Bessel-corrected.
+    moving variance is Bessel-corrected. `scale`: whether each channel has a factor to be learnt.
 
     Where several replicas train together (`tf.distribute`), the statistics are those of the global batch.
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **options):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, scale: bool = True, **options):
         super().__init__(**options)
         self.momentum = momentum
         self.epsilon = epsilon
+        self.scale = scale
 
     def build(self, input_shape):
         def weight(name: str, start: str, trainable: bool = True):
@@ -35,7 +36,7 @@ class BatchNorm(keras.layers.Layer):
                 aggregation="none" if trainable else "only_first_replica",  # all replicas have the same
             )
 
-        self.gamma = weight("gamma", "ones")
+        self.gamma = weight("gamma", "ones") if self.scale else None
         self.beta = weight("beta", "zeros")
         self.moving_mean = weight("moving_mean", "zeros", trainable=False)
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
@@ -47,7 +48,7 @@ class BatchNorm(keras.layers.Layer):
         unused = tf.zeros(0)  # in training the kernel takes the batch's own statistics
         result = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma.value,
+            scale=self._factors(),
             offset=self.beta.value,
             mean=unused if training else self.moving_mean.value,
             variance=unused if training else self.moving_variance.value,
@@ -77,8 +78,11 @@ class BatchNorm(keras.layers.Layer):
         variance = tf.maximum(total_of_squares / count - tf.square(mean), 0.0)
         self._follow(self.moving_mean, centre + mean)
         self._follow(self.moving_variance, variance * count / tf.maximum(count - 1.0, 1.0))
-        scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma.value
+        scale = tf.math.rsqrt(variance + self.epsilon) * self._factors()
         return tf.cast(values * scale + (self.beta.value - (centre + mean) * scale), inputs.dtype)
+
+    def _factors(self):
+        return tf.ones_like(self.beta.value) if self.gamma is None else self.gamma.value
 
     def _follow(self, moving, batch) -> None:
         moving.assign(moving.value * self.momentum + batch * (1.0 - self.momentum))
@@ -87,7 +91,8 @@ class BatchNorm(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+        own = {"momentum": self.momentum, "epsilon": self.epsilon, "scale": self.scale}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("pigeonhole")
@@ -95,18 +100,45 @@ class Standardise(keras.layers.Layer):
     """Each picture at mean 0 and standard deviation 1 over all its values, so that exposure plays no part.
 
     Computes in float32 whatever the precision. A plain picture becomes zeros: the deviation counts as at
-    least one level.
+    least `least` levels.
     """
 
-    def __init__(self, **options):
+    def __init__(self, least: float = 1.0, **options):
         super().__init__(**{**options, "dtype": "float32"})
+        self.least = least
 
     def call(self, inputs):
         mean, variance = tf.nn.moments(inputs, axes=[1, 2, 3], keepdims=True)
-        return (inputs - mean) * tf.math.rsqrt(tf.maximum(variance, 1.0))
+        return (inputs - mean) * tf.math.rsqrt(tf.maximum(variance, self.least**2))
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "least": self.least}
+
+
+@keras.saving.register_keras_serializable("pigeonhole")
+class LocalResponse(keras.layers.Layer):
+    """Local response normalisation across channels (Krizhevsky et al., 2012): inputs [N, H, W, C] divided by
+    (`bias` + `alpha` times the sum of the squares of the `radius` channels to either side) ** `beta`.
+
+    Computes in float32 whatever the precision.
+    """
+
+    def __init__(self, radius: int, bias: float, alpha: float, beta: float, **options):
+        super().__init__(**{**options, "dtype": "float32"})
+        self.settings = {"bias": bias, "alpha": alpha, "beta": beta}
+        self.radius = radius
+
+    def call(self, inputs):
+        return tf.nn.local_response_normalization(inputs, self.radius, **self.settings)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "radius": self.radius, **self.settings}
 
 
 # Of each thread its own: the replicas of one machine take turns in threads.
@@ -115,20 +147,35 @@ _dropout_feed: ContextVar[dict | None] = ContextVar("dropout_feed", default=None
 
 @contextmanager
 def dropout_feed(keep_probability=None, seed=None, rows=None, total=None) -> Iterator[None]:
-    """Within this block, every `Dropout` layer that is called draws from these tensors.
+    """Within this block, every layer that is called draws what is random (`uniform`) from these tensors.
 
-    `keep_probability`: float32 scalar that replaces the layers' own rate (the saved graph's `keep_prob:0`).
-    `seed`: int32 [2]; the same seed gives the same masks, so that a step's masks can be keyed by its number
-    and nothing has to be saved to resume. Without it the masks are drawn afresh at every run of the graph.
+    `keep_probability`: float32 scalar that replaces the rate of `Dropout` layers (the saved graph's
+    `keep_prob:0`). `seed`: int32 [2]; the same seed gives the same draws, so that a step's can be keyed by
+    its number and nothing has to be saved to resume. Without it every run of the graph draws afresh.
     `rows`: int32 [n], where the layers' n inputs stand in a batch of `total` (int32 scalar), if they are only
-    a part of it: each then gets the mask that it would get among all.
+    a part of it: each then gets what it would get among all.
     """
-    masks = {"seed": seed, "rows": rows, "total": total}
-    before = _dropout_feed.set({"keep_probability": keep_probability, "masks": masks})
+    draws = {"seed": seed, "rows": rows, "total": total}
+    before = _dropout_feed.set({"keep_probability": keep_probability, "draws": draws})
     try:
         yield
     finally:
         _dropout_feed.reset(before)
+
+
+def uniform(shape, index: int):
+    """float32 of `shape`, 0 <= value < 1, a row for each picture, from the `dropout_feed` that is in force.
+
+    `index` tells the layers of one network apart, so that they draw differently from one seed.
+    """
+    draws = (_dropout_feed.get() or {}).get("draws", {})
+    if draws.get("seed") is None:
+        return tf.random.uniform(shape)
+    seed = tf.random.fold_in(draws["seed"], index)
+    if draws["rows"] is None:
+        return tf.random.stateless_uniform(shape, seed)
+    whole = tf.concat([draws["total"][None], shape[1:]], 0)
+    return tf.gather(tf.random.stateless_uniform(whole, seed), draws["rows"])
 
 
 @keras.saving.register_keras_serializable("pigeonhole")
@@ -136,7 +183,7 @@ class Dropout(keras.layers.Layer):
     """Dropout (Srivastava et al., 2014) whose masks and keep probability come from `dropout_feed`.
 
     Active when training, at its own `rate`, and whenever the feed names a keep probability; else identity.
-    `index` tells the layers of one network apart, so that they draw different masks from one seed.
+    `index`: as in `uniform`.
     """
 
     def __init__(self, rate: float, index: int = 0, **options):
@@ -145,24 +192,14 @@ class Dropout(keras.layers.Layer):
         self.index = index
 
     def call(self, inputs, training: bool = False):
-        feed = _dropout_feed.get() or {}
-        keep = feed.get("keep_probability")
+        keep = (_dropout_feed.get() or {}).get("keep_probability")
         if keep is None:
             if not training or not self.rate:
                 return inputs
             keep = 1.0 - self.rate
         keep = tf.convert_to_tensor(keep, tf.float32)
-        mask = tf.cast(self._uniform(tf.shape(inputs), **feed.get("masks", {})) < keep, inputs.dtype)
+        mask = tf.cast(uniform(tf.shape(inputs), self.index) < keep, inputs.dtype)
         return inputs * mask / tf.cast(keep, inputs.dtype)
-
-    def _uniform(self, shape, seed=None, rows=None, total=None):
-        if seed is None:
-            return tf.random.uniform(shape)
-        seed = tf.random.fold_in(seed, self.index)
-        if rows is None:
-            return tf.random.stateless_uniform(shape, seed)
-        whole = tf.concat([total[None], shape[1:]], 0)
-        return tf.gather(tf.random.stateless_uniform(whole, seed), rows)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -1,25 +1,34 @@
 """Named training settings, and how the defaults follow from the data."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pigeonhole.augment import NONE, Augmentation
+from pigeonhole.augment import IN_NETWORK, NONE, Augmentation
 
 THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its details at full size only
+OPTIMIZERS = ("adam", "adamw", "sgd", "momentum")
+SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything about a training but its data, its network and its seed.
 
-    `image_size` in pixels; `epochs` may be a fraction; `learning_rate` is the schedule's highest; `mix`:
-    whether parts of pictures are mixed (`augment.mix`); `patience`: the number of validations without gain
-    after which training stops early, None for never.
+    `image_size` in pixels; the length is `steps` or, where that is None, `epochs`, which may be a fraction;
+    `learning_rate` is the schedule's highest, and falls tenfold after every `decay_steps` (None: a third of
+    the training) if the schedule is `exponential`; `weight_decay`: what a step at rate r takes from each
+    weight is r times this share of it; `mix`: whether parts of pictures are mixed (`augment.mix`);
+    `patience`: the number of validations without gain after which training stops early, None for never;
+    `dropout`: what replaces the rates of the network's dropout layers, None for their own.
+
+    `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
+    `afresh`: each batch is drawn from all, none twice in it; `with-replacement`: each picture is.
     """
 
     image_size: int
     batch_size: int
-    epochs: float
+    epochs: float | None
     optimizer: str
     schedule: str
     learning_rate: float
@@ -28,13 +37,34 @@ class Recipe:
     augmentation: Augmentation
     mix: bool
     patience: int | None
+    steps: int | None = None
+    decay_steps: int | None = None
+    dropout: float | None = None
+    draw: str = "epochs"
+
+    def steps_per_epoch(self, num_pictures: int) -> int:
+        """How many batches it takes to show as many pictures as there are."""
+        return math.ceil(num_pictures / self.batch_size)
+
+    def length(self, num_pictures: int) -> float:
+        """The steps of a training on so many pictures, not yet rounded."""
+        return self.steps or self.epochs * self.steps_per_epoch(num_pictures)
+
+    def times_as_long(self, factor: float) -> "Recipe":
+        """This recipe, but longer or shorter."""
+        if self.steps:
+            return replace(self, steps=max(1, round(self.steps * factor)))
+        return replace(self, epochs=self.epochs * factor)
 
     def with_given(self, augment: bool | None = None, **given) -> "Recipe":
         """This recipe with every setting in `given` that is not None; `augment` False turns variations off.
 
-        `augment` True for a recipe without any takes those of the standard recipe.
+        `augment` True for a recipe without any takes those of the standard recipe. Given `epochs` take the
+        place of `steps`.
         """
         changes = {name: value for name, value in given.items() if value is not None}
+        if "epochs" in changes:
+            changes["steps"] = None
         if augment is False:
             changes |= {"augmentation": NONE, "mix": False}
         elif augment and self.augmentation == NONE:
@@ -44,9 +74,29 @@ class Recipe:
 
 def image_size(network: str, median_side: float) -> int:
     """The side in pixels at which `network` looks at pictures of this median shorter side by default."""
-    if network == "tutorial":
-        return 128
+    if network in _IMAGE_SIZES:
+        return _IMAGE_SIZES[network]
     return 32 if median_side <= THUMBNAIL else 96
+
+
+def smallest_image(network: str) -> int:
+    """The side in pixels below which nothing would be left after the layers of `network`."""
+    return 18 if network == "classic_tiny" else 1
+
+
+def channels(network: str) -> int:
+    """1 (grey) or 3 (colour), as `network` looks at pictures by default."""
+    return 1 if network == "classic_mnist" else 3
+
+
+def has_dropout(network: str) -> bool:
+    """Whether `network` has layers whose rate `dropout` replaces."""
+    return network in ("standard", "classic_tiny", "classic_dropout")
+
+
+def provenance(network: str) -> str:
+    """Whose the default settings of `network` are."""
+    return "ours" if network in ("standard", "classic_tiny") else "as published"
 
 
 def recipe(network: str, size: int, num_pictures: int, all_grey: bool) -> Recipe:
@@ -79,19 +129,73 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
 
 def _tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """The classic settings: Adam at a constant 1e-4, batches of 32, pictures as they are."""
-    return Recipe(
-        image_size=size,
-        batch_size=32,
-        epochs=30,
-        optimizer="adam",
-        schedule="constant",
+    return _plain(size, batch_size=32, epochs=30, learning_rate=1e-4, patience=10)
+
+
+def _classic_tiny(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Ours, since none was published: Adam at a constant 1e-3, batches of 128, 30 epochs."""
+    return _plain(size, batch_size=128, epochs=30, learning_rate=1e-3)
+
+
+def _classic_dropout(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Adam at a constant 1e-3, batches of 256, 50 epochs."""
+    return _plain(size, batch_size=256, epochs=50, learning_rate=1e-3)
+
+
+def _classic_augmented(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Adam at a constant 1e-4, 100,000 steps of 64 pictures, each batch drawn from all."""
+    return _plain(
+        size,
+        batch_size=64,
+        steps=100_000,
+        draw="afresh",
         learning_rate=1e-4,
-        weight_decay=0.0,
-        label_smoothing=0.0,
-        augmentation=NONE,
-        mix=False,
-        patience=10,
+        augmentation=IN_NETWORK,
     )
+
+
+def _classic_mnist(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Momentum 0.9 at a constant 0.005, 500 steps of 100 pictures drawn with replacement."""
+    return _plain(
+        size,
+        batch_size=100,
+        steps=500,
+        draw="with-replacement",
+        optimizer="momentum",
+        learning_rate=0.005,
+    )
+
+
+def _classic_lrn(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Gradient descent at a constant 0.1, 20,000 steps of 128 pictures.
+
+    The published code means the rate to fall tenfold after every 250 steps, but never advances the counter
+    that it reads, so that the constant is what was run. `--schedule exponential` is what was intended.
+    """
+    return _plain(
+        size,
+        batch_size=128,
+        steps=20_000,
+        optimizer="sgd",
+        learning_rate=0.1,
+        decay_steps=250,
+        augmentation=IN_NETWORK,
+    )
+
+
+def _plain(size: int, **settings) -> Recipe:
+    """What the classic recipes have in common: Adam, a constant rate, pictures as they are, no early stop."""
+    usual = {
+        "epochs": None,
+        "optimizer": "adam",
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "augmentation": NONE,
+        "mix": False,
+        "patience": None,
+    }
+    return Recipe(image_size=size, **{**usual, **settings})
 
 
 def _variation(photos: bool, all_grey: bool) -> Augmentation:
@@ -104,7 +208,23 @@ def _variation(photos: bool, all_grey: bool) -> Augmentation:
     return Augmentation(flip=not all_grey, shift=0.125, rotate=10 if all_grey else 0, colour=0.1)
 
 
-_RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {"standard": _standard, "tutorial": _tutorial}
+_RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {
+    "standard": _standard,
+    "tutorial": _tutorial,
+    "classic_tiny": _classic_tiny,
+    "classic_dropout": _classic_dropout,
+    "classic_augmented": _classic_augmented,
+    "classic_mnist": _classic_mnist,
+    "classic_lrn": _classic_lrn,
+}
+_IMAGE_SIZES = {
+    "tutorial": 128,
+    "classic_tiny": 32,
+    "classic_dropout": 32,
+    "classic_augmented": 32,
+    "classic_mnist": 28,
+    "classic_lrn": 32,
+}
 NETWORKS = tuple(_RECIPES)
 
 

@@ -60,7 +60,9 @@ class Retrainer:
 
     def seconds(self, num_pictures: int) -> float:
         """How long a training on so many pictures will take, by the run's own speed."""
-        return START_SECONDS + num_pictures * self.recipe_for(num_pictures).epochs / self.pictures_per_second
+        recipe = self.recipe_for(num_pictures)
+        shown = recipe.length(num_pictures) / recipe.steps_per_epoch(num_pictures) * num_pictures
+        return START_SECONDS + shown / self.pictures_per_second
 
     def _build(self, recipe: Recipe, data, precision: str) -> keras.Model:
         classes = len(data.class_names)

@@ -138,7 +138,7 @@ def out_of_fold(
         if not len(rows):
             continue
         model = retrainer.train(data.select(others), functools.partial(on_step, int(fold)))
-        mirrors = retrainer.recipe_for(len(others)).augmentation.flip
+        mirrors = retrainer.recipe_for(len(others)).augmentation.mirrors
         logits[rows] = _logits(model, data.select(rows).images, mirrors)
     return _calibrated(logits, data.label_indices)
 

@@ -17,13 +17,15 @@ import numpy as np
 import tensorflow as tf
 
 from pigeonhole.augment import augment, mix
-from pigeonhole.layers import dropout_feed
+from pigeonhole.distortion import Distort
+from pigeonhole.layers import Dropout, dropout_feed
 from pigeonhole.recipes import Recipe
 from pigeonhole.shards import Shard, whole
 
 EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory
 MOST_VALIDATIONS = 40
-_VARY = 1  # keeps the pictures' variations apart from the shuffle, which is keyed by (seed, epoch)
+_VARY, _DRAW = 1, 2  # keep variations and draws apart from the shuffle, which is keyed by (seed, epoch)
+_TENTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -118,28 +120,54 @@ def balanced_weights(label_indices: np.ndarray, num_classes: int) -> np.ndarray:
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:
     """The rate of step number `step` (from 0) of `total_steps`.
 
-    `constant`, or `one-cycle` (Smith and Topin, 2018): from a twentieth of the peak up to it over the first
-    quarter, then down to nothing along half a cosine.
+    `constant`; `exponential`: a tenth after every `decay_steps`, in jumps; `cosine` (Loshchilov and Hutter,
+    2017): down to nothing along half a cosine; `one-cycle` (Smith and Topin, 2018): from a twentieth of the
+    peak up to it over the first quarter, then down like that.
     """
+    peak, done = recipe.learning_rate, step / max(total_steps, 1)
     if recipe.schedule == "constant":
-        return recipe.learning_rate
-    done, rise = step / max(total_steps, 1), 0.25
+        return peak
+    if recipe.schedule == "exponential":
+        return peak * _TENTH ** (step // (recipe.decay_steps or max(1, math.ceil(total_steps / 3))))
+    if recipe.schedule == "cosine":
+        return peak * _half_cosine(done)
+    rise = 0.25
     if done < rise:
-        return recipe.learning_rate * (0.05 + 0.95 * done / rise)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
+        return peak * (0.05 + 0.95 * done / rise)
+    return peak * _half_cosine((done - rise) / (1 - rise))
+
+
+def _half_cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def make_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer for the model's weights; decay spares biases and batch-norm weights."""
+    """The recipe's optimizer for the model's weights; decay spares biases and batch-norm weights.
+
+    Adam's small constant is that of TensorFlow 1, by which the classic networks were published.
+    """
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    optimizers = keras.optimizers
     if recipe.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(recipe.learning_rate)
+        optimizer = optimizers.Adam(rate, epsilon=1e-8, weight_decay=decay or None)
+    elif recipe.optimizer == "adamw":
+        optimizer = optimizers.AdamW(rate, weight_decay=decay, beta_2=0.99)
     else:
-        optimizer = keras.optimizers.AdamW(
-            recipe.learning_rate, weight_decay=recipe.weight_decay, beta_2=0.99
-        )
+        momentum = 0.9 if recipe.optimizer == "momentum" else 0.0
+        optimizer = optimizers.SGD(rate, momentum=momentum, weight_decay=decay or None)
+    if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def fit_layers(model: keras.Model, recipe: Recipe) -> None:
+    """Have the model's random layers do in training what the recipe asks for."""
+    for layer in model.layers:
+        if isinstance(layer, Dropout) and recipe.dropout is not None:
+            layer.rate = recipe.dropout
+        elif isinstance(layer, Distort):
+            layer.active = recipe.augmentation.in_network
 
 
 def batches(images) -> Iterator[np.ndarray]:
@@ -172,8 +200,8 @@ class Trainer:
         self.valid = valid
         self.recipe = recipe
         self.seed = seed
-        self.steps_per_epoch = math.ceil(train.num_examples / recipe.batch_size)
-        self.total_steps = max(1, round(recipe.epochs * self.steps_per_epoch))
+        self.steps_per_epoch = recipe.steps_per_epoch(train.num_examples)
+        self.total_steps = max(1, round(recipe.length(train.num_examples)))
         self.checkups: list[Checkup] = []
         self.best_weights: list[np.ndarray] | None = None
         self.best_logits: np.ndarray | None = None
@@ -184,6 +212,7 @@ class Trainer:
         self._order = functools.lru_cache(maxsize=2)(train.order)
         self._optimizer = make_optimizer(recipe, model)
         self._workers = workers
+        fit_layers(model, recipe)
         forward = _forward(model, recipe, class_weights)
         compile_step = workers.compile_step if workers else _compile_step
         self._step = compile_step(model, self._optimizer, forward)
@@ -362,15 +391,24 @@ class Trainer:
                 yield step, batch
 
     def _batch(self, step: int) -> Batch:
-        epoch, index = divmod(step, self.steps_per_epoch)
-        first = index * self.recipe.batch_size
-        rows = self._order(epoch)[first : first + self.recipe.batch_size]
+        rows = self._rows(step)
         shards = self._workers.shards(len(rows)) if self._workers else [whole(len(rows))]
         varied, shares = zip(*(self._varied(step, rows, shard) for shard in shards), strict=True)
         images = varied[0] if len(varied) == 1 else np.concatenate(varied)
         here = np.concatenate([rows[shard.positions] for shard in shards])
         labels = self.train.label_indices[here].astype(np.int32)
         return Batch(images, labels, np.float32(shares[0]), shards, len(rows))
+
+    def _rows(self, step: int) -> np.ndarray:
+        """Which training pictures this step shows, int64 [n]."""
+        size = self.recipe.batch_size
+        if self.recipe.draw == "epochs":
+            epoch, index = divmod(step, self.steps_per_epoch)
+            return self._order(epoch)[index * size : (index + 1) * size]
+        rng = np.random.default_rng([self.seed, _DRAW, step])
+        again = self.recipe.draw == "with-replacement"
+        count = self.train.num_examples
+        return rng.choice(count, size if again else min(size, count), replace=again)
 
     def _varied(self, step: int, rows: np.ndarray, shard: Shard) -> tuple[np.ndarray, float]:
         """The shard's pictures as this step shows them, and the share of each that is its own."""

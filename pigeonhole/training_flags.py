@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pigeonhole import cluster, earlier, recipes, runs
-from pigeonhole.arguments import add_reading_flags, count, positive
+from pigeonhole.arguments import add_reading_flags, below_one, count, not_negative, positive
 from pigeonhole.cluster import Cluster
 from pigeonhole.earlier import Earlier
 from pigeonhole.errors import UsageError
@@ -94,6 +94,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--test", type=Path, metavar="FOLDER", help="give the accuracy on this folder at the end"
     )
     add_reading_flags(data)
+    parser.set_defaults(channels=None)  # it follows from the network
     _add_network_flags(parser.add_argument_group("network"))
     _add_training_flags(parser.add_argument_group("training (what is not given follows from the data)"))
     _add_earlier_flags(parser.add_argument_group("an earlier run, with the flags that it was given"))
@@ -117,7 +118,26 @@ def _add_training_flags(group) -> None:
     length.add_argument("--steps", type=count, metavar="N", help="batches")
     length.add_argument("--minutes", type=positive, metavar="N", help="as long as fits into this time")
     group.add_argument("--batch-size", type=count, metavar="N", help="pictures per step")
+    group.add_argument(
+        "--optimizer", choices=recipes.OPTIMIZERS, help="sgd: plain gradient descent; momentum: 0.9"
+    )
+    group.add_argument("--schedule", choices=recipes.SCHEDULES, help="how the learning rate goes")
+    group.add_argument(
+        "--decay-steps",
+        type=count,
+        metavar="N",
+        help="with --schedule exponential: the rate falls tenfold after every N",
+    )
     group.add_argument("--learning-rate", type=positive, metavar="RATE", help="the schedule's highest")
+    group.add_argument(
+        "--weight-decay", type=not_negative, metavar="SHARE", help="of each weight, times the rate, at a step"
+    )
+    group.add_argument(
+        "--label-smoothing", type=below_one, metavar="SHARE", help="of each label, to all classes alike"
+    )
+    group.add_argument(
+        "--dropout", type=below_one, metavar="RATE", help="in place of the network's own rates"
+    )
     group.add_argument("--augment", action=argparse.BooleanOptionalAction, help="vary the training pictures")
     group.add_argument(
         "--class-weights",
@@ -179,6 +199,19 @@ def _add_output_flags(group) -> None:
         "--output", type=Path, default=runs.RUNS, metavar="FOLDER", help="where runs are kept (runs)"
     )
     group.add_argument("--name", metavar="NAME", help="the run's folder there (date and time)")
+
+
+def check_network(options: argparse.Namespace) -> None:
+    """Raise UsageError where the flags do not fit the network, or each other."""
+    network, smallest = options.network, recipes.smallest_image(options.network)
+    if options.image_size is not None and options.image_size < smallest:
+        raise UsageError(
+            f"--image-size {options.image_size}: {network} needs pictures of at least {smallest} pixels"
+        )
+    if options.dropout is not None and not recipes.has_dropout(network):
+        raise UsageError(f"--dropout {options.dropout:g}: {network} has no dropout layers; leave it out")
+    if options.decay_steps is not None and options.schedule != "exponential":
+        raise UsageError(f"--decay-steps {options.decay_steps}: belongs to --schedule exponential")
 
 
 def check_paths(options: argparse.Namespace, writes: bool = True) -> None:

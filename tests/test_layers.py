@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pigeonhole.layers import BatchNorm, Dropout, Standardise, dropout_feed
+from pigeonhole.layers import BatchNorm, Dropout, LocalResponse, Standardise, dropout_feed
 
 
 def pictures(seed: int = 0) -> np.ndarray:
@@ -35,6 +35,23 @@ def test_batch_norm_takes_bfloat16_and_keeps_float32_weights():
     after = layer(tf.cast(pictures(), tf.bfloat16), training=True)
     assert after.dtype == tf.bfloat16
     assert {str(weight.dtype) for weight in layer.weights} == {"float32"}
+
+
+def test_batch_norm_without_scale_learns_none_and_agrees_with_keras():
+    ours = BatchNorm(momentum=0.9, scale=False)
+    theirs = keras.layers.BatchNormalization(momentum=0.9, scale=False)
+    np.testing.assert_allclose(ours(pictures(), training=True), theirs(pictures(), training=True), atol=1e-5)
+    assert [weight.name for weight in ours.trainable_weights] == ["beta"]
+
+
+def test_local_response_is_its_formula():
+    values = pictures()
+    padded = np.pad(np.square(values, dtype=np.float64), [(0, 0)] * 3 + [(1, 1)])
+    sums = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
+    layer = LocalResponse(1, bias=2.0, alpha=0.1, beta=0.75, dtype="mixed_bfloat16")
+    after = layer(values)
+    assert after.dtype == tf.float32
+    np.testing.assert_allclose(after, values / (2 + 0.1 * sums) ** 0.75, rtol=1e-5)
 
 
 def test_dropout_keeps_the_stated_share_and_the_mean():
@@ -99,3 +116,11 @@ def test_standardise_leaves_nothing_of_a_plain_picture_and_stays_float32():
     layer = Standardise(dtype="mixed_bfloat16")
     plain = layer(np.full((1, 4, 4, 3), 77, np.float32))
     assert plain.dtype == tf.float32 and not np.array(plain).any()
+
+
+def test_standardise_divides_by_no_less_than_it_is_told():
+    faint = np.random.default_rng(0).normal(9, 0.1, (2, 8, 8, 3)).astype(np.float32)
+    np.testing.assert_allclose(np.std(Standardise(least=0.05)(faint), axis=(1, 2, 3)), 1, rtol=1e-3)
+    np.testing.assert_allclose(np.std(Standardise(least=0.5)(faint), axis=(1, 2, 3)), 0.2, rtol=0.1)
+    tensorflows = tf.image.per_image_standardization(faint)
+    np.testing.assert_allclose(Standardise(least=(8 * 8 * 3) ** -0.5)(faint), tensorflows, atol=1e-4)

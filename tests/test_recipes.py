@@ -3,7 +3,7 @@
 import pytest
 
 from pigeonhole import recipes
-from pigeonhole.augment import NONE
+from pigeonhole.augment import IN_NETWORK, NONE
 
 
 def test_tutorial_recipe_is_the_classic_one():
@@ -47,3 +47,46 @@ def test_what_is_given_wins_and_what_is_not_stays():
     assert usual.with_given(augment=True) == usual
     tutorial = recipes.recipe("tutorial", 128, 1000, all_grey=False)
     assert tutorial.with_given(augment=True).augmentation != NONE
+
+
+PUBLISHED = {  # optimizer, learning rate, batch, how drawn, and the length by 45,000 pictures in steps
+    "classic_dropout": ("adam", 1e-3, 256, "epochs", 50 * 176),
+    "classic_augmented": ("adam", 1e-4, 64, "afresh", 100_000),
+    "classic_mnist": ("momentum", 0.005, 100, "with-replacement", 500),
+    "classic_lrn": ("sgd", 0.1, 128, "epochs", 20_000),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_classic_recipes_are_the_published_ones(name):
+    recipe = recipes.recipe(name, recipes.image_size(name, 300), 45_000, all_grey=False)
+    optimizer, rate, batch, draw, steps = PUBLISHED[name]
+    assert (recipe.optimizer, recipe.learning_rate, recipe.batch_size) == (optimizer, rate, batch)
+    assert recipe.draw == draw and recipe.length(45_000) == steps
+    assert recipe.schedule == "constant" and recipe.dropout is None and recipe.patience is None
+    assert recipe.weight_decay == recipe.label_smoothing == 0
+    distorted = name in ("classic_augmented", "classic_lrn")
+    assert recipe.augmentation == (IN_NETWORK if distorted else NONE) and not recipe.mix
+    assert recipe.image_size == (28 if name == "classic_mnist" else 32)
+    assert recipes.channels(name) == (1 if name == "classic_mnist" else 3)
+    assert recipes.provenance(name) == "as published"
+
+
+def test_what_was_never_published_is_labelled_as_ours():
+    ours = [name for name in recipes.NETWORKS if recipes.provenance(name) == "ours"]
+    assert ours == ["standard", "classic_tiny"]
+
+
+def test_a_length_given_in_epochs_takes_the_place_of_steps():
+    classic = recipes.recipe("classic_mnist", 28, 1000, all_grey=True)
+    assert classic.length(1000) == 500 and classic.with_given(epochs=3).length(1000) == 30
+    assert classic.times_as_long(0.1).length(77) == 50
+    standard = recipes.recipe("standard", 32, 1000, all_grey=False)
+    assert standard.times_as_long(0.5).length(1000) == standard.length(1000) / 2
+
+
+def test_variations_inside_the_network_can_be_turned_off_and_are_told():
+    classic = recipes.recipe("classic_lrn", 32, 1000, all_grey=False)
+    assert "network's first layers" in classic.augmentation.describe() and classic.augmentation.mirrors
+    assert classic.with_given(augment=False).augmentation == NONE
+    assert classic.with_given(augment=True) == classic

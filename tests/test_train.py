@@ -227,7 +227,10 @@ def test_same_seed_gives_the_same_model_and_another_another(arguments, tmp_path)
 def test_flags_reach_the_training(data, tmp_path):
     flags = "--name flags --steps 7 --batch-size 9 --learning-rate 0.002 --image-size 20 --channels 1 "
     flags += "--no-augment --classes rot,blau --class-weights balanced --threads 1 "
-    flags += "--validation-size 0.3 --fraction 0.8"
+    flags += (
+        "--validation-size 0.3 --fraction 0.8 --optimizer momentum --schedule exponential --decay-steps 3 "
+    )
+    flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4"
     command = [sys.executable, ROOT / "train.py", "--data", data, *flags.split(), "--no-cache"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -236,6 +239,11 @@ def test_flags_reach_the_training(data, tmp_path):
     assert settings["total_steps"] == 7 and settings["machine"]["threads"] == 1
     recipe = settings["recipe"]
     assert (recipe["batch_size"], recipe["learning_rate"], recipe["image_size"]) == (9, 0.002, 20)
+    assert (recipe["optimizer"], recipe["schedule"], recipe["decay_steps"]) == ("momentum", "exponential", 3)
+    assert (recipe["weight_decay"], recipe["label_smoothing"], recipe["dropout"]) == (0.02, 0.2, 0.4)
+    assert settings["options"]["dropout"] == 0.4 and settings["options"]["optimizer"] == "momentum"
+    with (run / "history.csv").open() as file:
+        assert float(list(csv.DictReader(file))[-1]["learning_rate"]) == pytest.approx(0.002 / 100)
     assert not recipe["augmentation"]["flip"] and not recipe["augmentation"]["colour"]
     with Classifier.load(run) as classifier:
         assert list(classifier.classes) == ["rot", "blau"]
@@ -353,6 +361,12 @@ def test_no_usable_picture_is_one_clear_error(tmp_path):
         "--channels 2",
         "--validation-size 1",
         "--network big",
+        "--optimizer newton",
+        "--schedule never",
+        "--decay-steps 0",
+        "--weight-decay -0.1",
+        "--label-smoothing 1",
+        "--dropout 1",
     ],
 )
 def test_wrong_values_are_usage_errors(flags, capsys):

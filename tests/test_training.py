@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dataset import DataSet
 from pigeonhole import networks, training
-from pigeonhole.augment import NONE, Augmentation
+from pigeonhole.augment import IN_NETWORK, NONE, Augmentation
 from pigeonhole.recipes import Recipe
 from pigeonhole.training import EVALUATION_PIXELS, MOST_VALIDATIONS, Trainer, learning_rate
 
@@ -46,8 +50,6 @@ def stripes(count: int, seed: int = 0, noise: bool = False) -> DataSet:
 def trainer(
     recipe: Recipe = RECIPE, seed: int = 1, train: DataSet | None = None, valid=None, **options
 ) -> Trainer:
-    import keras
-
     keras.utils.set_random_seed(seed)
     model = networks.build("standard", SIDE, 3, 2)
     return Trainer(model, train or stripes(90), valid or stripes(40, seed=9), recipe, seed, **options)
@@ -221,6 +223,90 @@ def test_one_cycle_rises_then_falls_to_nothing():
     assert {learning_rate(changed(schedule="constant"), step, 9) for step in range(9)} == {
         RECIPE.learning_rate
     }
+
+
+def test_schedules_go_as_they_say():
+    def rates(schedule: str, **settings) -> list[float]:
+        recipe = changed(schedule=schedule, learning_rate=0.8, **settings)
+        return [learning_rate(recipe, step, 100) for step in range(101)]
+
+    cosine = rates("cosine")
+    assert (cosine[0], cosine[50]) == (0.8, pytest.approx(0.4)) and cosine[100] == pytest.approx(0, abs=1e-12)
+    assert cosine == sorted(cosine, reverse=True)
+    stairs = rates("exponential", decay_steps=25)
+    assert stairs[24] == 0.8 and stairs[25] == pytest.approx(0.08) and stairs[75] == pytest.approx(0.8e-3)
+    thirds = rates("exponential")
+    assert len(set(thirds[:100])) == 3 and thirds[99] == pytest.approx(0.8e-2)
+
+
+@pytest.mark.parametrize(
+    "optimizer, first, second",
+    [  # of a weight 1 with gradients 0.5 and 0.25, at rate 0.1, by the papers' formulae
+        ("sgd", 1 - 0.05, 1 - 0.05 - 0.025),
+        ("momentum", 1 - 0.05, 1 - 0.05 - (0.045 + 0.025)),
+        ("adam", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.00031225 / 0.001999) ** 0.5),
+        ("adamw", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.0031 / 0.0199) ** 0.5),
+    ],
+)
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_optimizers_take_the_steps_of_their_formulae(optimizer, first, second, decay):
+    weight, bias = (keras.Variable([1.0], name=name) for name in ("kernel", "bias"))
+    model = SimpleNamespace(trainable_variables=[weight, bias])
+    made = training.make_optimizer(changed(optimizer=optimizer, learning_rate=0.1, weight_decay=decay), model)
+    lost, expected = 0.0, [first, second]
+    for gradient, value in zip((0.5, 0.25), expected, strict=True):
+        lost += 0.1 * decay * float(weight[0])
+        made.apply([tf.constant([gradient])] * 2, [weight, bias])
+        assert float(weight[0]) == pytest.approx(value - lost, abs=2e-6)
+        assert float(bias[0]) == pytest.approx(value, abs=2e-6), "decay spares biases"
+
+
+def test_pictures_are_drawn_as_the_recipe_says_and_as_the_seed_says():
+    def drawn(draw: str, seed: int = 1) -> list[np.ndarray]:
+        run = trainer(changed(batch_size=30, draw=draw), seed)
+        return [run._rows(step) for step in range(40)]
+
+    afresh, replaced = drawn("afresh"), drawn("with-replacement")
+    assert all(len(set(rows)) == 30 for rows in afresh)
+    assert any(len(set(rows)) < 30 for rows in replaced) and all(len(rows) == 30 for rows in replaced)
+    assert any(set(a) & set(b) for a, b in pairwise(afresh)), "an epoch would not"
+    for draw, rows in (("afresh", afresh), ("with-replacement", replaced)):
+        assert set(np.concatenate(rows)) == set(range(90))
+        np.testing.assert_array_equal(drawn(draw), rows)
+        assert not np.array_equal(drawn(draw, seed=2), rows)
+
+
+def test_few_pictures_drawn_afresh_are_all_of_them():
+    run = trainer(changed(batch_size=500, draw="afresh"), train=stripes(12))
+    assert sorted(run._rows(0)) == list(range(12))
+
+
+def test_steps_of_a_recipe_set_the_length():
+    run = trainer(changed(steps=8))
+    assert run.total_steps == 8 and [checkup.step for checkup in run.run()] == [6, 8]
+
+
+def test_the_recipes_dropout_takes_the_place_of_the_networks():
+    assert trainer(changed()).model.get_layer("dropout1").rate == 0.3
+    assert trainer(changed(dropout=0.7)).model.get_layer("dropout1").rate == 0.7
+    assert trainer(changed(dropout=0.0)).model.get_layer("dropout1").rate == 0.0
+
+
+@pytest.mark.parametrize("augmentation", [IN_NETWORK, NONE])
+def test_the_network_distorts_only_where_the_recipe_lets_it(augmentation):
+    recipe = replace(changed(optimizer="sgd", learning_rate=1e-3, steps=3), augmentation=augmentation)
+    outcomes = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(0)
+        model = networks.build("classic_lrn", SIDE, 3, 2)
+        data = stripes(16)
+        run = Trainer(model, data, data, replace(recipe, draw="epochs"), seed)
+        list(run.run())
+        outcomes.append(run.valid_logits)
+    first, again, other = outcomes
+    np.testing.assert_array_equal(first, again)
+    distorts = augmentation is IN_NETWORK
+    assert np.allclose(first, other, atol=1e-5) != distorts, "the seed decides nothing but the distortions"
 
 
 def test_fitting_to_a_time_puts_the_weights_back_and_sets_the_length():

@@ -77,6 +77,7 @@ def test_two_workers_train_as_one(data, tmp_path, network, steps):
 
 DEVICES = """
 import contextlib
+import sys
 from dataclasses import replace
 
 import keras
@@ -89,15 +90,20 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from test_training import RECIPE, SIDE, stripes
 
 from pigeonhole import networks
+from pigeonhole.augment import IN_NETWORK
 from pigeonhole.training import Trainer
 from pigeonhole.workers import Workers
+
+network = sys.argv[1]
 
 
 def losses(workers):
     keras.utils.set_random_seed(1)
     recipe = replace(RECIPE, learning_rate=1e-4, mix=True)
+    if network != "standard":
+        recipe = replace(recipe, augmentation=IN_NETWORK)
     with workers.strategy.scope() if workers else contextlib.nullcontext():
-        model = networks.build("standard", SIDE, 3, 2)
+        model = networks.build(network, SIDE, 3, 2)
         trainer = Trainer(model, stripes(89), stripes(40, seed=9), recipe, 1, workers=workers)
     trainer.total_steps = 7  # the sixth has 9 pictures only
     found = []
@@ -110,10 +116,11 @@ np.testing.assert_allclose(together, losses(None), rtol=1e-4)
 """
 
 
-def test_two_devices_of_one_machine_train_as_one():
+@pytest.mark.parametrize("network", ["standard", "classic_augmented"])
+def test_two_devices_of_one_machine_train_as_one(network):
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     done = subprocess.run(
-        [sys.executable, "-c", DEVICES],
+        [sys.executable, "-c", DEVICES, network],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,

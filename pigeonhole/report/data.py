@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pigeonhole.augment import NONE, Augmentation, augment
+from pigeonhole.augment import IN_NETWORK, NONE, Augmentation, augment
 from pigeonhole.preflight import Preflight
 from pigeonhole.report.page import Section, render
 from pigeonhole.report.pictures import LISTED_CLASSES, Limits
@@ -143,13 +143,15 @@ def _augmentation(train: Pictures, how: Augmentation, limits: Limits) -> Section
     random = np.random.default_rng(SEED)
     row = int(random.integers(len(train.label_indices)))
     image = train.images[row]
-    varied = [] if how == NONE else augment(np.repeat(image[None], VARIATIONS, axis=0), how, random)
+    copies = np.repeat(image[None], VARIATIONS, axis=0)
+    varied = [] if how in (NONE, IN_NETWORK) else augment(copies, how, random)
     html = render(
         "augmentation.html",
         name=train.names[row],
         original=data_uri(image, limits.side),
         varied=[data_uri(one, limits.side) for one in varied],
         how=how.describe(),
+        in_network=how.in_network,
     )
     return Section("augmentation", "One picture, varied", html)
 

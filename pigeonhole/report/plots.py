@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pigeonhole import images, insight
-from pigeonhole.augment import NONE, Augmentation, augment
+from pigeonhole.augment import IN_NETWORK, NONE, Augmentation, augment
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import Evaluation
 from pigeonhole.measures import measure
@@ -116,7 +116,7 @@ def _of_training(run: Path, pixels: np.ndarray) -> Iterator[Drawing]:
     yield "curves", partial(figures.curves, facts.history)
     yield "learning_rate", partial(figures.learning_rate, facts.history)
     how = Augmentation(**facts.settings["recipe"]["augmentation"])
-    if how != NONE:
+    if how not in (NONE, IN_NETWORK):
         copies = np.repeat(pixels[None], VARIATIONS, axis=0)
         yield "augmented", lambda: sheets.augmented(pixels, augment(copies, how, np.random.default_rng(SEED)))
 

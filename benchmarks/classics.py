@@ -1,0 +1,234 @@
+"""Every network by name on the same pictures: what was published of it, and what it reaches here.
+
+    python benchmarks/classics.py --minutes 5 --networks classic_lrn,standard
+    python benchmarks/classics.py --mnist-data mnist/training_data --mnist-test mnist/testing_data
+
+Trains each network by its recipe, for the published length or as long as fits into `--minutes`, in float32,
+with a tenth of the training pictures set apart to choose the best validation. Prints one table, of the test
+accuracy of the network so chosen with its 95 % interval, and draws the test accuracy against the seconds of
+training (those of testing taken off). One training each, n = 1: a difference within the intervals is none.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import numpy as np  # noqa: E402
+from accuracy import processor  # noqa: E402
+
+from pigeonhole import folders, images, quiet, recipes  # noqa: E402
+from pigeonhole.statistics import wilson_interval  # noqa: E402
+
+VALIDATION = 0.1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network or a variant of one, and what was published of it: length, and accuracy on what.
+
+    `changes`: of the recipe; `fraction`: of the training pictures.
+    """
+
+    name: str
+    network: str
+    length: str
+    figure: str
+    changes: dict[str, object] = field(default_factory=dict)
+    fraction: float = 1.0
+
+
+MNIST = Candidate("classic_mnist", "classic_mnist", "500 steps", "97.2 %, 500 test pictures")
+CANDIDATES = (
+    Candidate("classic_tiny", "classic_tiny", "none", "none"),
+    Candidate("classic_tiny, dropout 0.5 (variant)", "classic_tiny", "none", "none", {"dropout": 0.5}),
+    Candidate("classic_dropout", "classic_dropout", "50 epochs, a couple of hours", "67.3 %, test"),
+    Candidate(
+        "classic_dropout, a fifth of the pictures",
+        "classic_dropout",
+        "50 epochs of batch 1",
+        "57.8 % (best 59.3 %), validation",
+        fraction=0.2,
+    ),
+    Candidate("classic_augmented", "classic_augmented", "100,000 steps, 12 hours", "about 80 %, test"),
+    Candidate("classic_lrn", "classic_lrn", "20,000 steps", "80.5 %, one distorted batch of 128"),
+    Candidate(
+        "classic_lrn, decay as intended (variant)",
+        "classic_lrn",
+        "never run",
+        "none",
+        {"schedule": "exponential"},
+    ),
+    Candidate("tutorial", "tutorial", "none on these pictures", "none"),
+    Candidate("standard", "standard", "ours", "none"),
+    MNIST,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to. `curve`: (seconds of training so far, test accuracy)."""
+
+    parameters: int
+    length: str
+    right: int
+    total: int
+    seconds: float
+    curve: list[tuple[float, float]]
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    candidates = [each for each in CANDIDATES if each.network in options.networks]
+    for candidate in candidates:
+        for folder in _folders(candidate, options):
+            if not folder.is_dir():
+                sys.exit(f"{folder}: no such folder; without it leave {candidate.network} out of --networks")
+    quiet.import_tensorflow()
+    announce(options)
+    outcomes = []
+    for candidate in candidates:
+        outcomes.append((candidate, train(candidate, options)))
+        print(_row(*outcomes[-1]), file=sys.stderr, flush=True)
+    print("\n".join(table(outcomes)))
+    draw(outcomes, options.plot)
+    print(f"plot: {options.plot}")
+
+
+def announce(options: argparse.Namespace) -> None:
+    """Say what the figures come from."""
+    import keras
+    import tensorflow as tf
+
+    python = platform.python_version()
+    asked = f"{options.minutes:g} minutes each" if options.minutes else "their recipes' length"
+    print(f"machine: {processor()}, {os.cpu_count()} cores, float32")
+    print(f"versions: Python {python}, TensorFlow {tf.__version__}, Keras {keras.__version__}")
+    print(f"trained for {asked}, seed {options.seed}, n = 1; {VALIDATION:.0%} of the pictures validate")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, default=Path("training_data"), help="CIFAR-10's class folders (training_data)")
+    add("--test", type=Path, default=Path("testing_data"), help="and those of its test (testing_data)")
+    add("--mnist-data", type=Path, default=Path("mnist/training_data"), help="(mnist/training_data)")
+    add("--mnist-test", type=Path, default=Path("mnist/testing_data"), help="(mnist/testing_data)")
+    add("--minutes", type=float, help="at most so long each, instead of the recipe's length")
+    add("--networks", type=_names, default=recipes.NETWORKS, metavar="A,B", help="only these")
+    add("--seed", type=int, default=0)
+    add("--plot", type=Path, default=Path("classics.png"), metavar="FILE", help="(classics.png)")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(recipes.NETWORKS):
+        raise argparse.ArgumentTypeError(f"no network {', '.join(unknown)}; there are {recipes.NETWORKS}")
+    return names
+
+
+def _folders(candidate: Candidate, options: argparse.Namespace) -> tuple[Path, Path]:
+    return (options.mnist_data, options.mnist_test) if candidate is MNIST else (options.data, options.test)
+
+
+def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
+    """Train the candidate and try what it has learnt, now and then and at the end, on the test pictures."""
+    import keras
+
+    import dataset
+    from pigeonhole import networks, training
+
+    train_folder, test_folder = _folders(candidate, options)
+    side, channels = recipes.image_size(candidate.network, 32), recipes.channels(candidate.network)
+    sets = dataset.read_train_sets(
+        train_folder, side, None, VALIDATION, options.seed, channels=channels, fraction=candidate.fraction
+    )
+    test = read_test(test_folder, sets.classes, side, channels)
+    recipe = recipes.recipe(candidate.network, side, sets.train.num_examples, all_grey=channels == 1)
+    recipe = recipe.with_given(**candidate.changes)
+    keras.utils.set_random_seed(options.seed)
+    model = networks.build(candidate.network, side, channels, len(sets.classes))
+    trainer = training.Trainer(model, sets.train, sets.valid, recipe, options.seed)
+    planned = trainer.total_steps
+    if options.minutes:
+        trainer.fit_to(options.minutes * 60)
+        trainer.total_steps = min(trainer.total_steps, planned)
+    curve, seconds = follow(trainer, test)
+    model.set_weights(trainer.best_weights)
+    right = training.score(trainer.logits(test), test.label_indices).right
+    length = f"{trainer.steps_done:,} of {planned:,} steps"
+    return Outcome(model.count_params(), length, right, test.num_examples, seconds, curve)
+
+
+def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
+    """Train to the end: the test accuracy after 1, 2, 4, 8, ... steps and at the end, and the seconds."""
+    from pigeonhole import training
+
+    curve, testing = [], 0.0
+    started = time.perf_counter()
+
+    def on_step(progress) -> None:
+        nonlocal testing
+        if progress.step & (progress.step - 1) and progress.step < trainer.total_steps:
+            return
+        before = time.perf_counter()
+        right = training.score(trainer.logits(test), test.label_indices).right
+        curve.append((before - started - testing, right / test.num_examples))
+        testing += time.perf_counter() - before
+
+    for _ in trainer.run(on_step):
+        pass
+    return curve, time.perf_counter() - started - testing
+
+
+def read_test(folder: Path, classes: tuple[str, ...], side: int, channels: int):
+    """All pictures of the test folder as a `dataset.DataSet`."""
+    from dataset import DataSet
+
+    entries = folders.scan(folder, classes).entries
+    how = images.Preprocessing(side, channels)
+    pixels = np.stack([images.preprocess(entry.path.read_bytes(), how) for entry in entries])
+    labels = np.array([classes.index(entry.class_name) for entry in entries])
+    return DataSet(pixels, labels, [entry.name for entry in entries], classes)
+
+
+def table(outcomes: list[tuple[Candidate, Outcome]]) -> list[str]:
+    """The README's table, in Markdown."""
+    heading = "| network | parameters | published length | published | length run | test accuracy | seconds |"
+    return [heading, "|---|---|---|---|---|---|---|", *(_row(*each) for each in outcomes)]
+
+
+def _row(candidate: Candidate, outcome: Outcome) -> str:
+    low, high = wilson_interval(outcome.right, outcome.total)
+    accuracy = f"{outcome.right / outcome.total:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+    cells = [candidate.name, f"{outcome.parameters:,}", candidate.length, candidate.figure, outcome.length]
+    return f"| {' | '.join([*cells, accuracy.replace('%', ' %'), f'{outcome.seconds:,.0f}'])} |"
+
+
+def draw(outcomes: list[tuple[Candidate, Outcome]], file: Path) -> None:
+    """Test accuracy against training seconds, one line for each candidate."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for candidate, outcome in outcomes:
+        seconds, accuracy = np.transpose(outcome.curve)
+        axes.plot(seconds, 100 * accuracy, marker="o", markersize=3, label=candidate.name)
+    axes.set(xscale="log", xlabel="seconds of training", ylabel="test accuracy, %")
+    axes.set_title("Each network by its recipe; classic_mnist on MNIST, all others on CIFAR-10", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(file, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
