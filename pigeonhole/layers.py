@@ -17,6 +17,10 @@ class BatchNorm(keras.layers.Layer):
     moving variance is Bessel-corrected.
 
     Where several replicas train together (`tf.distribute`), the statistics are those of the global batch.
+
+    A frozen layer (`trainable` False) is in inference mode, in training too: by the statistics of the batch
+    it would give the layers behind it other values than those that its weights were learnt with, and letting
+    the moving ones follow would destroy what was learnt (Keras' guide "Transfer learning & fine-tuning").
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **options):
@@ -41,6 +45,7 @@ class BatchNorm(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def call(self, inputs, training: bool = False):
+        training = training and self.trainable
         replicas = tf.distribute.get_replica_context()
         if training and replicas and replicas.num_replicas_in_sync > 1:
             return self._call_together(inputs, replicas)
@@ -137,22 +142,28 @@ class Dropout(keras.layers.Layer):
 
     Active when training, at its own `rate`, and whenever the feed names a keep probability; else identity.
     `index` tells the layers of one network apart, so that they draw different masks from one seed.
+    `whole_pictures`: each picture keeps or loses all of its values, by which a branch beside a shortcut is
+    left out at random ("stochastic depth", Huang et al., 2016). A frozen layer is in inference mode.
     """
 
-    def __init__(self, rate: float, index: int = 0, **options):
+    def __init__(self, rate: float, index: int = 0, whole_pictures: bool = False, **options):
         super().__init__(**options)
         self.rate = rate
         self.index = index
+        self.whole_pictures = whole_pictures
 
     def call(self, inputs, training: bool = False):
         feed = _dropout_feed.get() or {}
         keep = feed.get("keep_probability")
         if keep is None:
-            if not training or not self.rate:
+            if not (training and self.trainable and self.rate):
                 return inputs
             keep = 1.0 - self.rate
         keep = tf.convert_to_tensor(keep, tf.float32)
-        mask = tf.cast(self._uniform(tf.shape(inputs), **feed.get("masks", {})) < keep, inputs.dtype)
+        shape = tf.shape(inputs)
+        if self.whole_pictures:
+            shape = tf.concat([shape[:1], tf.ones_like(shape[1:])], 0)
+        mask = tf.cast(self._uniform(shape, **feed.get("masks", {})) < keep, inputs.dtype)
         return inputs * mask / tf.cast(keep, inputs.dtype)
 
     def _uniform(self, shape, seed=None, rows=None, total=None):
@@ -168,4 +179,5 @@ class Dropout(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "index": self.index}
+        own = {"rate": self.rate, "index": self.index, "whole_pictures": self.whole_pictures}
+        return {**super().get_config(), **own}

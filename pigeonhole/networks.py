@@ -8,6 +8,7 @@ the table of layers, the saved graph with its readable names) follows from the l
 import keras
 from keras import layers
 
+from pigeonhole import pretrained
 from pigeonhole.layers import BatchNorm, Dropout, Standardise
 from pigeonhole.recipes import THUMBNAIL
 
@@ -62,7 +63,7 @@ def standard(pixels, num_classes: int):
     return layers.Dense(num_classes, dtype="float32", name="fc2")(hidden)
 
 
-NETWORKS = {"standard": standard, "tutorial": tutorial}
+NETWORKS = {"standard": standard, "tutorial": tutorial, **pretrained.NETWORKS}
 
 
 def build(

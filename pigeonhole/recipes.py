@@ -7,6 +7,14 @@ from pigeonhole.augment import NONE, Augmentation
 
 THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its details at full size only
 
+PRETRAINED = {  # networks of keras.applications, and the side in pixels that they were published for
+    "mobilenet_v3_small": 224,
+    "mobilenet_v3_large": 224,
+    "efficientnet_v2_b0": 224,
+    "efficientnet_v2_b3": 300,
+}
+SMALLEST_SIDE = 32  # pixels, for any of these
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -14,7 +22,8 @@ class Recipe:
 
     `image_size` in pixels; `epochs` may be a fraction; `learning_rate` is the schedule's highest; `mix`:
     whether parts of pictures are mixed (`augment.mix`); `patience`: the number of validations without gain
-    after which training stops early, None for never.
+    after which training stops early, None for never. `freeze`: the share of the training, at its beginning,
+    in which only the head learns, at most at `head_learning_rate`, None for the same rate.
     """
 
     image_size: int
@@ -28,6 +37,8 @@ class Recipe:
     augmentation: Augmentation
     mix: bool
     patience: int | None
+    freeze: float = 0.0
+    head_learning_rate: float | None = None
 
     def with_given(self, augment: bool | None = None, **given) -> "Recipe":
         """This recipe with every setting in `given` that is not None; `augment` False turns variations off.
@@ -44,6 +55,8 @@ class Recipe:
 
 def image_size(network: str, median_side: float) -> int:
     """The side in pixels at which `network` looks at pictures of this median shorter side by default."""
+    if network in PRETRAINED:
+        return PRETRAINED[network]
     if network == "tutorial":
         return 128
     return 32 if median_side <= THUMBNAIL else 96
@@ -94,6 +107,25 @@ def _tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     )
 
 
+def _pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """One-cycle AdamW in two phases: the head on the network as it comes, then all at a tenth of the rate."""
+    return Recipe(
+        image_size=size,
+        batch_size=_between(8, round(num_pictures / 160) * 8, 32),
+        epochs=_between(5, round(20 * (800 / num_pictures) ** 0.5), 40),
+        optimizer="adamw",
+        schedule="one-cycle",
+        learning_rate=3e-4,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        augmentation=_variation(True, all_grey),
+        mix=False,
+        patience=None,
+        freeze=0.25,
+        head_learning_rate=3e-3,
+    )
+
+
 def _variation(photos: bool, all_grey: bool) -> Augmentation:
     """Thumbnails are shifted, photos cropped; both are mirrored and tinted.
 
@@ -104,7 +136,11 @@ def _variation(photos: bool, all_grey: bool) -> Augmentation:
     return Augmentation(flip=not all_grey, shift=0.125, rotate=10 if all_grey else 0, colour=0.1)
 
 
-_RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {"standard": _standard, "tutorial": _tutorial}
+_RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {
+    "standard": _standard,
+    "tutorial": _tutorial,
+    **dict.fromkeys(PRETRAINED, _pretrained),
+}
 NETWORKS = tuple(_RECIPES)
 
 
