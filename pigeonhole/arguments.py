@@ -80,6 +80,10 @@ def part(text: str) -> float:
     return _number(text, lambda value: 0 < value <= 1, "a number above 0 and up to 1")
 
 
+def part_or_none(text: str) -> float:
+    return _number(text, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+
+
 def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
     try:
         value = float(text)

@@ -12,6 +12,7 @@ from pigeonhole import pretrained
 from pigeonhole.layers import BatchNorm, Dropout, Standardise
 from pigeonhole.recipes import THUMBNAIL
 
+MOST_LINES = 40  # of a table of layers
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -90,15 +91,21 @@ def layer_table(model: keras.Model) -> list[tuple[str, str, str, int]]:
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        rows.append((layer.name, _shape(layer.input.shape), _shape(layer.output.shape), layer.count_params()))
+        source = layer.input[0] if isinstance(layer.input, list) else layer.input
+        rows.append((layer.name, _shape(source.shape), _shape(layer.output.shape), layer.count_params()))
     return rows
 
 
 def table_lines(model: keras.Model) -> list[str]:
-    """The table of layers as aligned lines, with a heading."""
+    """The table of layers as aligned lines, with a heading; of a deep network its beginning and its end."""
+    table = layer_table(model)
+    if len(table) > MOST_LINES:
+        inner = table[3:-3]
+        within = (f"{len(inner)} more", inner[0][1], inner[-1][2], sum(count for *_, count in inner))
+        table = [*table[:3], within, *table[-3:]]
     rows = [("layer", "input", "output", "parameters")]
-    rows += [(name, before, after, f"{count:,}") for name, before, after, count in layer_table(model)]
-    return [f"{name:<10} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
+    rows += [(name, before, after, f"{count:,}") for name, before, after, count in table]
+    return [f"{name:<12} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
 
 
 def _shape(shape: tuple) -> str:
