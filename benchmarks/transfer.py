@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--epochs", default="8", help="of the run on the first five classes")
+    parser.add_argument("--epochs", default="5", help="of the run on the first five classes")
     parser.add_argument("flags", nargs="*", help="for the trainings on the other five, after --")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

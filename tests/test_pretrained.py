@@ -17,7 +17,10 @@ from pigeonhole.report import network as drawing
 
 SIDE = 32
 SMALL = "mobilenet_v3_small"
-OF_EACH = [SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in recipes.PRETRAINED if name != SMALL)]
+OF_EACH = [
+    SMALL,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in recipes.PRETRAINED if name != SMALL),
+]
 
 
 def published(name: str, seed: int = 0, side: int = SIDE) -> keras.Model:
