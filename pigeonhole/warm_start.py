@@ -4,8 +4,10 @@ Everything but the head comes from there as it is. Of the head come the rows of 
 by the same name; the other rows, and the head of a weights file, begin at random.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -101,11 +103,21 @@ def _read_file(source: Source, network: str) -> Start:
             include_top=with_top, weights=None, input_shape=(TOP_SIDE, TOP_SIDE, 3)
         )
         try:
-            model.load_weights(source.path)
+            return Start(source.named, _loaded(model, source.path), (), f"of {network}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             errors.append(error)
-            continue
-        values = {variable.path: variable.numpy() for variable in model.weights}
-        return Start(source.named, values, (), f"of {network}")
     reason = next((line for line in str(errors[0]).splitlines() if line.strip()), type(errors[0]).__name__)
     raise PigeonholeError(f"--weights {source.named}: holds no weights of {network} ({reason.strip()})")
+
+
+def _loaded(model: keras.Model, file: Path) -> dict[str, np.ndarray]:
+    """The values that `file` has for `model`, by name. Raises ValueError where it lacks some."""
+    for variable in model.weights:
+        variable.assign(np.full(variable.shape, np.nan))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells of what is missing as a matter of Keras' versions
+        model.load_weights(file)
+    values = {variable.path: variable.numpy() for variable in model.weights}
+    if lacking := [name for name, value in values.items() if np.isnan(value).any()]:
+        raise ValueError(f"{lacking[0]} is missing or not a number")
+    return values

@@ -150,6 +150,16 @@ def test_a_weights_file_may_hold_the_head_of_a_thousand_classes(ours, tmp_path):
     np.testing.assert_array_equal(ours.get_layer("conv").kernel, whole.get_layer("conv").kernel)
 
 
+def test_a_weights_file_with_a_hole_is_refused(theirs, tmp_path):
+    bias = theirs.get_layer("conv_bn").beta
+    before = bias.numpy()
+    bias.assign(np.full(bias.shape, np.nan))
+    theirs.save_weights(tmp_path / "hole.weights.h5")
+    bias.assign(before)
+    with pytest.raises(PigeonholeError, match="conv_bn/beta is missing"):
+        read(tmp_path / "hole.weights.h5", SMALL)
+
+
 def test_a_weights_file_that_does_not_fit_is_one_clear_line(theirs, tmp_path):
     theirs.save_weights(tmp_path / "small.weights.h5")
     (tmp_path / "broken.h5").write_bytes(b"no such format")
