@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pigeonhole import recipes, runs
+from pigeonhole import quiet, recipes, runs
 from pigeonhole.errors import PigeonholeError, UsageError
 
 IMAGENET = "imagenet"
@@ -68,6 +68,7 @@ def find(named: str, network: str | None) -> Source:
 def _published(network: str | None) -> Path:
     if network not in recipes.PRETRAINED:
         raise UsageError(f"--weights imagenet: choose a --network from {', '.join(recipes.PRETRAINED)}")
+    quiet.import_tensorflow()
     import keras
 
     from pigeonhole.pretrained import PUBLISHED
@@ -80,8 +81,9 @@ def _published(network: str | None) -> Path:
                 keras.utils.get_file(name, published.url, cache_subdir="models", file_hash=published.md5)
             )
     except Exception as error:  # Keras raises plain exceptions
+        reason = str(error).rpartition(" -- ")[2]
         raise PigeonholeError(
-            f"--weights imagenet: the download failed ({error}); "
+            f"--weights imagenet: the download failed ({reason}); "
             f"fetch {published.url} by other means and give --weights FILE"
         ) from error
 

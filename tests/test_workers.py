@@ -77,6 +77,7 @@ def test_two_workers_train_as_one(data, tmp_path, network, steps):
 
 DEVICES = """
 import contextlib
+import sys
 from dataclasses import replace
 
 import keras
@@ -95,7 +96,7 @@ from pigeonhole.workers import Workers
 
 def losses(workers):
     keras.utils.set_random_seed(1)
-    recipe = replace(RECIPE, learning_rate=1e-4, mix=True)
+    recipe = replace(RECIPE, learning_rate=1e-4, mix=True, freeze=float(sys.argv[1]))
     with workers.strategy.scope() if workers else contextlib.nullcontext():
         model = networks.build("standard", SIDE, 3, 2)
         trainer = Trainer(model, stripes(89), stripes(40, seed=9), recipe, 1, workers=workers)
@@ -110,10 +111,11 @@ np.testing.assert_allclose(together, losses(None), rtol=1e-4)
 """
 
 
-def test_two_devices_of_one_machine_train_as_one():
+@pytest.mark.parametrize("freeze", ["0", pytest.param("0.5", marks=pytest.mark.slow)])
+def test_two_devices_of_one_machine_train_as_one(freeze):
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     done = subprocess.run(
-        [sys.executable, "-c", DEVICES],
+        [sys.executable, "-c", DEVICES, freeze],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
