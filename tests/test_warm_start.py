@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import saved_runs
+import tensorflow as tf
 from test_pretrained import SIDE, SMALL, published
 
 from pigeonhole import networks, pretrained, warm_start, weights_source
@@ -107,6 +108,22 @@ def test_what_is_not_there_is_named(named, network, told):
         weights_source.find(named, network)
 
 
+def test_an_unfinished_run_is_refused(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-0000000007.npz").touch()
+    with pytest.raises(PigeonholeError, match="this training has not come to its end"):
+        weights_source.find(str(tmp_path), "standard")
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        variable = tf.compat.v1.get_variable("weights", [3], use_resource=False)
+        session.run(variable.initializer)
+        tf.compat.v1.train.Saver().save(session, str(tmp_path / "model"))
+    with pytest.raises(PigeonholeError, match="is no run of this program"):
+        read(tmp_path)
+
+
 def test_the_digest_is_of_what_is_read_and_of_nothing_else(tmp_path, trained):
     run = saved_runs.save(tmp_path / "run", trained)
     first = weights_source.find(str(run), None).digest()
@@ -142,6 +159,7 @@ def test_a_weights_file_is_taken_in_each_of_keras_formats(theirs, ours, name, tm
             np.testing.assert_array_equal(variable.numpy(), expected[variable.path])
 
 
+@pytest.mark.slow
 def test_a_weights_file_may_hold_the_head_of_a_thousand_classes(ours, tmp_path):
     keras.utils.set_random_seed(1)
     whole = pretrained.PUBLISHED[SMALL].make(weights=None)
