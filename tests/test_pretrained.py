@@ -32,11 +32,11 @@ def published(name: str, seed: int = 0, side: int = SIDE) -> keras.Model:
     for variable in model.weights:
         kind = variable.path.rpartition("/")[2]
         if kind == "moving_variance" or kind == "gamma":
-            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+            variable.assign(random.uniform(0.8, 1.2, variable.shape))
         elif kind == "kernel":
             depthwise = variable.shape[-1] == 1
             fan_in = np.prod(variable.shape[:2] if depthwise else variable.shape[:-1])
-            variable.assign(random.normal(0, np.sqrt(2 / fan_in), variable.shape))
+            variable.assign(random.normal(0, np.sqrt(1.5 / fan_in), variable.shape))
         else:
             variable.assign(random.normal(0, 0.1, variable.shape))
     return model
