@@ -4,6 +4,7 @@
     python train.py --resume                 go on with the newest training that was interrupted
     python train.py --repeat runs/NAME       train again just so, and say whether the outcome is identical
     python train.py --data training_data --workers 2    as on two machines; TF_CONFIG names real ones
+    python train.py --data my_pictures --weights runs/NAME      start from what an earlier run has learnt
 
 Ctrl-C ends the training early; the best network so far is then saved all the same.
 """
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dataset import DataSets
     from pigeonhole.findings import Looker
     from pigeonhole.training import Checkup, Progress, Trainer
+    from pigeonhole.warm_start import Start
     from pigeonhole.workers import Workers
 
 RecipeFor = Callable[[int], recipes.Recipe]  # number of training pictures -> recipe
@@ -41,7 +43,7 @@ HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 HISTORY = "history.csv"
 RECIPE_FLAGS = (
     "epochs", "batch_size", "optimizer", "schedule", "decay_steps", "learning_rate", "weight_decay",
-    "label_smoothing", "dropout", "patience", "augment",
+    "label_smoothing", "dropout", "patience", "augment", "freeze",
 )  # fmt: skip
 TERMINATED = 128 + signal.SIGTERM
 
@@ -70,24 +72,26 @@ def main(arguments: list[str]) -> int:
         return assist(arguments, place)
     options, before = training_flags.parse(arguments, __doc__, place)
     training_flags.check_paths(options)
+    training_flags.settle_network(options, before)
     training_flags.check_network(options)
     if (options.workers or 1) > 1 and not place:
         return launcher.run([sys.executable, __file__, *arguments], options.workers)
     workers = None
     if place:
         workers, _ = join(arguments, options, place, before)
+    begin = read_weights(options)
     sets, recipe_for = read_data(options, before)
     machine, workers = prepare_machine(options, before, workers)
-    model, trainer = prepare_training(options, recipe_for, machine, sets, before, workers)
+    model, trainer = prepare_training(options, recipe_for, machine, sets, before, workers, begin)
     run = before.run if options.resume else runs.new_run(options.output, options.name)
     with runs.held(run):
-        start(run, options, machine, sets, model, trainer, before, workers)
+        start(run, options, machine, sets, model, trainer, before, workers, begin)
         with resumable(run):
             followed = follow(trainer, run, options, workers)
             if followed.exit_status == TERMINATED:
                 print(f"terminated  go on with: {resume_command(run)}")
                 return TERMINATED
-            further = looker(options, recipe_for, machine, sets, trainer)
+            further = looker(options, recipe_for, machine, sets, trainer, begin)
             conclude(run, options, sets, trainer, followed, further)
     if not followed.exit_status:
         shutil.rmtree(run / runs.CHECKPOINTS)  # the training has come to its end
@@ -103,14 +107,26 @@ def assist(arguments: list[str], place: Cluster) -> int:
         workers, chiefs = join(arguments, options, place, None)
         before = agreement.adopt(options, chiefs, Path(folder))
         training_flags.check_paths(options, writes=False)
+        training_flags.settle_network(options, before)
+        begin = read_weights(options)
         sets, recipe_for = read_data(options, before)
         machine, workers = prepare_machine(options, before, workers)
-        _, trainer = prepare_training(options, recipe_for, machine, sets, before, workers)
+        _, trainer = prepare_training(options, recipe_for, machine, sets, before, workers, begin)
         if options.resume:
             agreement.take_up_together(trainer, workers)
         exit_status = follow_chief(trainer, workers)
     print(f"{place.name(place.index)} has ended after step {trainer.steps_done:,}", flush=True)
     return exit_status
+
+
+def read_weights(options: argparse.Namespace) -> "Start | None":
+    """What --weights holds; it is looked into before the pictures, whose reading may take minutes."""
+    if options.weights is None:
+        return None
+    start_tensorflow(options)
+    from pigeonhole import warm_start, weights_source
+
+    return warm_start.read(weights_source.find(options.weights, options.network), options.network)
 
 
 def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["DataSets", RecipeFor]:
@@ -149,6 +165,8 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
     def recipe_for(num_pictures: int) -> recipes.Recipe:
         usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey)
         given = {name: getattr(options, name) for name in RECIPE_FLAGS}
+        if options.weights is None:
+            given["freeze"] = 0.0  # at random weights there is nothing to keep
         return usual.with_given(**given)
 
     return sets, recipe_for
@@ -226,6 +244,7 @@ def prepare_training(
     sets: "DataSets",
     before: Earlier | None,
     workers: "Workers | None",
+    begin: "Start | None",
 ) -> tuple["keras.Model", "Trainer"]:
     """The network and its trainer, with the number of steps settled."""
     from pigeonhole import findings, networks, settings, training
@@ -242,12 +261,15 @@ def prepare_training(
             {
                 "the data's fingerprint": settings.data_fingerprint(sets.records),
                 "the split's fingerprint": sides,
+                "what --weights holds": options.weights_digest,
             }
         )
     with workers.strategy.scope() if workers else contextlib.nullcontext():
         model = networks.build(
             options.network, recipe.image_size, options.channels, len(sets.classes), machine.precision
         )
+        if begin:
+            begin.put_into(model, sets.classes)
         trainer = training.Trainer(
             model, sets.train, sets.valid, recipe, options.seed, weights, workers=workers
         )
@@ -263,7 +285,9 @@ def prepare_training(
     return model, trainer
 
 
-def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Trainer", run: Path) -> None:
+def announce(
+    options, machine: Machine, sets: "DataSets", model, trainer: "Trainer", run: Path, begin: "Start | None"
+) -> None:
     """Say what will be done before it is done."""
     from pigeonhole import networks
 
@@ -275,10 +299,14 @@ def announce(options, machine: Machine, sets: "DataSets", model, trainer: "Train
         print(f"  {line}")
     print()
     print(f"network     {options.network}, {model.count_params():,} parameters")
+    if begin:
+        print(f"weights     {begin.describe(sets.classes)}")
     print(
         f"data        training {sets.train.num_examples:,} pictures, validation {sets.valid.num_examples:,}"
     )
     print(f"training    {trainer.total_steps:,} steps of {recipe.batch_size} pictures, {epochs:.4g} epochs")
+    if trainer.frozen_steps:
+        print(f"            only the head learns in the first {trainer.frozen_steps:,}")
     print(f"            {recipe.optimizer}, {recipe.schedule} learning rate up to {recipe.learning_rate:g}")
     print(f"            {told_settings(options)}")
     print(f"            {recipe.augmentation.describe()}")
@@ -312,6 +340,7 @@ def start(
     trainer: "Trainer",
     before: Earlier | None,
     workers: "Workers | None",
+    begin: "Start | None",
 ) -> None:
     """Bring a resumed trainer to where it was, say what will be done, and write down what is known."""
     changes: list[str] = []
@@ -321,7 +350,7 @@ def start(
         take_up(run, trainer, same_pictures=not of_data)
         if workers:
             agreement.take_up_together(trainer, workers)
-    announce(options, machine, sets, model, trainer, run)
+    announce(options, machine, sets, model, trainer, run, begin)
     if not options.resume or changes:
         write_start(run, options, machine, sets, trainer, changes)
 
@@ -430,7 +459,12 @@ def follow_chief(trainer: "Trainer", workers: "Workers") -> int:
 
 
 def looker(
-    options, recipe_for: RecipeFor, machine: Machine, sets: "DataSets", trainer: "Trainer"
+    options,
+    recipe_for: RecipeFor,
+    machine: Machine,
+    sets: "DataSets",
+    trainer: "Trainer",
+    begin: "Start | None",
 ) -> "Looker":
     """What looks further into the data, if need be by training as long in proportion as this training did."""
     from pigeonhole.findings import Looker
@@ -449,6 +483,7 @@ def looker(
         options.seed,
         balanced=options.class_weights == "balanced",
         pictures_per_second=float(np.median([each.pictures_per_second for each in trainer.checkups])),
+        start=begin,
     )
     return Looker(sets, retrainer, options.seed)
 

@@ -56,6 +56,7 @@ def adopt(options: argparse.Namespace, chiefs: dict[str, object], folder: Path) 
         (folder / name).write_text(text, "utf-8", "surrogateescape")
     before = earlier.read(folder) if chiefs["files"] else None
     options.data = options.data or (before and before.options["data"])
+    options.weights = options.weights or (before and before.options.get("weights"))
     options.resume = folder if chiefs["resumes"] else None
     return before
 

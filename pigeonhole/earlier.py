@@ -21,6 +21,7 @@ DECISIVE = (
     "classes", "validation_size", "split", "fixes", "fraction", "channels", "seed", "network", "image_size",
     *LENGTHS, "batch_size", "optimizer", "schedule", "decay_steps", "learning_rate", "weight_decay",
     "label_smoothing", "dropout", "augment", "class_weights", "patience", "precision", "threads",
+    "weights_digest", "freeze",
 )  # fmt: skip
 NAMED = 3  # pictures, of each kind of change
 
@@ -40,10 +41,17 @@ class Earlier:
     def changed_options(self, options: Mapping[str, object]) -> list[str]:
         """A line for each flag that decides the outcome and has another value now."""
         return [
-            f"--{name.replace('_', '-')} was {_told(self.options.get(name))}, now {_told(options[name])}"
+            self._told_change(name, options)
             for name in DECISIVE
             if _plain(options[name]) != _plain(self.options.get(name))
         ]
+
+    def _told_change(self, name: str, options: Mapping[str, object]) -> str:
+        if name == "weights_digest":
+            name = "weights"
+            if options[name] == self.options.get(name):
+                return f"what --weights {options[name]} holds has changed"
+        return f"--{name.replace('_', '-')} was {_told(self.options.get(name))}, now {_told(options[name])}"
 
     def changed_data(self, records: Iterable[Record], sides: Mapping[str, str]) -> list[str]:
         """A line for each kind of change of the pictures since the run began."""

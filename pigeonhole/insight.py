@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
 _VARIABLES = frozenset({"VariableV2", "Variable"})
+MOST_SHOWN = 8  # convolutions
 _COVERED = 1 / 5  # side of the patch that hides a part of the picture, as a share of the picture's
 _OVERLAP = 2  # patches that every pixel lies under, along each axis
 
@@ -51,6 +52,16 @@ def layers(classifier: "Classifier") -> list[Layer]:
 def convolutions(classifier: "Classifier") -> list[str]:
     """The names of the layers with kernels over space, in order."""
     return [layer.name for layer in layers(classifier) if layer.kernel and len(layer.kernel) == 4]
+
+
+def shown_convolutions(classifier: "Classifier") -> list[str]:
+    """Those worth a drawing: all; of a deep network some from its beginning to its end that look at more than
+    one place."""
+    every = convolutions(classifier)
+    if len(every) <= MOST_SHOWN:
+        return every
+    wide = [layer.name for layer in layers(classifier) if layer.name in every and layer.kernel[0] > 1]
+    return [wide[place] for place in np.linspace(0, len(wide) - 1, MOST_SHOWN).round().astype(int)]
 
 
 def filters(classifier: "Classifier", layer: str) -> np.ndarray:

@@ -17,6 +17,10 @@ class BatchNorm(keras.layers.Layer):
     moving variance is Bessel-corrected. `scale`: whether each channel has a factor to be learnt.
 
     Where several replicas train together (`tf.distribute`), the statistics are those of the global batch.
+
+    A frozen layer (`trainable` False) is in inference mode, in training too: by the statistics of the batch
+    it would give the layers behind it other values than those that its weights were learnt with, and letting
+    the moving ones follow would destroy what was learnt (Keras' guide "Transfer learning & fine-tuning").
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, scale: bool = True, **options):
@@ -42,6 +46,7 @@ class BatchNorm(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def call(self, inputs, training: bool = False):
+        training = training and self.trainable
         replicas = tf.distribute.get_replica_context()
         if training and replicas and replicas.num_replicas_in_sync > 1:
             return self._call_together(inputs, replicas)
@@ -183,26 +188,33 @@ class Dropout(keras.layers.Layer):
     """Dropout (Srivastava et al., 2014) whose masks and keep probability come from `dropout_feed`.
 
     Active when training, at its own `rate`, and whenever the feed names a keep probability; else identity.
-    `index`: as in `uniform`.
+    `index`: as in `uniform`. `whole_pictures`: each picture keeps or loses all of its values, by which a
+    branch beside a shortcut is left out at random ("stochastic depth", Huang et al., 2016). A frozen layer is
+    in inference mode.
     """
 
-    def __init__(self, rate: float, index: int = 0, **options):
+    def __init__(self, rate: float, index: int = 0, whole_pictures: bool = False, **options):
         super().__init__(**options)
         self.rate = rate
         self.index = index
+        self.whole_pictures = whole_pictures
 
     def call(self, inputs, training: bool = False):
         keep = (_dropout_feed.get() or {}).get("keep_probability")
         if keep is None:
-            if not training or not self.rate:
+            if not (training and self.trainable and self.rate):
                 return inputs
             keep = 1.0 - self.rate
         keep = tf.convert_to_tensor(keep, tf.float32)
-        mask = tf.cast(uniform(tf.shape(inputs), self.index) < keep, inputs.dtype)
+        shape = tf.shape(inputs)
+        if self.whole_pictures:
+            shape = tf.concat([shape[:1], tf.ones_like(shape[1:])], 0)
+        mask = tf.cast(uniform(shape, self.index) < keep, inputs.dtype)
         return inputs * mask / tf.cast(keep, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "index": self.index}
+        own = {"rate": self.rate, "index": self.index, "whole_pictures": self.whole_pictures}
+        return {**super().get_config(), **own}

@@ -237,6 +237,13 @@ def read_classes(session: v1.Session) -> tuple[str, ...]:
     return tuple(name.decode() for name in session.run("classes:0"))
 
 
+def read_weights(session: v1.Session) -> dict[str, np.ndarray]:
+    """Every layer's weights by name, such as `conv1/kernel`, and `global_step`."""
+    operations = session.graph.get_operations()
+    names = [operation.name for operation in operations if operation.type in _VARIABLES]
+    return session.run({name: f"{name}:0" for name in names})
+
+
 def read_golden(session: v1.Session) -> tuple[golden.Golden, np.ndarray]:
     """The golden examples inside the graph, and the probabilities float32 [G, K] that they had."""
     data, pixels, probabilities = session.run(["golden/bytes:0", "golden/pixels:0", "golden/probabilities:0"])

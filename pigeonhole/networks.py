@@ -8,10 +8,11 @@ the table of layers, the saved graph with its readable names) follows from the l
 import keras
 from keras import layers
 
-from pigeonhole import classics
+from pigeonhole import classics, pretrained
 from pigeonhole.layers import BatchNorm, Dropout, Standardise
 from pigeonhole.recipes import THUMBNAIL
 
+MOST_LINES = 40  # of a table of layers
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -63,7 +64,10 @@ def standard(pixels, num_classes: int):
     return layers.Dense(num_classes, dtype="float32", name="fc2")(hidden)
 
 
-NETWORKS = {function.__name__: function for function in (standard, tutorial, *classics.NETWORKS)}
+NETWORKS = {
+    **{function.__name__: function for function in (standard, tutorial, *classics.NETWORKS)},
+    **pretrained.NETWORKS,
+}
 
 
 def build(
@@ -90,15 +94,21 @@ def layer_table(model: keras.Model) -> list[tuple[str, str, str, int]]:
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        rows.append((layer.name, _shape(layer.input.shape), _shape(layer.output.shape), layer.count_params()))
+        source = layer.input[0] if isinstance(layer.input, list) else layer.input
+        rows.append((layer.name, _shape(source.shape), _shape(layer.output.shape), layer.count_params()))
     return rows
 
 
 def table_lines(model: keras.Model) -> list[str]:
-    """The table of layers as aligned lines, with a heading."""
+    """The table of layers as aligned lines, with a heading; of a deep network its beginning and its end."""
+    table = layer_table(model)
+    if len(table) > MOST_LINES:
+        inner = table[3:-3]
+        within = (f"{len(inner)} more", inner[0][1], inner[-1][2], sum(count for *_, count in inner))
+        table = [*table[:3], within, *table[-3:]]
     rows = [("layer", "input", "output", "parameters")]
-    rows += [(name, before, after, f"{count:,}") for name, before, after, count in layer_table(model)]
-    return [f"{name:<10} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
+    rows += [(name, before, after, f"{count:,}") for name, before, after, count in table]
+    return [f"{name:<12} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
 
 
 def _shape(shape: tuple) -> str:

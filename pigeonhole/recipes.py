@@ -10,6 +10,14 @@ THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its deta
 OPTIMIZERS = ("adam", "adamw", "sgd", "momentum")
 SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 
+PRETRAINED = {  # networks of keras.applications, and the side in pixels that they were published for
+    "mobilenet_v3_small": 224,
+    "mobilenet_v3_large": 224,
+    "efficientnet_v2_b0": 224,
+    "efficientnet_v2_b3": 300,
+}
+SMALLEST_SIDE = 32  # pixels, for any of these
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -20,7 +28,9 @@ class Recipe:
     the training) if the schedule is `exponential`; `weight_decay`: what a step at rate r takes from each
     weight is r times this share of it; `mix`: whether parts of pictures are mixed (`augment.mix`);
     `patience`: the number of validations without gain after which training stops early, None for never;
-    `dropout`: what replaces the rates of the network's dropout layers, None for their own.
+    `dropout`: what replaces the rates of the network's dropout layers, None for their own. `freeze`: the
+    share of the training, at its beginning, in which only the head learns, at most at `head_learning_rate`,
+    None for the same rate.
 
     `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
     `afresh`: each batch is drawn from all, none twice in it; `with-replacement`: each picture is.
@@ -41,6 +51,8 @@ class Recipe:
     decay_steps: int | None = None
     dropout: float | None = None
     draw: str = "epochs"
+    freeze: float = 0.0
+    head_learning_rate: float | None = None
 
     def steps_per_epoch(self, num_pictures: int) -> int:
         """How many batches it takes to show as many pictures as there are."""
@@ -91,12 +103,12 @@ def channels(network: str) -> int:
 
 def has_dropout(network: str) -> bool:
     """Whether `network` has layers whose rate `dropout` replaces."""
-    return network in ("standard", "classic_tiny", "classic_dropout")
+    return network in ("standard", "classic_tiny", "classic_dropout", *PRETRAINED)
 
 
 def provenance(network: str) -> str:
     """Whose the default settings of `network` are."""
-    return "ours" if network in ("standard", "classic_tiny") else "as published"
+    return "ours" if network in ("standard", "classic_tiny", *PRETRAINED) else "as published"
 
 
 def recipe(network: str, size: int, num_pictures: int, all_grey: bool) -> Recipe:
@@ -198,6 +210,25 @@ def _plain(size: int, **settings) -> Recipe:
     return Recipe(image_size=size, **{**usual, **settings})
 
 
+def _pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """One-cycle AdamW in two phases: the head on the network as it comes, then all at a tenth of the rate."""
+    return Recipe(
+        image_size=size,
+        batch_size=_between(8, round(num_pictures / 160) * 8, 32),
+        epochs=_between(5, round(20 * (800 / num_pictures) ** 0.5), 40),
+        optimizer="adamw",
+        schedule="one-cycle",
+        learning_rate=3e-4,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        augmentation=_variation(True, all_grey),
+        mix=False,
+        patience=None,
+        freeze=0.25,
+        head_learning_rate=3e-3,
+    )
+
+
 def _variation(photos: bool, all_grey: bool) -> Augmentation:
     """Thumbnails are shifted, photos cropped; both are mirrored and tinted.
 
@@ -216,6 +247,7 @@ _RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {
     "classic_augmented": _classic_augmented,
     "classic_mnist": _classic_mnist,
     "classic_lrn": _classic_lrn,
+    **dict.fromkeys(PRETRAINED, _pretrained),
 }
 _IMAGE_SIZES = {
     "tutorial": 128,
@@ -224,6 +256,7 @@ _IMAGE_SIZES = {
     "classic_augmented": 32,
     "classic_mnist": 28,
     "classic_lrn": 32,
+    **PRETRAINED,
 }
 NETWORKS = tuple(_RECIPES)
 

@@ -6,7 +6,7 @@ it does not know? Each such question takes some more trainings on parts of the s
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
@@ -15,6 +15,9 @@ import tensorflow as tf
 from pigeonhole import networks
 from pigeonhole.recipes import Recipe
 from pigeonhole.training import Progress, Trainer, balanced_weights, batches
+
+if TYPE_CHECKING:
+    from pigeonhole.warm_start import Start
 
 START_SECONDS = 6.0  # building a network and compiling its step, whatever the data
 
@@ -31,7 +34,8 @@ class Retrainer:
     """Trains the named network on any part of a run's data, by the recipe that fits the part's size.
 
     `recipe_for`: number of training pictures -> recipe. `balanced`: whether every class counts the same.
-    `pictures_per_second`: the speed that the run itself had.
+    `pictures_per_second`: the speed that the run itself had. `start`: where its weights began, if not at
+    random.
     """
 
     network: str
@@ -41,6 +45,7 @@ class Retrainer:
     seed: int
     balanced: bool
     pictures_per_second: float
+    start: "Start | None" = None
 
     def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
         """A float32 network trained on all of `data`, a `dataset.DataSet`, to the end of its recipe.
@@ -50,6 +55,8 @@ class Retrainer:
         keras.utils.set_random_seed(self.seed)
         recipe = self.recipe_for(data.num_examples)
         model = self._build(recipe, data, self.precision)
+        if self.start:
+            self.start.put_into(model, data.class_names)
         weights = balanced_weights(data.label_indices, len(data.class_names)) if self.balanced else None
         Trainer(model, data, None, recipe, self.seed, weights).learn(on_step)
         if self.precision == "float32":

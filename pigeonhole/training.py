@@ -5,6 +5,7 @@ of (seed, t) alone, so that a run repeats bit for bit and can be taken up at any
 """
 
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -164,7 +165,7 @@ def make_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optim
 def fit_layers(model: keras.Model, recipe: Recipe) -> None:
     """Have the model's random layers do in training what the recipe asks for."""
     for layer in model.layers:
-        if isinstance(layer, Dropout) and recipe.dropout is not None:
+        if isinstance(layer, Dropout) and not layer.whole_pictures and recipe.dropout is not None:
             layer.rate = recipe.dropout
         elif isinstance(layer, Distort):
             layer.active = recipe.augmentation.in_network
@@ -185,13 +186,34 @@ def score(logits: np.ndarray, label_indices: np.ndarray) -> Score:
     return Score(right, len(label_indices), float(losses.mean(dtype=np.float64)))
 
 
+def freeze(model: keras.Model, frozen: bool) -> None:
+    """Let everything in front of the head learn or not; what is frozen is in inference mode in training too.
+
+    The head is the last layer, and the dropout before it if there is one. A compiled step keeps to what was
+    set at its first call.
+    """
+    *base, _ = model.layers
+    if base and isinstance(base[-1], Dropout):
+        base.pop()
+    for layer in base:
+        layer.trainable = not frozen
+
+
+class Phase(NamedTuple):
+    """A part of the training: the optimizer of what learns in it, and its compiled step."""
+
+    optimizer: keras.optimizers.Optimizer
+    step: Callable[[Batch, np.ndarray], tuple[float, int]]
+
+
 class Trainer:
     """Trains `model` on `train` by `recipe`, looking at all of `valid` as it goes.
 
     `train` and `valid` are `dataset.DataSet`s; without `valid` there is only `learn`. `class_weights`:
     float32 [K], the weight of each class in the loss, or None. `workers`: a `workers.Workers`, in whose
     strategy's scope `model` and this object are made, where several train together. `total_steps` may be
-    changed until `run` begins.
+    changed until `run` begins. Of these only the head learns in the first `frozen_steps`, by the recipe's
+    `freeze`; then all do, and the schedule begins anew.
     """
 
     def __init__(self, model, train, valid, recipe: Recipe, seed: int, class_weights=None, workers=None):
@@ -210,12 +232,16 @@ class Trainer:
         self._started = time.perf_counter()
         self._since = _Tally()
         self._order = functools.lru_cache(maxsize=2)(train.order)
-        self._optimizer = make_optimizer(recipe, model)
         self._workers = workers
         fit_layers(model, recipe)
         forward = _forward(model, recipe, class_weights)
         compile_step = workers.compile_step if workers else _compile_step
-        self._step = compile_step(model, self._optimizer, forward)
+        self._phases: dict[bool, Phase] = {}
+        for frozen in (True, False) if recipe.freeze else (False,):
+            freeze(model, frozen)
+            optimizer = make_optimizer(recipe, model)
+            self._phases[frozen] = Phase(optimizer, compile_step(model, optimizer, forward))
+        self._is_frozen = False
         self._answer = _compile_answer(model)
 
     @property
@@ -229,6 +255,11 @@ class Trainer:
     @property
     def steps_done(self) -> int:
         return self._steps_done
+
+    @property
+    def frozen_steps(self) -> int:
+        """How many steps, at the beginning, only the head learns."""
+        return min(round(self.recipe.freeze * self.total_steps), self.total_steps - 1)
 
     def run(self, on_step: Callable[[Progress], None] = lambda progress: None) -> Iterator[Checkup]:
         """Train to the end, yielding at each validation; the caller may stop at any point.
@@ -282,7 +313,8 @@ class Trainer:
 
     @property
     def _variables(self) -> list:
-        return [*self.model.variables, *self._optimizer.variables]
+        of_optimizers = (phase.optimizer.variables for phase in self._phases.values())
+        return [*self.model.variables, *itertools.chain.from_iterable(of_optimizers)]
 
     @property
     def _seconds(self) -> float:
@@ -309,7 +341,7 @@ class Trainer:
     def _advance(self, on_step: Callable[[Progress], None]) -> Iterator[int]:
         """Train step by step, yielding how many are done."""
         for step, batch in self._batches(self._steps_done, self.total_steps):
-            rate = learning_rate(self.recipe, step, self.total_steps)
+            rate = self._rate(step)
             loss, right = self._train_on(step, rate, batch)
             self._since.add(loss, right, batch.total, len(batch.labels))
             self._steps_done = step + 1
@@ -326,7 +358,7 @@ class Trainer:
         checkup = Checkup(
             epoch=self._steps_done / self.steps_per_epoch,
             step=self._steps_done,
-            learning_rate=learning_rate(self.recipe, max(self._steps_done - 1, 0), self.total_steps),
+            learning_rate=self._rate(max(self._steps_done - 1, 0)),
             train=tally.score(),
             valid=valid,
             seconds=self._seconds,
@@ -360,7 +392,8 @@ class Trainer:
         started = time.perf_counter()
         before = [variable.numpy() for variable in self._variables]
         times = []
-        for step, batch in self._batches(0, min(8, self.total_steps)):
+        first = self.frozen_steps  # from there on a step takes longest
+        for step, batch in self._batches(first, min(first + 8, self.total_steps)):
             moment = time.perf_counter()
             self._train_on(step, 0.0, batch)
             times.append(time.perf_counter() - moment)
@@ -416,9 +449,21 @@ class Trainer:
         images = augment(self.train.images[rows[shard.positions]], self.recipe.augmentation, rng, shard)
         return mix(images, rng) if self.recipe.mix else (images, 1.0)
 
+    def _rate(self, step: int) -> float:
+        """The learning rate of that step; each phase runs through the schedule once."""
+        head, frozen = self.recipe.head_learning_rate, self.frozen_steps
+        if step >= frozen:
+            return learning_rate(self.recipe, step - frozen, self.total_steps - frozen)
+        return learning_rate(self.recipe.with_given(learning_rate=head), step, frozen)
+
     def _train_on(self, step: int, rate: float, batch: Batch) -> tuple[float, int]:
-        self._optimizer.learning_rate.assign(rate)
-        return self._step(batch, np.array([self.seed, step], np.int32))
+        frozen = step < self.frozen_steps
+        if frozen is not self._is_frozen:
+            freeze(self.model, frozen)
+            self._is_frozen = frozen
+        phase = self._phases[frozen]
+        phase.optimizer.learning_rate.assign(rate)
+        return phase.step(batch, np.array([self.seed, step], np.int32))
 
     @property
     def is_checkup_due(self) -> bool:

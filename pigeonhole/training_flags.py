@@ -1,9 +1,10 @@
 """What train.py is asked for: its flags, and those of the earlier run that it goes on with or repeats."""
 
 import argparse
+import math
 from pathlib import Path
 
-from pigeonhole import cluster, earlier, recipes, runs
+from pigeonhole import cluster, earlier, recipes, runs, weights_source
 from pigeonhole.arguments import add_reading_flags, below_one, count, not_negative, positive
 from pigeonhole.cluster import Cluster
 from pigeonhole.earlier import Earlier
@@ -106,7 +107,21 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
 
 def _add_network_flags(group) -> None:
-    group.add_argument("--network", choices=recipes.NETWORKS, default=recipes.NETWORKS[0], help="(standard)")
+    group.add_argument(
+        "--network", choices=recipes.NETWORKS, help=f"({recipes.NETWORKS[0]}, or that of --weights)"
+    )
+    group.add_argument(
+        "--weights",
+        metavar="START",
+        help="start from a run's network, from a Keras weights file, or from imagenet, which Keras downloads",
+    )
+    group.add_argument(
+        "--freeze",
+        type=below_one,
+        metavar="SHARE",
+        help="with --weights: only the head learns in this share of the training, at its beginning",
+    )
+    group.set_defaults(weights_digest=None)
     group.add_argument(
         "--image-size", type=count, metavar="PIXELS", help="the side to which pictures are brought"
     )
@@ -226,9 +241,31 @@ def check_paths(options: argparse.Namespace, writes: bool = True) -> None:
         raise UsageError(f"--split {options.split}: no such file")
     if options.fixes is not None and not options.fixes.is_file():
         raise UsageError(f"--fixes {options.fixes}: no such file")
+    if options.freeze and not options.weights:
+        raise UsageError(
+            "--freeze belongs to --weights: in a network of random weights there is nothing to keep"
+        )
     if not writes:
         return
     if options.name is not None:
         runs.check_name(options.output, options.name)
     if not options.resume:
         runs.check_output(options.output)
+
+
+def settle_network(options: argparse.Namespace, before: Earlier | None) -> None:
+    """Settle network and picture size where they follow from --weights, and note what those weights are.
+
+    Raises UsageError where they cannot be used, or are not those that the earlier run began with.
+    """
+    source = weights_source.find(options.weights, options.network) if options.weights else None
+    if source:
+        of_run = source.settings()
+        options.weights_digest = source.digest()
+        options.network = options.network or of_run.get("options", {}).get("network")
+        options.image_size = options.image_size or of_run.get("recipe", {}).get("image_size")
+    options.network = options.network or recipes.NETWORKS[0]
+    if before:
+        refuse(before, before.changed_options(vars(options)), options.force)
+    if options.network in recipes.PRETRAINED and (options.image_size or math.inf) < recipes.SMALLEST_SIDE:
+        raise UsageError(f"--image-size: {options.network} needs at least {recipes.SMALLEST_SIDE} pixels")

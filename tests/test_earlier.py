@@ -1,6 +1,7 @@
 """What is different now from when an earlier run was begun, told by name."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,21 @@ def test_flags_that_decide_the_outcome_are_named(run):
         "--minutes was 2.0, now not given",
         "--seed was 3, now 4",
     ]
+
+
+def test_other_starting_weights_are_told_by_their_name(run):
+    before = earlier.read(run)
+    begun = replace(before, options={**before.options, "weights": "old", "weights_digest": "1"})
+    assert begun.changed_options({**before.options, "weights": "old", "weights_digest": "2"}) == [
+        "what --weights old holds has changed"
+    ]
+    assert begun.changed_options({**before.options, "weights": "other", "weights_digest": "2"}) == [
+        "--weights was old, now other"
+    ]
+    assert begun.changed_options({**before.options, "weights": None, "weights_digest": None}) == [
+        "--weights was old, now not given"
+    ]
+    assert not begun.changed_options({**before.options, "weights": "moved/old", "weights_digest": "1"})
 
 
 def test_equal_data_have_not_changed(run):

@@ -257,6 +257,30 @@ def test_a_stopped_training_has_a_model_and_can_be_gone_on_with(data, tmp_path, 
     assert json.loads((run / "progress.json").read_text())["state"] == "finished"
 
 
+@pytest.fixture(scope="module")
+def warm(data, whole, tmp_path_factory) -> tuple[list[str], Path]:
+    """The flags of a training that begins with another's weights, half of it with the head alone; its run."""
+    output = tmp_path_factory.mktemp("warm")
+    begun = ["--weights", str(whole), "--freeze", "0.5", "--log-every", "1"]
+    assert train.main(flags(data, output, "whole", *begun)) == 0
+    return begun, output / "whole"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [13, 40])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_stopped_with_the_head_alone_or_with_all_it_ends_with_the_same_bits(data, warm, tmp_path, by, step):
+    begun, whole = warm
+    arguments = flags(data, tmp_path, "ended", *begun, "--checkpoint-minutes", "0.002")
+    status, _ = stopped(arguments, by, f"step {step}/")
+    run = tmp_path / "ended"
+    assert status == (143 if by == signal.SIGTERM else -signal.SIGKILL) and not runs.is_finished(run)
+    assert (last_step(run) > 27) == (step > 27), "the phase that was meant"
+    assert resume(run) == 0
+    assert weights(run) == weights(whole)
+    assert outcome.read(run) == outcome.read(whole)
+
+
 def test_a_repeated_training_is_identical_and_says_so(whole, tmp_path, capsys):
     again = ["--repeat", str(whole), "--output", str(tmp_path), "--name", "again"]
     assert train.main(again) == 0

@@ -1,11 +1,15 @@
 """Further networks on parts of the data: they repeat, answer as the network does, and forecast their time."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
-from test_training import RECIPE, stripes
+from test_training import RECIPE, SIDE, stripes
 
+from pigeonhole import networks
 from pigeonhole.retraining import START_SECONDS, Retrainer, outputs
+from pigeonhole.warm_start import Start
 
 
 def retrainer(precision: str = "float32", balanced: bool = False) -> Retrainer:
@@ -51,3 +55,15 @@ def test_outputs_are_the_network_s_own_in_float32():
 
 def test_forecast_of_time():
     assert retrainer().seconds(60) == pytest.approx(START_SECONDS + 60 * (240 / 60) / 120)
+
+
+def test_a_retraining_begins_where_the_training_began():
+    keras.utils.set_random_seed(9)
+    trained = networks.build("standard", SIDE, 3, 2)
+    values = {variable.path: variable.numpy() for variable in trained.weights}
+    begin = Start("a run", values, ("upright", "flat"), "of stripes")
+    barely = RECIPE.with_given(epochs=1, learning_rate=1e-12)
+    with_start = replace(retrainer(), recipe_for=lambda num_pictures: barely, start=begin)
+    model = with_start.train(stripes(16))  # across and upright
+    np.testing.assert_allclose(model.get_layer("conv2").kernel, values["conv2/kernel"], atol=1e-6)
+    np.testing.assert_allclose(model.get_layer("fc2").kernel[:, 1], values["fc2/kernel"][:, 0], atol=1e-6)

@@ -180,6 +180,100 @@ def test_edited_fixes_change_labels_and_no_file(arguments, data, tmp_path):
     assert {path: path.read_bytes() for path in data.glob("*/*.png")} == before
 
 
+# --- from an earlier run or published weights ---
+
+
+def test_a_training_begins_with_the_network_of_an_earlier_run(finished, tmp_path, capsys):
+    run, _ = finished
+    data = draw(tmp_path / "pictures", 20, seed=2, classes=("rot", "gelb"))
+    flags = ["--output", str(tmp_path), "--no-cache", "--precision", "float32", "--no-report"]
+    begun = [
+        "--data",
+        str(data),
+        "--weights",
+        str(run),
+        "--freeze",
+        "0.5",
+        "--steps",
+        "4",
+        "--name",
+        "second",
+    ]
+    assert train.main([*begun, *flags]) == 0
+    said = capsys.readouterr().out
+    assert f"weights     {run}, which knows 1 of the 2 classes" in said
+    assert "only the head learns in the first 2" in said
+    settings = json.loads((tmp_path / "second" / "settings.json").read_text("utf-8"))
+    assert settings["options"]["network"] == "standard" and settings["recipe"]["image_size"] == 32
+    assert len(settings["options"]["weights_digest"]) == 64 and settings["recipe"]["freeze"] == 0.5
+    assert train.main(["--repeat", str(tmp_path / "second"), "--name", "third", *flags]) == 0
+    assert "repeated    identical" in capsys.readouterr().out
+    with Classifier.load(tmp_path / "third") as classifier:
+        assert classifier.classes == ("gelb", "rot")
+
+
+def test_starting_weights_that_have_changed_are_told(finished, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "first")
+    data = draw(tmp_path / "pictures", 10, seed=2)
+    flags = ["--output", str(tmp_path), "--no-cache", "--precision", "float32", "--no-report"]
+    begun = ["--data", str(data), "--weights", str(run), "--steps", "1", "--name", "second"]
+    assert train.main([*begun, *flags]) == 0
+    again = ["--repeat", str(tmp_path / "second"), *flags]
+    with (run / "model.index").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(UsageError, match=f"what --weights {run} holds has changed"):
+        train.main(again)
+    shutil.rmtree(run)
+    with pytest.raises(UsageError, match="no such run"):
+        train.main(again)
+
+
+def test_without_a_network_connection_imagenet_is_one_line_that_says_what_to_fetch(data, tmp_path):
+    usual = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    nowhere = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": ""}
+    command = [sys.executable, ROOT / "train.py", "--data", data, "--network", "mobilenet_v3_small"]
+    done = subprocess.run(
+        [*command, "--weights", "imagenet", "--output", tmp_path / "runs"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**usual, **nowhere, "KERAS_HOME": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: --weights imagenet: the download failed (")
+    assert "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5" in line and "--weights FILE" in line
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        (["--freeze", "0.2"], "--freeze belongs to --weights"),
+        (["--weights", "nowhere"], "--weights nowhere: no such run"),
+        (["--weights", "imagenet"], "--weights imagenet: choose a --network from"),
+    ],
+)
+def test_starting_weights_that_cannot_be_are_refused_at_once(arguments, more, told):
+    with pytest.raises(UsageError, match=told):
+        train.main([*arguments, *more])
+
+
+@pytest.mark.slow
+def test_a_published_network_goes_from_a_weights_file_to_a_report(data, tmp_path):
+    from test_pretrained import SMALL, published
+
+    published(SMALL).save_weights(tmp_path / "start.weights.h5")
+    flags = ["--network", SMALL, "--weights", tmp_path / "start.weights.h5", "--image-size", "32"]
+    where = ["--output", tmp_path, "--name", "run", "--no-cache", "--epochs", "2", "--precision", "float32"]
+    assert train.main(["--data", str(data), *map(str, [*flags, *where])]) == 0
+    assert {"model.onnx", "report.html"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "expanded_conv_" in page and "avg_pool" in page
+    with Classifier.load(tmp_path / "run") as classifier:
+        assert classifier.predict([data / "rot" / "000.png"]).shape == (1, 3)
+
+
 @pytest.mark.slow
 def test_further_trainings_tell_their_time_and_what_they_found(data, tmp_path):
     checks = ["--check-labels", "--check-unseen", "--learning-curve", "--validation-size", "0.4"]

@@ -330,3 +330,83 @@ def test_steps_that_end_within_an_epoch_are_validated_too():
     run.total_steps = 8
     assert [checkup.step for checkup in run.run()] == [6, 8]
     assert math.isclose(run.best.epoch * run.steps_per_epoch, run.best.step)
+
+
+# --- the head first, then all ---
+
+HALF_FROZEN = replace(RECIPE, freeze=0.5, head_learning_rate=1e-2)
+
+
+def values(run: Trainer) -> dict[str, np.ndarray]:
+    return {variable.path: variable.numpy() for variable in run.model.variables}
+
+
+def changed_since(before: dict[str, np.ndarray], run: Trainer) -> set[str]:
+    return {path for path, value in values(run).items() if not np.array_equal(value, before[path])}
+
+
+def test_while_it_is_frozen_only_the_head_changes_and_then_everything():
+    run = trainer(HALF_FROZEN)
+    before, changes = values(run), []
+    list(run.run(lambda progress: changes.append(changed_since(before, run))))
+    assert run.frozen_steps == 12 and len(changes) == 24
+    assert changes[0] == changes[11] == {"fc2/kernel", "fc2/bias"}
+    assert changes[-1] == before.keys(), "statistics of the batch norm too"
+
+
+def test_frozen_layers_answer_as_when_they_are_asked():
+    run = trainer(HALF_FROZEN)
+    images = run.valid.images.astype(np.float32)
+    asked = run.model(images, training=False).numpy()
+    training.freeze(run.model, True)
+    np.testing.assert_array_equal(run.model(images, training=True), asked)
+    training.freeze(run.model, False)
+    assert not np.array_equal(run.model(images, training=True), asked)
+
+
+def test_each_phase_runs_through_the_schedule_at_its_own_rate():
+    run, rates = trainer(HALF_FROZEN), []
+    list(run.run(lambda progress: rates.append(progress.learning_rate)))
+    assert max(rates[:12]) == pytest.approx(1e-2) and max(rates[12:]) == pytest.approx(5e-3)
+    assert rates[0] == 0.05 * 1e-2 and rates[12] == 0.05 * 5e-3
+
+
+@pytest.mark.parametrize("stop", [5, 12, 17])
+def test_stopped_in_either_phase_or_between_it_goes_on_to_the_same_bits(stop):
+    whole = trainer(HALF_FROZEN)
+    list(whole.run())
+    first, states = trainer(HALF_FROZEN), []
+
+    def keep(progress):
+        if progress.step == stop:
+            states.append(first.state())
+
+    list(first.run(keep))
+    second = trainer(HALF_FROZEN, seed=1)
+    second.take_up(states[0])
+    list(second.run())
+    for path, value in values(whole).items():
+        np.testing.assert_array_equal(value, values(second)[path], err_msg=path)
+
+
+def test_a_training_of_one_step_is_not_frozen():
+    run = trainer(HALF_FROZEN)
+    run.total_steps = 1
+    assert run.frozen_steps == 0
+    list(run.run())
+
+
+def test_a_network_with_keras_own_batch_normalisation_learns_its_statistics_too():
+    import keras
+
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((SIDE, SIDE, 3), dtype="float32", name="x")
+    hidden = keras.layers.Conv2D(8, 3, strides=2, name="conv")(keras.layers.Rescaling(1 / 255)(pixels))
+    hidden = keras.layers.BatchNormalization(name="bn")(hidden)
+    hidden = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.ReLU(name="relu")(hidden))
+    model = keras.Model(pixels, keras.layers.Dense(2, name="fc")(hidden))
+    run = Trainer(model, stripes(90), stripes(40, seed=9), HALF_FROZEN, 1)
+    before, changes = values(run), []
+    list(run.run(lambda progress: changes.append(changed_since(before, run))))
+    assert changes[11] == {"fc/kernel", "fc/bias"}
+    assert {"bn/moving_mean", "bn/moving_variance", "bn/gamma"} < changes[-1]

@@ -99,7 +99,7 @@ network = sys.argv[1]
 
 def losses(workers):
     keras.utils.set_random_seed(1)
-    recipe = replace(RECIPE, learning_rate=1e-4, mix=True)
+    recipe = replace(RECIPE, learning_rate=1e-4, mix=True, freeze=float(sys.argv[2]))
     if network != "standard":
         recipe = replace(recipe, augmentation=IN_NETWORK)
     with workers.strategy.scope() if workers else contextlib.nullcontext():
@@ -116,11 +116,14 @@ np.testing.assert_allclose(together, losses(None), rtol=1e-4)
 """
 
 
-@pytest.mark.parametrize("network", ["standard", "classic_augmented"])
-def test_two_devices_of_one_machine_train_as_one(network):
+@pytest.mark.parametrize(
+    ("network", "freeze"),
+    [("standard", "0"), ("classic_augmented", "0"), pytest.param("standard", "0.5", marks=pytest.mark.slow)],
+)
+def test_two_devices_of_one_machine_train_as_one(network, freeze):
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     done = subprocess.run(
-        [sys.executable, "-c", DEVICES, network],
+        [sys.executable, "-c", DEVICES, network, freeze],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,

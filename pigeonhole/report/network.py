@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COLOURS = ("red", "green", "blue")
 SHOWN_FILTERS = 128  # of one input channel
 SHOWN_MAPS = 64  # of one convolution
+DEEP = 40  # layers, from which on not each change of shape has a box of its own
+MOST_NAMES = 4  # below a box
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Inside:
     @staticmethod
     def of(classifier: "Classifier", evaluation: "Evaluation", rows: np.ndarray) -> "Inside":
         """`rows`: the pictures of the evaluation whose maps are wanted."""
-        names = insight.convolutions(classifier)
+        names = insight.shown_convolutions(classifier)
         pixels = evaluation.images[rows]
         return Inside(
             insight.layers(classifier),
@@ -99,6 +101,8 @@ class Inside:
 
 def filters(layer: str, weights: np.ndarray, channels: int) -> Filters:
     """`weights`: float [kh, kw, in, out]. All channels are on one scale, that of the largest weight."""
+    if weights.shape[3] == 1:
+        weights = weights.swapaxes(2, 3)  # of a depthwise convolution every channel has a filter of its own
     height, width, inputs, outputs = weights.shape
     peak = float(np.abs(weights).max()) or 1.0
     names = COLOURS if inputs == len(COLOURS) else tuple(str(number) for number in range(1, inputs + 1))
@@ -166,20 +170,42 @@ TALLEST, DEEPEST, GAP = 120.0, 40.0, 46.0
 
 
 def blocks(layers: Sequence[insight.Layer], picture: tuple[int, ...]) -> list[Block]:
-    """The network from left to right: a box for the picture, and one whenever the shape changes."""
+    """The network from left to right: a box for the picture, and one whenever the shape changes.
+
+    A deep network has a box for each size of its maps instead.
+    """
+    joins = _joins_stage if len(layers) > DEEP else _keeps_shape
     grouped: list[tuple[list[str], tuple[int, ...], int]] = [(["picture"], tuple(picture), 0)]
     for layer in layers:
         names, shape, parameters = grouped[-1]
-        if layer.shape == shape:
+        if joins(layer.shape, shape):
+            # Within a stage some layers pad, and side branches squeeze each channel to a point.
+            shape = layer.shape if layer.shape[0] == shape[0] else shape
             grouped[-1] = ([*names, layer.name], shape, parameters + layer.parameters)
         else:
             grouped.append(([layer.name], layer.shape, layer.parameters))
+    grouped = [(_abridged(names), shape, parameters) for names, shape, parameters in grouped]
     side = max(shape[0] for _, shape, _ in grouped if len(shape) == 3)
     drawn, left = [], 10.0
     for names, shape, parameters in grouped:
         drawn.append(_block(names, shape, parameters, left, side))
         left += max(drawn[-1].width + drawn[-1].slant, 62.0) + GAP
     return drawn
+
+
+def _keeps_shape(after: tuple[int, ...], before: tuple[int, ...]) -> bool:
+    return after == before
+
+
+def _joins_stage(after: tuple[int, ...], before: tuple[int, ...]) -> bool:
+    """Whether maps of this shape still belong to the size of those before."""
+    if len(after) != len(before):
+        return False
+    return after == before if len(after) != 3 else after[0] >= before[0] or after[0] == 1
+
+
+def _abridged(names: list[str]) -> list[str]:
+    return names if len(names) <= MOST_NAMES else [names[0], f"{len(names) - 2} more", names[-1]]
 
 
 def _block(names: list[str], shape: tuple[int, ...], parameters: int, left: float, side: int) -> Block:

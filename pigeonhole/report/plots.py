@@ -78,7 +78,7 @@ def chosen_filters(classifier: "Classifier", layer: str | None, input_channel: i
 
     Raises UsageError, naming the choices, when there is none.
     """
-    names = insight.convolutions(classifier) if layer is None else [layer]
+    names = insight.shown_convolutions(classifier) if layer is None else [layer]
     kernels = {name: insight.filters(classifier, name) for name in names}
     fitting = {name: kernel for name, kernel in kernels.items() if input_channel < kernel.shape[2]}
     if kernels and not fitting:
