@@ -77,8 +77,8 @@ class Classifier:
         inside of the network. Raises as `load` does, also where the run has no ONNX file.
         """
         prefix = runs.find(run)
-        if runs.is_interrupted(prefix.parent):
-            raise PigeonholeError(f"{prefix.parent}: the training has not ended, so there is no {runs.ONNX}")
+        if prefix.name != runs.MODEL or runs.is_interrupted(prefix.parent):
+            raise PigeonholeError(f"{prefix}: no finished run's model, so that no {runs.ONNX} is of it")
         session = onnx_session.restore(prefix.with_name(runs.ONNX), threads)
         return Classifier(session, onnx_session.interface(session))
 

@@ -72,6 +72,14 @@ def test_a_run_without_the_file_is_told(run):
         Classifier.load_onnx(run / "nothing")
 
 
+def test_the_file_is_of_no_other_model_in_the_folder(run):
+    for file in run.glob("model.*"):
+        if file.name != runs.ONNX:
+            shutil.copy(file, run / file.name.replace("model", "other", 1))
+    with pytest.raises(PigeonholeError, match="other: no finished run's model"):
+        Classifier.load_onnx(run / "other.meta")
+
+
 @pytest.mark.parametrize("share", [0, 0.5, 0.999])
 def test_a_file_that_is_not_whole_is_told(run, share):
     file = run / runs.ONNX
