@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import layers
 
 from pigeonhole.layers import BatchNorm, Dropout
@@ -100,6 +101,14 @@ def _take_over() -> Callable[[keras.Operation], keras.Operation]:
                 whole_pictures=True,
                 name=layer.name,
                 dtype=layer.dtype_policy,
+            )
+        if isinstance(layer, layers.Normalization):
+            # It keeps its figures as tensors of the moment, which no saved graph can take over.
+            deviation = np.sqrt(np.ravel(layer.input_variance))
+            offset = -np.ravel(layer.input_mean) / deviation
+            name = f"normalization{numbered('normalization')}"
+            return layers.Rescaling(
+                (1 / deviation).tolist(), offset.tolist(), name=name, dtype=layer.dtype_policy
             )
         config = layer.get_config()
         kind = type(layer).__name__.lower()

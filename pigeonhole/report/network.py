@@ -1,8 +1,11 @@
 """The sections about the network: its layers, what its filters have become, what they answer to a picture."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -174,41 +177,40 @@ def blocks(layers: Sequence[insight.Layer], picture: tuple[int, ...]) -> list[Bl
 
     A deep network has a box for each size of its maps instead.
     """
-    joins = _joins_stage if len(layers) > DEEP else _keeps_shape
-    grouped: list[tuple[list[str], tuple[int, ...], int]] = [(["picture"], tuple(picture), 0)]
-    for layer in layers:
-        names, shape, parameters = grouped[-1]
-        if joins(layer.shape, shape):
-            # Within a stage some layers pad, and side branches squeeze each channel to a point.
-            shape = layer.shape if layer.shape[0] == shape[0] else shape
-            grouped[-1] = ([*names, layer.name], shape, parameters + layer.parameters)
-        else:
-            grouped.append(([layer.name], layer.shape, layer.parameters))
-    grouped = [(_abridged(names), shape, parameters) for names, shape, parameters in grouped]
-    side = max(shape[0] for _, shape, _ in grouped if len(shape) == 3)
+    everything = [insight.Layer("picture", tuple(picture), 0, None), *layers]
+    places = _stages(everything) if len(layers) > DEEP else [layer.shape for layer in everything]
     drawn, left = [], 10.0
-    for names, shape, parameters in grouped:
-        drawn.append(_block(names, shape, parameters, left, side))
+    for _, placed in groupby(zip(places, everything, strict=True), key=itemgetter(0)):
+        drawn.append(_block([layer for _, layer in placed], left, picture[0]))
         left += max(drawn[-1].width + drawn[-1].slant, 62.0) + GAP
     return drawn
 
 
-def _keeps_shape(after: tuple[int, ...], before: tuple[int, ...]) -> bool:
-    return after == before
+def _stages(layers: Sequence[insight.Layer]) -> list[object]:
+    """For each layer the height of the highest maps from there on; behind the last maps its shape.
+
+    Within a stage some layers pad, and side branches squeeze each channel to a point: none of them ends it.
+    """
+    heights = [layer.shape[0] if len(layer.shape) == 3 else 0 for layer in layers]
+    to_come = list(accumulate(reversed(heights), max))[::-1]
+    return [height or layer.shape for height, layer in zip(to_come, layers, strict=True)]
 
 
-def _joins_stage(after: tuple[int, ...], before: tuple[int, ...]) -> bool:
-    """Whether maps of this shape still belong to the size of those before."""
-    if len(after) != len(before):
-        return False
-    return after == before if len(after) != 3 else after[0] >= before[0] or after[0] == 1
+def _usual_shape(layers: Sequence[insight.Layer]) -> tuple[int, ...]:
+    """The shape of the last of those layers that have the most frequent height."""
+    sizes = Counter(layer.shape[:-1] for layer in layers)
+    (usual, _), *_ = sizes.most_common(1)
+    return next(layer.shape for layer in reversed(layers) if layer.shape[:-1] == usual)
 
 
 def _abridged(names: list[str]) -> list[str]:
     return names if len(names) <= MOST_NAMES else [names[0], f"{len(names) - 2} more", names[-1]]
 
 
-def _block(names: list[str], shape: tuple[int, ...], parameters: int, left: float, side: int) -> Block:
+def _block(layers: Sequence[insight.Layer], left: float, side: int) -> Block:
+    shape = _usual_shape(layers)
+    names = _abridged([layer.name for layer in layers])
+    parameters = sum(layer.parameters for layer in layers)
     depth = math.log2(shape[-1] + 1)
     if len(shape) != 3:
         return Block(names, times(shape), parameters, left, width=9.0, height=12 + 10 * depth, slant=0.0)
