@@ -18,8 +18,8 @@ demo: $(INSTALLED)  ## train on training_data, test on testing_data, predict one
 	@for folder in testing_data/*/; do find "$$folder" -type f ! -name '.*' | sort | head -n 1; done \
 		| tr '\n' '\0' | xargs -0 $(RUN) predict.py --top 3
 
-test: $(INSTALLED_DEV)  ## run the tests, without the slow ones
-	$(RUN) -m pytest -q -m "not slow"
+test: $(INSTALLED_DEV)  ## run the tests, without the slow ones, in two processes
+	$(RUN) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(INSTALLED_DEV)  ## run only the slow tests
 	$(RUN) -m pytest -q -m slow
