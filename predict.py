@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pigeonhole import cli, quiet, runs, whole_file
+from pigeonhole import cli, runs, whole_file
 from pigeonhole.arguments import count, names
 from pigeonhole.errors import UsageError
 from pigeonhole.folders import is_hidden
@@ -116,8 +116,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def restore(model: Path, options: argparse.Namespace) -> "Classifier":
     """The model by the engine that is asked for."""
-    if options.engine == "tensorflow":
-        quiet.import_tensorflow()
     from pigeonhole.classifier import Classifier
 
     if options.engine == "onnx":

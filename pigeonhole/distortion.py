@@ -6,7 +6,7 @@ between the steps; in inference only the centre is cut out. Every step takes ima
 has none of, hue and saturation, stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -32,11 +32,10 @@ class Hue:
     most: float
 
     def __call__(self, images, chance):
-        if images.shape[-1] == 1:
-            return images
-        hue, saturation, value = tf.split(tf.image.rgb_to_hsv(images), 3, -1)
-        turned = tf.math.floormod(hue + (2 * chance - 1) * self.most, 1.0)
-        return tf.image.hsv_to_rgb(tf.concat([turned, saturation, value], -1))
+        def turned(hue, saturation):
+            return tf.math.floormod(hue + (2 * chance - 1) * self.most, 1.0), saturation
+
+        return _recoloured(images, turned)
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,10 @@ class Saturation:
     high: float
 
     def __call__(self, images, chance):
-        if images.shape[-1] == 1:
-            return images
-        hue, saturation, value = tf.split(tf.image.rgb_to_hsv(images), 3, -1)
-        changed = tf.clip_by_value(saturation * _between(self.low, self.high, chance), 0.0, 1.0)
-        return tf.image.hsv_to_rgb(tf.concat([hue, changed, value], -1))
+        def coloured(hue, saturation):
+            return hue, tf.clip_by_value(saturation * _between(self.low, self.high, chance), 0.0, 1.0)
+
+        return _recoloured(images, coloured)
 
 
 @dataclass(frozen=True)
@@ -126,6 +124,14 @@ class Distort(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.side, self.side, input_shape[-1])
+
+
+def _recoloured(images, change: Callable):
+    """Colours 0..1 with another hue and saturation, 0..1 both; pictures without colour as they are."""
+    if images.shape[-1] == 1:
+        return images
+    hue, saturation, value = tf.split(tf.image.rgb_to_hsv(images), 3, -1)
+    return tf.image.hsv_to_rgb(tf.concat([*change(hue, saturation), value], -1))
 
 
 def _between(low: float, high: float, chance):

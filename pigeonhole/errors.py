@@ -11,3 +11,11 @@ class UsageError(PigeonholeError):
     """The command line is wrong: a flag, its value, or a path that it names. Exit status 2."""
 
     exit_status = 2
+
+
+def first_line(error: Exception) -> str:
+    """The line of another library's error that says what happened; TensorFlow says first where."""
+    lines = str(getattr(error, "message", None) or error).splitlines()
+    where = ("Graph execution error", "Detected at node", "Node:")
+    told = (line.strip() for line in lines if line.strip() and not line.startswith(where))
+    return next(told, type(error).__name__)

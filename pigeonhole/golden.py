@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -76,20 +77,24 @@ def from_text(text: str) -> tuple[Golden, np.ndarray]:
         with np.load(io.BytesIO(base64.b64decode(text, validate=True))) as packed:
             data = tuple(packed[f"data{index}"].tobytes() for index in range(len(packed) - 2))
             return Golden(data, packed["pixels"]), packed["probabilities"]
-    except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"the golden examples are not whole: {error}") from error
 
 
 def replay(
-    golden: Golden, expected: np.ndarray, contract: Contract, answer: Callable[[np.ndarray], np.ndarray]
+    golden: Golden,
+    expected: np.ndarray,
+    contract: Contract,
+    answer: Callable[[np.ndarray], np.ndarray],
+    file: str | Path,
 ) -> None:
     """Ask for the golden examples once more: `answer` gives probabilities float32 [G, K] for their pixels.
 
-    Raises DriftError where this computer decodes, resizes or answers differently than when the model was
-    saved, PigeonholeError where the examples are not those of its contract.
+    `file`: which holds them. Raises DriftError where this computer decodes, resizes or answers differently
+    than when the model was saved, PigeonholeError where the examples are not those of its contract.
     """
     if contract.golden != golden.fingerprint(expected):
-        raise PigeonholeError("damaged, the golden examples are not those of the contract")
+        raise PigeonholeError(f"{file}: damaged, its golden examples are not those of its contract")
     check_decoding(golden, contract.preprocessing)
     check_numerics(expected, answer(golden.pixels))
 

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from pigeonhole import golden, runs
 from pigeonhole.contract import Contract
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.errors import PigeonholeError, first_line
 from pigeonhole.images import Preprocessing
 from pigeonhole.layers import Dropout, dropout_feed
 from pigeonhole.rejection import Rejection, add_to_graph
@@ -73,7 +73,7 @@ def save(
             (aside / runs.LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
             _move_into_place(aside, folder)
         except tf.errors.OpError as error:
-            raise OSError(errno.EIO, f"the model cannot be written ({_first_line(error)})", folder) from error
+            raise OSError(errno.EIO, f"the model cannot be written ({first_line(error)})", folder) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -218,7 +218,7 @@ def restore(prefix: Path, threads: int | None = None) -> v1.Session:
     session = v1.Session(graph=graph, config=_session_config(threads))
     try:
         _restore_weights(session, saver, prefix)
-        _replay_golden(session)
+        _replay_golden(session, prefix)
     except BaseException:
         session.close()
         raise
@@ -255,7 +255,7 @@ def _import_graph(prefix: Path) -> v1.train.Saver:
     try:
         saver = v1.train.import_meta_graph(f"{prefix}.meta", clear_devices=True)
     except (DecodeError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-        raise PigeonholeError(f"{prefix}.meta: damaged or not a meta graph ({_first_line(error)})") from error
+        raise PigeonholeError(f"{prefix}.meta: damaged or not a meta graph ({first_line(error)})") from error
     if saver is None:
         raise PigeonholeError(f"{prefix}.meta: holds no variables, so there is no trained model in it")
     return saver
@@ -305,7 +305,7 @@ def _restore_weights(session: v1.Session, saver: v1.train.Saver, prefix: Path) -
         with _readable(prefix) as path:
             session.run(names.restore_op_name, {names.filename_tensor_name: path})
     except (tf.errors.OpError, ValueError) as error:
-        raise PigeonholeError(f"{prefix}: the weights cannot be restored ({_first_line(error)})") from error
+        raise PigeonholeError(f"{prefix}: the weights cannot be restored ({first_line(error)})") from error
 
 
 @contextlib.contextmanager
@@ -321,19 +321,16 @@ def _readable(prefix: Path) -> Iterator[str]:
         yield str(Path(folder, runs.MODEL))
 
 
-def _replay_golden(session: v1.Session) -> None:
+def _replay_golden(session: v1.Session, prefix: Path) -> None:
     contract = read_contract(session)
     if contract is None:
         return
-    golden.replay(*read_golden(session), contract, lambda pixels: session.run("y_pred:0", {"x:0": pixels}))
+
+    def answer(pixels: np.ndarray) -> np.ndarray:
+        return session.run("y_pred:0", {"x:0": pixels})
+
+    golden.replay(*read_golden(session), contract, answer, f"{prefix}.meta")
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
-
-
-def _first_line(error: Exception) -> str:
-    """The line that says what happened; TensorFlow says first where."""
-    lines = str(getattr(error, "message", None) or error).splitlines()
-    where = ("Graph execution error", "Detected at node", "Node:")
-    return next((line for line in lines if line.strip() and not line.startswith(where)), type(error).__name__)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pigeonhole import golden, metagraph, runs
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.errors import PigeonholeError, first_line
 
 v1 = tf.compat.v1
 
@@ -97,7 +97,7 @@ def _convert(session: v1.Session):
             )
         except Exception as error:  # the converter raises anything
             raise PigeonholeError(
-                f"no ONNX file was written: the conversion failed ({_first_line(error)})"
+                f"no ONNX file was written: the conversion failed ({first_line(error)})"
             ) from error
     return model
 
@@ -129,7 +129,7 @@ def _replay_golden(data: bytes, session: v1.Session) -> None:
         golden.check_numerics(expected, answers, TOLERANCE)
     except Exception as error:  # the runtime raises anything
         raise PigeonholeError(
-            f"no ONNX file was written: ONNX Runtime does not agree ({_first_line(error)})"
+            f"no ONNX file was written: ONNX Runtime does not agree ({first_line(error)})"
         ) from error
 
 
@@ -147,7 +147,3 @@ def _quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

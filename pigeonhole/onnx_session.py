@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from pigeonhole import golden
 from pigeonhole.contract import Contract
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.errors import PigeonholeError, first_line
 from pigeonhole.interface import Interface
 
 
@@ -24,6 +25,16 @@ class Session:
         """The tensors, such as `y_pred:0`, for float32 values of those that are fed."""
         values = {_plain(name): np.asarray(value, np.float32) for name, value in feeds.items()}
         return self._runtime.run([_plain(name) for name in tensors], values)
+
+    @cached_property
+    def contract(self) -> Contract:
+        """Raises PigeonholeError when it cannot be read."""
+        return Contract.from_json(self.metadata["contract"])
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The K class names, in the order of the outputs. Raises ValueError when they cannot be read."""
+        return tuple(json.loads(self.metadata["classes"]))
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -49,7 +60,7 @@ def restore(file: Path, threads: int | None = None) -> Session:
     except OSError as error:
         raise PigeonholeError(f"{file}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:  # the runtime raises anything
-        raise PigeonholeError(f"{file}: ONNX Runtime cannot read it ({_first_line(error)})") from error
+        raise PigeonholeError(f"{file}: ONNX Runtime cannot read it ({first_line(error)})") from error
     _replay_golden(session, file)
     return session
 
@@ -57,13 +68,7 @@ def restore(file: Path, threads: int | None = None) -> Session:
 def interface(session: Session) -> Interface:
     """How the session is asked."""
     unsure = "unsure:0" if "unsure" in session.outputs else None
-    return Interface(
-        tuple(json.loads(session.metadata["classes"])), _contract(session).preprocessing, unsure=unsure
-    )
-
-
-def _contract(session: Session) -> Contract:
-    return Contract.from_json(session.metadata["contract"])
+    return Interface(session.classes, session.contract.preprocessing, unsure=unsure)
 
 
 def _replay_golden(session: Session, file: Path) -> None:
@@ -73,16 +78,15 @@ def _replay_golden(session: Session, file: Path) -> None:
         )
     try:
         examples, expected = golden.from_text(session.metadata["golden"])
+        contract, _ = session.contract, session.classes  # both can be read
     except ValueError as error:
         raise PigeonholeError(f"{file}: damaged ({error})") from error
-    golden.replay(
-        examples, expected, _contract(session), lambda pixels: session.run(["y_pred"], {"x": pixels})[0]
-    )
+
+    def answer(pixels: np.ndarray) -> np.ndarray:
+        return session.run(["y_pred"], {"x": pixels})[0]
+
+    golden.replay(examples, expected, contract, answer, file)
 
 
 def _plain(tensor: str) -> str:
     return tensor.removesuffix(":0")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from pigeonhole import metagraph, recipes
-from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.errors import PigeonholeError, UsageError, first_line
 from pigeonhole.pretrained import PUBLISHED
 from pigeonhole.weights_source import Source
 
@@ -106,8 +106,9 @@ def _read_file(source: Source, network: str) -> Start:
             return Start(source.named, _loaded(model, source.path), (), f"of {network}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             errors.append(error)
-    reason = next((line for line in str(errors[0]).splitlines() if line.strip()), type(errors[0]).__name__)
-    raise PigeonholeError(f"--weights {source.named}: holds no weights of {network} ({reason.strip()})")
+    raise PigeonholeError(
+        f"--weights {source.named}: holds no weights of {network} ({first_line(errors[0])})"
+    )
 
 
 def _loaded(model: keras.Model, file: Path) -> dict[str, np.ndarray]:

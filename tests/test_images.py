@@ -423,7 +423,7 @@ def test_reduced_reading_stays_within_its_tolerance() -> None:
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="needs the photographs of ../shared/data/dogs_cats")
 def test_reduced_reading_of_real_photographs_stays_within_its_tolerance() -> None:
     paths = sorted(PHOTOS.glob("training_data/*/*.jpg"))[::5]
-    files = [data for data in map(Path.read_bytes, paths) if min(images.decode(data).shape[:2]) >= 360]
+    files = [data for data in map(Path.read_bytes, paths) if min(images.decode(data).shape[:2]) >= 256]
     assert len(files) >= 20
     for size in (128, 80, 40):
         errors = reduction_errors(files, size)

@@ -111,6 +111,14 @@ def test_damaged_golden_examples_are_told(run):
             onnx_session.restore(run / runs.ONNX)
 
 
+@pytest.mark.parametrize("name", ["contract", "classes"])
+def test_damaged_descriptions_are_told(run, name):
+    describe(run, **{name: "{"})
+    with pytest.raises(PigeonholeError) as caught:
+        onnx_session.restore(run / runs.ONNX)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_weights_of_another_model_are_told(run, tmp_path):
     other = saved_runs.save(tmp_path / "other", saved_runs.network(seed=1))
     onnx_export.export(other)

@@ -15,6 +15,8 @@ import saved_runs
 import web_server
 from odd_files import CORPUS, PICTURE, encode, flip, jpeg_segment, png_chunk, png_of, with_segment
 
+from pigeonhole import onnx_export
+
 ROOT = Path(__file__).parents[1]
 RANDOM = np.random.default_rng(5)
 PNG, JPEG, GIF = (encode(PICTURE, name) for name in ("PNG", "JPEG", "GIF"))
@@ -261,7 +263,7 @@ KINDS = {
 def served(tmp_path_factory):
     """The program, with a model: (process, address)."""
     home = tmp_path_factory.mktemp("served")
-    saved_runs.save(home / "first")
+    onnx_export.export(saved_runs.save(home / "first"))
     with web_server.program("--model", "first", "--watch", ".", cwd=home) as (process, url):
         yield process, url
         process.terminate()

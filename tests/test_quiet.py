@@ -1,0 +1,29 @@
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+IMPORT = """
+import os
+from pigeonhole.quiet import import_tensorflow
+import_tensorflow()
+import tensorflow as tf
+print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"), tf.add(1, 1).numpy())
+"""
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="oneDNN is chosen for x86")
+@pytest.mark.parametrize(("set_before", "in_force"), [(None, "1"), ("0", "0")])
+def test_onednn_is_on_unless_the_user_says_otherwise_and_the_import_is_silent(set_before, in_force):
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    if set_before is not None:
+        environment[name] = set_before
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == (f"{in_force} 2\n", "")
