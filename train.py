@@ -266,7 +266,12 @@ def prepare_training(
         )
     with workers.strategy.scope() if workers else contextlib.nullcontext():
         model = networks.build(
-            options.network, recipe.image_size, options.channels, len(sets.classes), machine.precision
+            options.network,
+            recipe.image_size,
+            options.channels,
+            len(sets.classes),
+            machine.precision,
+            bool(options.flip_average),
         )
         if begin:
             begin.put_into(model, sets.classes)
@@ -299,6 +304,8 @@ def announce(
         print(f"  {line}")
     print()
     print(f"network     {options.network}, {model.count_params():,} parameters")
+    if options.flip_average:
+        print("            answers by the mean over each picture and its mirror image")
     if begin:
         print(f"weights     {begin.describe(sets.classes)}")
     print(
@@ -484,6 +491,7 @@ def looker(
         balanced=options.class_weights == "balanced",
         pictures_per_second=float(np.median([each.pictures_per_second for each in trainer.checkups])),
         start=begin,
+        flip_average=bool(options.flip_average),
     )
     return Looker(sets, retrainer, options.seed)
 
@@ -500,7 +508,7 @@ def conclude(
     stopped = followed.exit_status != 0
     unseen = looker.unseen_classes() if options.check_unseen and not stopped else None
     rule = rejection.COMBINED if unseen is None else unseen.rule
-    if reason := finishing.finish(run, trainer, options.network, rule):
+    if reason := finishing.finish(run, trainer, rule):
         print(f"no {runs.ONNX}: {reason}")
     corrected = finishing.expected_accuracy(trainer.checkups)
     findings = Findings(unseen=unseen)

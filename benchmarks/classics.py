@@ -7,33 +7,43 @@ Trains each network by its recipe, for the published length or as long as fits i
 with a tenth of the training pictures set apart to choose the best validation. Prints one table, of the test
 accuracy of the network so chosen with its 95 % interval, and draws the test accuracy against the seconds of
 training (those of testing taken off). One training each, n = 1: a difference within the intervals is none.
+
+`keras_example` and `pytorch` (needs torch) are trainings as others write them, on the same pictures, each in
+a process of its own. Every outcome is kept in `--results`, and what is there is not trained again: the table
+can grow over several evenings.
 """
 
 import argparse
+import importlib.util
+import json
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import numpy as np  # noqa: E402
+import trial  # noqa: E402
 from accuracy import processor  # noqa: E402
 
-from pigeonhole import folders, images, quiet, recipes  # noqa: E402
+from pigeonhole import quiet, recipes  # noqa: E402
 from pigeonhole.statistics import wilson_interval  # noqa: E402
 
 VALIDATION = 0.1
+ENVIRONMENT = dict(os.environ)  # of the rivals: later on TensorFlow is told more
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A network or a variant of one, and what was published of it: length, and accuracy on what.
 
-    `changes`: of the recipe; `fraction`: of the training pictures.
+    `changes`: of the recipe; `fraction`: of the training pictures; `rival`: one of `rivals.KINDS`.
     """
 
     name: str
@@ -42,6 +52,7 @@ class Candidate:
     figure: str
     changes: dict[str, object] = field(default_factory=dict)
     fraction: float = 1.0
+    rival: bool = False
 
 
 MNIST = Candidate("classic_mnist", "classic_mnist", "500 steps", "97.2 %, 500 test pictures")
@@ -63,11 +74,19 @@ CANDIDATES = (
         "classic_lrn",
         "never run",
         "none",
-        {"schedule": "exponential"},
+        {"schedule": "exponential", "steps": 1500},  # then the rate is a millionth of the first
     ),
     Candidate("tutorial", "tutorial", "none on these pictures", "none"),
     Candidate("standard", "standard", "ours", "none"),
     Candidate("deep", "deep", "ours", "none"),
+    Candidate(
+        "Keras' example cifar10_cnn.py",
+        "keras_example",
+        "50 epochs",
+        "79 % after 50 epochs, 75 % after 25",
+        rival=True,
+    ),
+    Candidate("`standard` in PyTorch's usual loop", "pytorch", "30 epochs, ours", "none", rival=True),
     MNIST,
 )
 NETWORKS = list(dict.fromkeys(each.network for each in CANDIDATES))
@@ -89,18 +108,35 @@ def main() -> None:
     options = _parser().parse_args()
     candidates = [each for each in CANDIDATES if each.network in options.networks]
     for candidate in candidates:
+        if candidate.network == "pytorch" and not importlib.util.find_spec("torch"):
+            sys.exit("pytorch needs torch: pip install torch, or leave it out of --networks")
         for folder in _folders(candidate, options):
             if not folder.is_dir():
                 sys.exit(f"{folder}: no such folder; without it leave {candidate.network} out of --networks")
     quiet.import_tensorflow()
     announce(options)
-    outcomes = []
+    outcomes = read_results(options.results)
     for candidate in candidates:
-        outcomes.append((candidate, train(candidate, options)))
-        print(_row(*outcomes[-1]), file=sys.stderr, flush=True)
-    print("\n".join(table(outcomes)))
-    draw(outcomes, options.plot)
+        if candidate.name not in outcomes:
+            outcomes[candidate.name] = (compete if candidate.rival else train)(candidate, options)
+            write_results(outcomes, options.results)
+            print(_row(candidate, outcomes[candidate.name]), file=sys.stderr, flush=True)
+    done = [(candidate, outcomes[candidate.name]) for candidate in candidates]
+    print("\n".join(table(done)))
+    draw(done, options.plot)
     print(f"plot: {options.plot}")
+
+
+def read_results(file: Path) -> dict[str, Outcome]:
+    """The outcomes so far, by the candidates' names."""
+    if not file.exists():
+        return {}
+    return {name: Outcome(**fields) for name, fields in json.loads(file.read_text("utf-8")).items()}
+
+
+def write_results(outcomes: dict[str, Outcome], file: Path) -> None:
+    kept = {name: asdict(outcome) for name, outcome in outcomes.items()}
+    file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def announce(options: argparse.Namespace) -> None:
@@ -127,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, help="at most so long each, instead of the recipe's length")
     add("--networks", type=_names, default=NETWORKS, metavar="A,B", help="only these")
     add("--seed", type=int, default=0)
+    add("--results", type=Path, default=Path("classics.json"), metavar="FILE", help="(classics.json)")
     add("--plot", type=Path, default=Path("classics.png"), metavar="FILE", help="(classics.png)")
     return parser
 
@@ -146,15 +183,10 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     """Train the candidate and try what it has learnt, now and then and at the end, on the test pictures."""
     import keras
 
-    import dataset
     from pigeonhole import networks, training
 
-    train_folder, test_folder = _folders(candidate, options)
     side, channels = recipes.image_size(candidate.network, 32), recipes.channels(candidate.network)
-    sets = dataset.read_train_sets(
-        train_folder, side, None, VALIDATION, options.seed, channels=channels, fraction=candidate.fraction
-    )
-    test = read_test(test_folder, sets.classes, side, channels)
+    sets, test = read(candidate, options, side, channels)
     recipe = recipes.recipe(candidate.network, side, sets.train.num_examples, all_grey=channels == 1)
     recipe = recipe.with_given(**candidate.changes)
     keras.utils.set_random_seed(options.seed)
@@ -169,6 +201,41 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     right = training.score(trainer.logits(test), test.label_indices).right
     length = f"{trainer.steps_done:,} of {planned:,} steps"
     return Outcome(model.count_params(), length, right, test.num_examples, seconds, curve)
+
+
+def compete(candidate: Candidate, options: argparse.Namespace) -> Outcome:
+    """Have the rival train on the same pictures, in a process of its own, with TensorFlow's defaults."""
+    sets, test = read(candidate, options, 32, 3)
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder, "pictures.npz")
+        np.savez(
+            pictures,
+            train_images=np.asarray(sets.train.images),
+            train_labels=sets.train.label_indices,
+            test_images=test.images,
+            test_labels=test.label_indices,
+        )
+        command = [sys.executable, ROOT / "benchmarks" / "rivals.py", candidate.network, pictures]
+        most_seconds = str(60 * options.minutes) if options.minutes else "inf"
+        done = subprocess.run(
+            [*command, most_seconds], check=True, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+    told = json.loads(done.stdout.splitlines()[-1])
+    length = f"{told['steps']:,} of {told['planned']:,} steps"
+    return Outcome(
+        told["parameters"], length, told["right"], test.num_examples, told["seconds"], told["curve"]
+    )
+
+
+def read(candidate: Candidate, options: argparse.Namespace, side: int, channels: int):
+    """The candidate's `dataset.DataSets` and its test pictures."""
+    import dataset
+
+    train_folder, test_folder = _folders(candidate, options)
+    sets = dataset.read_train_sets(
+        train_folder, side, None, VALIDATION, options.seed, channels=channels, fraction=candidate.fraction
+    )
+    return sets, trial.read(test_folder, side, channels, sets.classes)
 
 
 def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
@@ -190,17 +257,6 @@ def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
     for _ in trainer.run(on_step):
         pass
     return curve, time.perf_counter() - started - testing
-
-
-def read_test(folder: Path, classes: tuple[str, ...], side: int, channels: int):
-    """All pictures of the test folder as a `dataset.DataSet`."""
-    from dataset import DataSet
-
-    entries = folders.scan(folder, classes).entries
-    how = images.Preprocessing(side, channels)
-    pixels = np.stack([images.preprocess(entry.path.read_bytes(), how) for entry in entries])
-    labels = np.array([classes.index(entry.class_name) for entry in entries])
-    return DataSet(pixels, labels, [entry.name for entry in entries], classes)
 
 
 def table(outcomes: list[tuple[Candidate, Outcome]]) -> list[str]:

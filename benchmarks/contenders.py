@@ -174,12 +174,34 @@ def keras_fit(network: str, most_steps: int) -> Round:
 def pytorch(network: str, most_steps: int, compiled: bool, bfloat16: bool) -> Round:
     """The usual loop over a module in the channels-last layout, which is the faster one here."""
     import torch
-    from torch import nn
+    from torch.nn import functional
 
     torch.set_num_threads(THREADS)
     plan = PLANS[network]
     images, labels = pictures(plan, most_steps * plan.batch)
     images, labels = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
+    model = pytorch_network(plan)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+    forward = torch.compile(model) if compiled else model
+
+    def train(steps: int) -> None:
+        for start in range(0, steps * plan.batch, plan.batch):
+            rows = slice(start, start + plan.batch)
+            shown = images[rows].to(torch.float32, memory_format=torch.channels_last) / 255
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                loss = functional.cross_entropy(forward(shown), labels[rows])
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def pytorch_network(plan: Plan):
+    """The plan's layers as a `torch.nn.Sequential` in the channels-last layout."""
+    import torch
+    from torch import nn
+
     stack, channels = [], 3
     for filters in plan.filters:
         stack += [
@@ -191,21 +213,8 @@ def pytorch(network: str, most_steps: int, compiled: bool, bfloat16: bool) -> Ro
         channels = filters
     flat = (plan.size // 8) ** 2 * channels
     stack += [nn.Flatten(), nn.Dropout(plan.dropout), nn.Linear(flat, plan.hidden), nn.ReLU()]
-    model = nn.Sequential(*stack, nn.Linear(plan.hidden, CLASSES)).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
-    forward = torch.compile(model) if compiled else model
-
-    def train(steps: int) -> None:
-        for start in range(0, steps * plan.batch, plan.batch):
-            rows = slice(start, start + plan.batch)
-            shown = images[rows].to(torch.float32, memory_format=torch.channels_last) / 255
-            optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                loss = nn.functional.cross_entropy(forward(shown), labels[rows])
-            loss.backward()
-            optimizer.step()
-
-    return train
+    network = nn.Sequential(*stack, nn.Linear(plan.hidden, CLASSES))
+    return network.to(memory_format=torch.channels_last)
 
 
 KINDS: dict[str, Callable[[str, int], Round]] = {

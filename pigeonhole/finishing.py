@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from pigeonhole import calibration, metagraph, networks, onnx_export, rejection, retraining
@@ -15,12 +14,12 @@ from pigeonhole.training import Checkup, Trainer
 MOST_PICTURES = 20_000
 
 
-def finish(run: Path, trainer: Trainer, network: str, rule: str = rejection.COMBINED) -> str | None:
+def finish(run: Path, trainer: Trainer, rule: str = rejection.COMBINED) -> str | None:
     """Write the best network as the run's model; give the reason where there is no ONNX file beside it.
 
     `rule`: of `rejection.RULES`. Temperature and limit of certainty follow from the validation pictures.
     """
-    model = _best_network(trainer, network)
+    model = networks.in_float32(trainer.model, trainer.best_weights)
     said = retraining.outputs(model, trainer.valid.images)
     labels = trainer.valid.label_indices
     temperature = calibration.fit_temperature(said.logits, labels)
@@ -48,14 +47,6 @@ def finish(run: Path, trainer: Trainer, network: str, rule: str = rejection.COMB
 def _some(data):
     """As many training pictures as it takes to tell where the classes lie."""
     return data.select(np.sort(data.order(0)[:MOST_PICTURES]))
-
-
-def _best_network(trainer: Trainer, network: str) -> keras.Model:
-    """In float32, whatever it was trained in."""
-    _, side, _, channels = trainer.model.input.shape
-    model = networks.build(network, side, channels, len(trainer.valid.class_names))
-    model.set_weights(trainer.best_weights)
-    return model
 
 
 def expected_accuracy(checkups: Sequence[Checkup]) -> CorrectedAccuracy:

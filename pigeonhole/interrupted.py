@@ -40,7 +40,8 @@ def _save_best(run: Path, folder: Path) -> int:
     settings = json.loads((run / runs.SETTINGS).read_text("utf-8"))
     options, classes = settings["options"], settings["classes"]
     side, channels = settings["recipe"]["image_size"], options["channels"]
-    network = networks.build(options["network"], side, channels, len(classes))
+    averages = bool(options.get("flip_average"))
+    network = networks.build(options["network"], side, channels, len(classes), flip_average=averages)
     network.set_weights(state.best_weights)
     temperature = calibration.fit_temperature(state.best_logits, state.valid_labels)
     (best,) = [checkup for checkup in state.checkups if checkup.is_best][-1:]

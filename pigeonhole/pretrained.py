@@ -64,13 +64,12 @@ def network(name: str) -> Callable:
     """
 
     def build(pixels, num_classes: int):
-        shown = keras.Input(pixels.shape[1:])
-        rgb = shown if shown.shape[-1] == 3 else layers.Concatenate(name="rgb")([shown] * 3)
+        rgb = pixels if pixels.shape[-1] == 3 else layers.Concatenate(name="rgb")([pixels] * 3)
         published = PUBLISHED[name].make(
             include_top=False, weights=None, pooling="avg", input_tensor=rgb, input_shape=rgb.shape[1:]
         )
         own = keras.models.clone_model(
-            published, input_tensors=[pixels], clone_function=_take_over(), call_function=_call
+            published, input_tensors=published.inputs, clone_function=_take_over(), call_function=_call
         )
         hidden = Dropout(DROPOUT, name="dropout")(own.output)
         return layers.Dense(num_classes, dtype="float32", name="fc")(hidden)

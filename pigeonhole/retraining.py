@@ -35,7 +35,7 @@ class Retrainer:
 
     `recipe_for`: number of training pictures -> recipe. `balanced`: whether every class counts the same.
     `pictures_per_second`: the speed that the run itself had. `start`: where its weights began, if not at
-    random.
+    random. `flip_average`: as in `networks.build`.
     """
 
     network: str
@@ -46,6 +46,7 @@ class Retrainer:
     balanced: bool
     pictures_per_second: float
     start: "Start | None" = None
+    flip_average: bool = False
 
     def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
         """A float32 network trained on all of `data`, a `dataset.DataSet`, to the end of its recipe.
@@ -54,26 +55,21 @@ class Retrainer:
         """
         keras.utils.set_random_seed(self.seed)
         recipe = self.recipe_for(data.num_examples)
-        model = self._build(recipe, data, self.precision)
+        classes = len(data.class_names)
+        model = networks.build(
+            self.network, recipe.image_size, self.channels, classes, self.precision, self.flip_average
+        )
         if self.start:
             self.start.put_into(model, data.class_names)
-        weights = balanced_weights(data.label_indices, len(data.class_names)) if self.balanced else None
+        weights = balanced_weights(data.label_indices, classes) if self.balanced else None
         Trainer(model, data, None, recipe, self.seed, weights).learn(on_step)
-        if self.precision == "float32":
-            return model
-        trained = self._build(recipe, data, "float32")
-        trained.set_weights(model.get_weights())
-        return trained
+        return model if self.precision == "float32" else networks.in_float32(model, model.get_weights())
 
     def seconds(self, num_pictures: int) -> float:
         """How long a training on so many pictures will take, by the run's own speed."""
         recipe = self.recipe_for(num_pictures)
         shown = recipe.length(num_pictures) / recipe.steps_per_epoch(num_pictures) * num_pictures
         return START_SECONDS + shown / self.pictures_per_second
-
-    def _build(self, recipe: Recipe, data, precision: str) -> keras.Model:
-        classes = len(data.class_names)
-        return networks.build(self.network, recipe.image_size, self.channels, classes, precision)
 
 
 def outputs(model: keras.Model, images) -> Outputs:

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from pigeonhole.augment import augment, mix
 from pigeonhole.distortion import Distort
-from pigeonhole.layers import Dropout, dropout_feed
+from pigeonhole.layers import Averaged, Dropout, dropout_feed
 from pigeonhole.recipes import Recipe
 from pigeonhole.shards import Shard, whole
 
@@ -193,7 +193,7 @@ def freeze(model: keras.Model, frozen: bool) -> None:
     set at its first call.
     """
     *base, _ = model.layers
-    if base and isinstance(base[-1], Dropout):
+    while base and isinstance(base[-1], Averaged | Dropout):
         base.pop()
     for layer in base:
         layer.trainable = not frozen
@@ -435,9 +435,10 @@ class Trainer:
     def _rows(self, step: int) -> np.ndarray:
         """Which training pictures this step shows, int64 [n]."""
         size = self.recipe.batch_size
-        if self.recipe.draw == "epochs":
+        if self.recipe.draw in ("epochs", "same-order"):
             epoch, index = divmod(step, self.steps_per_epoch)
-            return self._order(epoch)[index * size : (index + 1) * size]
+            order = self._order(epoch if self.recipe.draw == "epochs" else 0)
+            return order[index * size : (index + 1) * size]
         rng = np.random.default_rng([self.seed, _DRAW, step])
         again = self.recipe.draw == "with-replacement"
         count = self.train.num_examples

@@ -125,6 +125,11 @@ def _add_network_flags(group) -> None:
     group.add_argument(
         "--image-size", type=count, metavar="PIXELS", help="the side to which pictures are brought"
     )
+    group.add_argument(
+        "--flip-average",
+        action=argparse.BooleanOptionalAction,
+        help="answer by the mean over a picture and its mirror image, in twice the time",
+    )
 
 
 def _add_training_flags(group) -> None:

@@ -13,10 +13,12 @@ CLASSES = ("cat", "dog", "été 北")
 SIZE = 16
 
 
-def network(seed: int = 0, name: str = "standard", size: int = SIZE, channels: int = 3) -> keras.Model:
+def network(
+    seed: int = 0, name: str = "standard", size: int = SIZE, channels: int = 3, **options
+) -> keras.Model:
     """A network whose every weight is random, so that nothing about it is accidentally symmetric."""
     random = np.random.default_rng(seed)
-    model = networks.build(name, size, channels, len(CLASSES))
+    model = networks.build(name, size, channels, len(CLASSES), **options)
     for variable in model.variables:
         fan_in = int(np.prod(variable.shape[:-1]))
         values = random.normal(0, np.sqrt(2 / fan_in), variable.shape)

@@ -12,9 +12,9 @@ from pigeonhole.errors import UsageError
 SIDE, OBJECT = 20, 5
 
 
-@pytest.fixture(scope="module")
-def model():
-    return saved_runs.network()
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "flip_average"])
+def model(request):
+    return saved_runs.network(flip_average=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,8 @@ def test_filters_are_the_weights(classifier, model):
 
 def test_feature_maps_are_the_layers_outputs(classifier, model):
     pictures = pixels(3)
-    inner = keras.Model(model.inputs, model.get_layer("conv2").output)
+    plain = saved_runs.network()  # the first view of a picture is the picture
+    inner = keras.Model(plain.inputs, plain.get_layer("conv2").output)
     expected = inner([pictures.astype(np.float32)]).numpy()
     np.testing.assert_allclose(insight.feature_maps(classifier, pictures, "conv2"), expected, atol=1e-3)
 

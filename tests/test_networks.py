@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import saved_runs
 
 from pigeonhole import networks, recipes
 from pigeonhole.layers import BatchNorm
@@ -76,3 +77,36 @@ def test_layer_table_lists_shapes_and_parameters():
     assert rows["pool3"] == ["8 x 8 x 64", "4 x 4 x 64", 0]
     assert rows["fc2"] == ["128", "5", 645]
     assert sum(count for *_, count in rows.values()) == 161_130 - 1_290 + 645
+
+
+@pytest.mark.parametrize("name", ["standard", "deep", "classic_lrn", "mobilenet_v3_small"])
+def test_a_flip_averaged_network_answers_by_the_mean_over_both_views(name):
+    plain, averaged = (saved_runs.network(name=name, size=32, flip_average=way) for way in (False, True))
+    for variable in (*plain.variables, *averaged.variables):
+        if variable.name in ("bias", "beta", "moving_mean"):  # beside which the picture would hardly count
+            variable.assign(np.zeros(variable.shape))
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.float32)
+    once = plain.predict(pixels, verbose=0)
+    both = (once + plain.predict(pixels[:, :, ::-1], verbose=0)) / 2
+    size = np.abs(both).max()
+    np.testing.assert_allclose(averaged.predict(pixels, verbose=0), both, atol=1e-5 * size)
+    assert np.abs(both - once).max() > 1e-3 * size
+    assert [weight.path for weight in averaged.weights] == [weight.path for weight in plain.weights]
+
+
+def test_a_flip_averaged_network_trains_on_pictures_as_they_are():
+    plain = networks.build("deep", 16, 3, 4)
+    averaged = networks.build("deep", 16, 3, 4, flip_average=True)
+    averaged.set_weights(plain.get_weights())
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_allclose(averaged(pixels, training=True), plain(pixels, training=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("flip_average", [False, True])
+def test_a_copy_in_float32_is_the_same_network(flip_average):
+    fast = networks.build("standard", 16, 3, 4, "bfloat16", flip_average)
+    exact = networks.in_float32(fast, fast.get_weights())
+    assert exact.compute_dtype == "float32" and exact.name == "standard"
+    assert [layer.name for layer in exact.layers] == [layer.name for layer in fast.layers]
+    for own, copied in zip(fast.get_weights(), exact.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, copied)

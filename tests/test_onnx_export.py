@@ -14,9 +14,10 @@ from pigeonhole.errors import PigeonholeError
 OUTPUTS = ["y_pred", "logits", "features"]
 
 
-@pytest.fixture(scope="module", params=["standard", "tutorial"])
+@pytest.fixture(scope="module", params=["standard", "tutorial", "flip_average"])
 def run(request, tmp_path_factory):
-    model = saved_runs.network(name=request.param)
+    averages = request.param == "flip_average"
+    model = saved_runs.network(name="standard" if averages else request.param, flip_average=averages)
     run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run", model, temperature=1.5)
     assert onnx_export.export(run) == run / "model.onnx"
     return run

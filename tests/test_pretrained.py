@@ -10,7 +10,7 @@ import saved_runs
 from test_training import RECIPE, Trainer, changed
 
 from dataset import DataSet
-from pigeonhole import insight, metagraph, networks, onnx_export, pretrained, recipes, runs
+from pigeonhole import insight, metagraph, networks, onnx_export, pretrained, recipes, runs, training
 from pigeonhole.classifier import Classifier
 from pigeonhole.errors import UsageError
 from pigeonhole.report import network as drawing
@@ -161,6 +161,14 @@ def test_pictures_too_small_for_it_are_refused_before_any_is_read(tmp_path):
 
     with pytest.raises(UsageError, match="needs at least 32 pixels"):
         train.main(["--data", str(tmp_path), "--network", SMALL, "--image-size", "31"])
+
+
+@pytest.mark.parametrize("flip_average", [False, True])
+def test_its_head_alone_learns_while_the_rest_is_frozen(flip_average):
+    model = networks.build(SMALL, SIDE, 3, 5, flip_average=flip_average)
+    training.freeze(model, True)
+    learning = [layer.name for layer in model.layers if layer.trainable and layer.name != "average"]
+    assert learning == ["dropout", "fc"]
 
 
 def test_its_recipe_begins_with_the_head():

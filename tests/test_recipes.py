@@ -50,7 +50,7 @@ def test_what_is_given_wins_and_what_is_not_stays():
 
 
 PUBLISHED = {  # optimizer, learning rate, batch, how drawn, and the length by 45,000 pictures in steps
-    "classic_dropout": ("adam", 1e-3, 256, "epochs", 50 * 176),
+    "classic_dropout": ("adam", 1e-3, 256, "same-order", 50 * 176),
     "classic_augmented": ("adam", 1e-4, 64, "afresh", 100_000),
     "classic_mnist": ("momentum", 0.005, 100, "with-replacement", 500),
     "classic_lrn": ("sgd", 0.1, 128, "epochs", 20_000),

@@ -259,9 +259,10 @@ def test_a_stopped_training_has_a_model_and_can_be_gone_on_with(data, tmp_path, 
 
 @pytest.fixture(scope="module")
 def warm(data, whole, tmp_path_factory) -> tuple[list[str], Path]:
-    """The flags of a training that begins with another's weights, half of it with the head alone; its run."""
+    """The flags of a training that begins with another's weights, half of it with the head alone, and that
+    looks at mirror images too; its run."""
     output = tmp_path_factory.mktemp("warm")
-    begun = ["--weights", str(whole), "--freeze", "0.5", "--log-every", "1"]
+    begun = ["--weights", str(whole), "--freeze", "0.5", "--flip-average", "--log-every", "1"]
     assert train.main(flags(data, output, "whole", *begun)) == 0
     return begun, output / "whole"
 
@@ -276,6 +277,8 @@ def test_stopped_with_the_head_alone_or_with_all_it_ends_with_the_same_bits(data
     run = tmp_path / "ended"
     assert status == (143 if by == signal.SIGTERM else -signal.SIGKILL) and not runs.is_finished(run)
     assert (last_step(run) > 27) == (step > 27), "the phase that was meant"
+    with Classifier.load(run) as classifier:
+        assert classifier.has("average/output")
     assert resume(run) == 0
     assert weights(run) == weights(whole)
     assert outcome.read(run) == outcome.read(whole)

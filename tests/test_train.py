@@ -324,7 +324,7 @@ def test_flags_reach_the_training(data, tmp_path):
     flags += (
         "--validation-size 0.3 --fraction 0.8 --optimizer momentum --schedule exponential --decay-steps 3 "
     )
-    flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4"
+    flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4 --flip-average"
     command = [sys.executable, ROOT / "train.py", "--data", data, *flags.split(), "--no-cache"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -342,6 +342,10 @@ def test_flags_reach_the_training(data, tmp_path):
     with Classifier.load(run) as classifier:
         assert list(classifier.classes) == ["rot", "blau"]
         assert (classifier.preprocessing.image_size, classifier.preprocessing.channels) == (20, 1)
+        pixels = np.random.default_rng(0).integers(0, 256, (4, 20, 20, 1), np.uint8)
+        answers = (classifier.fetch(view, ["logits"])[0] for view in (pixels, pixels[:, :, ::-1]))
+        np.testing.assert_allclose(*answers, atol=1e-5)
+    assert "answers by the mean over each picture and its mirror image" in done.stdout
 
 
 def test_class_weights_change_what_is_learnt_from_unequal_classes(tmp_path, data):

@@ -276,6 +276,15 @@ def test_pictures_are_drawn_as_the_recipe_says_and_as_the_seed_says():
         assert not np.array_equal(drawn(draw, seed=2), rows)
 
 
+def test_in_the_same_order_every_epoch_repeats_the_first():
+    shuffled, same = (trainer(changed(batch_size=30, draw=draw), 1) for draw in ("epochs", "same-order"))
+    first, second = ([run._rows(step) for step in range(6)] for run in (shuffled, same))
+    np.testing.assert_array_equal(first[:3], second[:3])
+    np.testing.assert_array_equal(second[:3], second[3:])
+    assert not np.array_equal(first[:3], first[3:])
+    assert set(np.concatenate(second[:3])) == set(range(90))
+
+
 def test_few_pictures_drawn_afresh_are_all_of_them():
     run = trainer(changed(batch_size=500, draw="afresh"), train=stripes(12))
     assert sorted(run._rows(0)) == list(range(12))
