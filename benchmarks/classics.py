@@ -86,7 +86,7 @@ CANDIDATES = (
         "79 % after 50 epochs, 75 % after 25",
         rival=True,
     ),
-    Candidate("`standard` in PyTorch's usual loop", "pytorch", "30 epochs, ours", "none", rival=True),
+    Candidate("standard's layers in PyTorch's usual loop", "pytorch", "30 epochs, ours", "none", rival=True),
     MNIST,
 )
 NETWORKS = list(dict.fromkeys(each.network for each in CANDIDATES))
@@ -107,7 +107,9 @@ class Outcome:
 def main() -> None:
     options = _parser().parse_args()
     candidates = [each for each in CANDIDATES if each.network in options.networks]
-    for candidate in candidates:
+    outcomes = read_results(options.results)
+    ahead = [each for each in candidates if each.name not in outcomes]
+    for candidate in ahead:
         if candidate.network == "pytorch" and not importlib.util.find_spec("torch"):
             sys.exit("pytorch needs torch: pip install torch, or leave it out of --networks")
         for folder in _folders(candidate, options):
@@ -115,12 +117,10 @@ def main() -> None:
                 sys.exit(f"{folder}: no such folder; without it leave {candidate.network} out of --networks")
     quiet.import_tensorflow()
     announce(options)
-    outcomes = read_results(options.results)
-    for candidate in candidates:
-        if candidate.name not in outcomes:
-            outcomes[candidate.name] = (compete if candidate.rival else train)(candidate, options)
-            write_results(outcomes, options.results)
-            print(_row(candidate, outcomes[candidate.name]), file=sys.stderr, flush=True)
+    for candidate in ahead:
+        outcomes[candidate.name] = (compete if candidate.rival else train)(candidate, options)
+        write_results(outcomes, options.results)
+        print(_row(candidate, outcomes[candidate.name]), file=sys.stderr, flush=True)
     done = [(candidate, outcomes[candidate.name]) for candidate in candidates]
     print("\n".join(table(done)))
     draw(done, options.plot)
@@ -282,6 +282,7 @@ def draw(outcomes: list[tuple[Candidate, Outcome]], file: Path) -> None:
         seconds, accuracy = np.transpose(outcome.curve)
         axes.plot(seconds, 100 * accuracy, marker="o", markersize=3, label=candidate.name)
     axes.set(xscale="log", xlabel="seconds of training", ylabel="test accuracy, %")
+    axes.set_xlim(left=1)
     axes.set_title("Each network by its recipe; classic_mnist on MNIST, all others on CIFAR-10", fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
