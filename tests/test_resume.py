@@ -277,8 +277,9 @@ def test_stopped_with_the_head_alone_or_with_all_it_ends_with_the_same_bits(data
     run = tmp_path / "ended"
     assert status == (143 if by == signal.SIGTERM else -signal.SIGKILL) and not runs.is_finished(run)
     assert (last_step(run) > 27) == (step > 27), "the phase that was meant"
-    with Classifier.load(run) as classifier:
-        assert classifier.has("average/output")
+    if step > 27:  # after its first validation
+        with Classifier.load(run) as classifier:
+            assert classifier.has("average/output")
     assert resume(run) == 0
     assert weights(run) == weights(whole)
     assert outcome.read(run) == outcome.read(whole)
