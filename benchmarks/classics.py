@@ -108,10 +108,11 @@ def main() -> None:
     options = _parser().parse_args()
     candidates = [each for each in CANDIDATES if each.network in options.networks]
     outcomes = read_results(options.results)
+    if not importlib.util.find_spec("torch") and any(each.network == "pytorch" for each in candidates):
+        print("without pytorch, which needs torch: pip install torch", file=sys.stderr)
+        candidates = [each for each in candidates if each.network != "pytorch" or each.name in outcomes]
     ahead = [each for each in candidates if each.name not in outcomes]
     for candidate in ahead:
-        if candidate.network == "pytorch" and not importlib.util.find_spec("torch"):
-            sys.exit("pytorch needs torch: pip install torch, or leave it out of --networks")
         for folder in _folders(candidate, options):
             if not folder.is_dir():
                 sys.exit(f"{folder}: no such folder; without it leave {candidate.network} out of --networks")
