@@ -19,18 +19,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import trial  # noqa: E402
+
 from pigeonhole import folders, quiet  # noqa: E402
 from pigeonhole.classifier import Classifier  # noqa: E402
 from pigeonhole.statistics import accuracy_line, majority_share  # noqa: E402
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--seeds", default="0,1,2")
+    parser = trial.parser(__doc__)
     parser.add_argument("flags", nargs="*", help="for train.py, after --")
     options = parser.parse_args()
     print(f"machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")

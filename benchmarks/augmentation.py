@@ -9,7 +9,6 @@ over the seeds, and in brackets by how many points it differs from no variation,
 that difference by Student's t where the seeds are several.
 """
 
-import argparse
 import os
 import statistics
 import sys
@@ -28,12 +27,13 @@ from pigeonhole.augment import NONE, Augmentation  # noqa: E402
 
 SIDE = 96  # pixels
 COUNTS = (250, 500, 1_000)
+ZOOM = 0.64  # of the area: up to 1.25 times as large
 USUAL = recipes.recipe("standard", SIDE, COUNTS[-1], all_grey=False).augmentation
 WAYS = {
     "none": NONE,
     "flip": Augmentation(flip=True),
-    "crop": Augmentation(crop=USUAL.crop),
-    "rotate and zoom": Augmentation(rotate=USUAL.rotate, aspect=USUAL.aspect),
+    "crop": Augmentation(crop=USUAL.crop, aspect=USUAL.aspect),
+    "rotate and zoom": Augmentation(rotate=USUAL.rotate, crop=ZOOM),
     "colour": Augmentation(colour=USUAL.colour),
     "all": USUAL,
     "all, mixed": USUAL,
@@ -42,12 +42,7 @@ MIXED = "all, mixed"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--seeds", default="0,1,2")
+    parser = trial.parser(__doc__)
     parser.add_argument(
         "--length", type=float, default=1.0, metavar="SHARE", help="of the recipe's epochs (1)"
     )

@@ -17,7 +17,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -107,7 +106,9 @@ class Outcome:
 def main() -> None:
     options = _parser().parse_args()
     candidates = [each for each in CANDIDATES if each.network in options.networks]
-    outcomes = read_results(options.results)
+    quiet.import_tensorflow()
+    about = origin(options)
+    outcomes = read_results(options.results, about)
     if not importlib.util.find_spec("torch") and any(each.network == "pytorch" for each in candidates):
         print("without pytorch, which needs torch: pip install torch", file=sys.stderr)
         candidates = [each for each in candidates if each.network != "pytorch" or each.name in outcomes]
@@ -116,11 +117,10 @@ def main() -> None:
         for folder in _folders(candidate, options):
             if not folder.is_dir():
                 sys.exit(f"{folder}: no such folder; without it leave {candidate.network} out of --networks")
-    quiet.import_tensorflow()
-    announce(options)
+    print("\n".join(about))
     for candidate in ahead:
         outcomes[candidate.name] = (compete if candidate.rival else train)(candidate, options)
-        write_results(outcomes, options.results)
+        write_results(outcomes, about, options.results)
         print(_row(candidate, outcomes[candidate.name]), file=sys.stderr, flush=True)
     done = [(candidate, outcomes[candidate.name]) for candidate in candidates]
     print("\n".join(table(done)))
@@ -128,28 +128,32 @@ def main() -> None:
     print(f"plot: {options.plot}")
 
 
-def read_results(file: Path) -> dict[str, Outcome]:
-    """The outcomes so far, by the candidates' names."""
+def origin(options: argparse.Namespace) -> list[str]:
+    """Lines that say what the figures come from; those of one table have all the same."""
+    from pigeonhole import settings
+
+    versions = ", ".join(f"{name} {version}" for name, version in settings.versions().items())
+    return [
+        f"machine: {processor()}, {os.cpu_count()} cores, float32",
+        f"versions: {versions}",
+        f"pictures: {options.data}, {options.test}; {options.mnist_data}, {options.mnist_test}",
+        f"seed {options.seed}, n = 1; {VALIDATION:.0%} of the pictures validate",
+    ]
+
+
+def read_results(file: Path, about: list[str]) -> dict[str, Outcome]:
+    """The outcomes so far, by the candidates' names. Leaves where they have another origin."""
     if not file.exists():
         return {}
-    return {name: Outcome(**fields) for name, fields in json.loads(file.read_text("utf-8")).items()}
+    kept = json.loads(file.read_text("utf-8"))
+    if other := sorted(set(kept["about"]) - set(about)):
+        sys.exit(f"{file}: has outcomes of another origin ({other[0]}); name another file with --results")
+    return {name: Outcome(**fields) for name, fields in kept["outcomes"].items()}
 
 
-def write_results(outcomes: dict[str, Outcome], file: Path) -> None:
-    kept = {name: asdict(outcome) for name, outcome in outcomes.items()}
+def write_results(outcomes: dict[str, Outcome], about: list[str], file: Path) -> None:
+    kept = {"about": about, "outcomes": {name: asdict(outcome) for name, outcome in outcomes.items()}}
     file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-
-
-def announce(options: argparse.Namespace) -> None:
-    """Say what the figures come from."""
-    import keras
-    import tensorflow as tf
-
-    python = platform.python_version()
-    asked = f"{options.minutes:g} minutes each" if options.minutes else "their recipes' length"
-    print(f"machine: {processor()}, {os.cpu_count()} cores, float32")
-    print(f"versions: Python {python}, TensorFlow {tf.__version__}, Keras {keras.__version__}")
-    print(f"trained for {asked}, seed {options.seed}, n = 1; {VALIDATION:.0%} of the pictures validate")
 
 
 def _parser() -> argparse.ArgumentParser:

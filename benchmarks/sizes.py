@@ -8,7 +8,6 @@ by the default recipe for so many and by a fixed one as it is often met: Adam at
 accuracy on all test pictures and training seconds, medians over the seeds.
 """
 
-import argparse
 import os
 import statistics
 import sys
@@ -41,13 +40,7 @@ FIXED = recipes.Recipe(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--seeds", default="0,1,2")
-    options = parser.parse_args()
+    options = trial.parser(__doc__).parse_args()
     quiet.import_tensorflow()
     train = trial.read(options.data, SIDE)
     test = trial.read(options.test, SIDE, classes=train.class_names)

@@ -1,5 +1,6 @@
 """A training from random weights to the test, without validation: for the tables that compare settings."""
 
+import argparse
 import sys
 import time
 from dataclasses import dataclass
@@ -26,8 +27,22 @@ class Trial:
         return self.right / self.total
 
 
+def parser(description: str) -> argparse.ArgumentParser:
+    """For a benchmark that trains on one folder and tests on another, once for each seed."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--data", type=Path, required=True)
+    made.add_argument("--test", type=Path, required=True)
+    made.add_argument("--seeds", default="0,1,2")
+    return made
+
+
 def read(folder: Path, side: int, channels: int = 3, classes: tuple[str, ...] | None = None):
-    """All pictures of a folder of class folders as a `dataset.DataSet`; no class is left out."""
+    """All pictures of a folder of class folders as a `dataset.DataSet`.
+
+    `classes`: their order; None: by name.
+    """
     from dataset import DataSet
 
     tree = folders.scan(folder, classes)

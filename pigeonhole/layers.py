@@ -148,7 +148,7 @@ class LocalResponse(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("pigeonhole")
 class Mirrored(keras.layers.Layer):
-    """In inference every picture [N, H, W, C] twice, [2N, H, W, C]: as it is, and then left to right.
+    """In inference every picture [N, H, W, C] twice, [2N, H, W, C]: as it is, and mirrored.
 
     In training each once, as it is. `Averaged` makes one answer of the two.
     """

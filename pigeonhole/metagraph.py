@@ -322,7 +322,10 @@ def _readable(prefix: Path) -> Iterator[str]:
 
 
 def _replay_golden(session: v1.Session, prefix: Path) -> None:
-    contract = read_contract(session)
+    try:
+        contract = read_contract(session)
+    except PigeonholeError as error:
+        raise PigeonholeError(f"{prefix}.meta: {error}") from error
     if contract is None:
         return
 

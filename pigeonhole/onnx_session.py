@@ -79,8 +79,10 @@ def _replay_golden(session: Session, file: Path) -> None:
     try:
         examples, expected = golden.from_text(session.metadata["golden"])
         contract, _ = session.contract, session.classes  # both can be read
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise PigeonholeError(f"{file}: damaged ({error})") from error
+    except PigeonholeError as error:
+        raise PigeonholeError(f"{file}: {error}") from error
 
     def answer(pixels: np.ndarray) -> np.ndarray:
         return session.run(["y_pred"], {"x": pixels})[0]

@@ -211,9 +211,3 @@ def test_the_smallest_picture_is_just_large_enough():
     assert build("classic_tiny", size=18).get_layer("pool3").output.shape[1:] == (1, 1, 2)
     with pytest.raises(ValueError):
         build("classic_tiny", size=17)
-
-
-def test_networks_said_to_have_dropout_have_it_and_no_others():
-    for name in recipes.NETWORKS:
-        layers = {type(layer).__name__ for layer in networks.build(name, 32, 3, 2).layers}
-        assert recipes.has_dropout(name) == ("Dropout" in layers), name

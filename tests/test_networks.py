@@ -14,6 +14,7 @@ def test_every_network_has_a_recipe_and_the_other_way_round():
 
 
 def test_tutorial_network_is_the_classic_one():
+    keras.utils.set_random_seed(0)
     model = networks.build("tutorial", 128, 3, 2)
     order = [layer.name for layer in model.layers[2:]]
     blocks = [f"{kind}{number}" for number in (1, 2, 3) for kind in ("conv", "pool", "relu")]
@@ -27,7 +28,7 @@ def test_tutorial_network_is_the_classic_one():
                 assert (values == np.float32(0.05)).all()
             elif values.size > 500:
                 assert np.abs(values).max() <= 0.1 + 1e-6  # truncated at two standard deviations
-                assert values.std() == pytest.approx(0.05 * 0.88, rel=0.05)
+                assert values.std() == pytest.approx(0.05 * 0.88, rel=0.1)
 
 
 def test_standard_network_has_three_convolutions_and_two_dense_layers():
@@ -52,12 +53,22 @@ def test_deep_network_has_seven_normalised_convolutions_and_one_small_dense_laye
     assert networks.build("deep", 96, 3, 10).get_layer("relu7").output.shape == (None, 6, 6, 128)
 
 
-@pytest.mark.parametrize("name", recipes.NETWORKS)
-@pytest.mark.parametrize("size, channels", [(32, 1), (33, 3), (64, 3)])
+def built(name: str, size: int, channels: int):
+    """A parameter set; of the large networks one is enough for every day."""
+    large = name in recipes.PRETRAINED and size != 33
+    return pytest.param(name, size, channels, marks=[pytest.mark.slow] if large else [])
+
+
+@pytest.mark.parametrize(
+    "name, size, channels",
+    [built(name, *shape) for name in recipes.NETWORKS for shape in ((32, 1), (33, 3), (64, 3))],
+)
 def test_any_size_and_channels_give_logits(name, size, channels):
     model = networks.build(name, size, channels, 7)
     logits = model(np.full((2, size, size, channels), 128, np.float32))
     assert logits.shape == (2, 7) and np.isfinite(np.array(logits)).all()
+    has_dropout = any(type(layer).__name__ == "Dropout" for layer in model.layers)
+    assert recipes.has_dropout(name) == has_dropout
 
 
 def test_bfloat16_network_has_float32_weights_and_logits_near_float32s():

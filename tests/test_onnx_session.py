@@ -112,11 +112,12 @@ def test_damaged_golden_examples_are_told(run):
 
 
 @pytest.mark.parametrize("name", ["contract", "classes"])
-def test_damaged_descriptions_are_told(run, name):
-    describe(run, **{name: "{"})
+@pytest.mark.parametrize("text", ["{", "5"])
+def test_damaged_descriptions_are_told(run, name, text):
+    describe(run, **{name: text})
     with pytest.raises(PigeonholeError) as caught:
         onnx_session.restore(run / runs.ONNX)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{run / runs.ONNX}: ") and "\n" not in str(caught.value)
 
 
 def test_the_weights_of_another_model_are_told(run, tmp_path):

@@ -53,6 +53,14 @@ def test_outputs_are_the_network_s_own_in_float32():
     assert isinstance(model, keras.Model)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_retrained_network_looks_at_mirror_images_as_the_training_did(precision):
+    data = stripes(33)
+    model = replace(retrainer(precision), flip_average=True).train(data)
+    said, of_mirrored = (outputs(model, images).logits for images in (data.images, data.images[:, :, ::-1]))
+    np.testing.assert_allclose(said, of_mirrored, rtol=1e-4, atol=1e-3)
+
+
 def test_forecast_of_time():
     assert retrainer().seconds(60) == pytest.approx(START_SECONDS + 60 * (240 / 60) / 120)
 

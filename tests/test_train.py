@@ -324,7 +324,7 @@ def test_flags_reach_the_training(data, tmp_path):
     flags += (
         "--validation-size 0.3 --fraction 0.8 --optimizer momentum --schedule exponential --decay-steps 3 "
     )
-    flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4 --flip-average"
+    flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4 --flip-average --no-report"
     command = [sys.executable, ROOT / "train.py", "--data", data, *flags.split(), "--no-cache"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
