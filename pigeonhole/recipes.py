@@ -121,7 +121,7 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """One-cycle AdamW. The fewer the pictures, the more epochs and the smaller the batch.
 
     There is no early stop: a cycle is at its best at its end. On two cores 40,000 thumbnails and 800 photos
-    take about four minutes each.
+    take five to nine minutes each.
     """
     photos = size > THUMBNAIL
     usual, at_pictures, growth = (300, 800, 0.5) if photos else (16, 40_000, 0.3)
