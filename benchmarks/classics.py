@@ -279,10 +279,12 @@ def _row(candidate: Candidate, outcome: Outcome) -> str:
 
 def draw(outcomes: list[tuple[Candidate, Outcome]], file: Path) -> None:
     """Test accuracy against training seconds, one line for each candidate."""
+    import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
+    axes.set_prop_cycle(color=matplotlib.colormaps["tab20"].colors)
     for candidate, outcome in outcomes:
         seconds, accuracy = np.transpose(outcome.curve)
         axes.plot(seconds, 100 * accuracy, marker="o", markersize=3, label=candidate.name)
@@ -290,7 +292,7 @@ def draw(outcomes: list[tuple[Candidate, Outcome]], file: Path) -> None:
     axes.set_xlim(left=1)
     axes.set_title("Each network by its recipe; classic_mnist on MNIST, all others on CIFAR-10", fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right upper")
     figure.savefig(file, dpi=150)
 
 
