@@ -28,7 +28,7 @@ def test_tutorial_network_is_the_classic_one():
                 assert (values == np.float32(0.05)).all()
             elif values.size > 500:
                 assert np.abs(values).max() <= 0.1 + 1e-6  # truncated at two standard deviations
-                assert values.std() == pytest.approx(0.05 * 0.88, rel=0.1)
+                assert values.std() == pytest.approx(0.05 * 0.88, rel=0.05)
 
 
 def test_standard_network_has_three_convolutions_and_two_dense_layers():

@@ -59,6 +59,9 @@ def test_a_retrained_network_looks_at_mirror_images_as_the_training_did(precisio
     model = replace(retrainer(precision), flip_average=True).train(data)
     said, of_mirrored = (outputs(model, images).logits for images in (data.images, data.images[:, :, ::-1]))
     np.testing.assert_allclose(said, of_mirrored, rtol=1e-4, atol=1e-3)
+    plain = retrainer(precision).train(data)
+    said, of_mirrored = (outputs(plain, images).logits for images in (data.images, data.images[:, :, ::-1]))
+    assert np.abs(said - of_mirrored).max() > 1e-1, "else the pictures could not tell"
 
 
 def test_forecast_of_time():
