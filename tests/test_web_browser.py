@@ -17,6 +17,7 @@ import web_server
 from browsing import CHROMIUM, DRIVER, FLAGS
 from odd_files import PICTURE, encode
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -314,7 +315,8 @@ def test_a_training_is_followed_to_its_end(browse, address, runs, script):
         state = "finished" if step == 30 else "training"
         written = {"state": state, "step": step, "total_steps": 30, "epoch": step / 10, "seconds": step}
         (run / "progress.json").write_text(json.dumps(written))
-        wait = WebDriverWait(browser, 30)
+        # the page may be loaded anew between the finding of an element and the reading of its text
+        wait = WebDriverWait(browser, 30, ignored_exceptions=[StaleElementReferenceException])
         wait.until(
             lambda _, step=step: f"step {step} of 30" in browser.find_element(By.TAG_NAME, "main").text
         )
