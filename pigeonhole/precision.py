@@ -8,7 +8,7 @@ import tensorflow as tf
 from pigeonhole.quiet import native_errors_discarded
 
 CHOICES = ("auto", "float32", "bfloat16")
-HOPELESS = 0.5  # without instructions for it bfloat16 takes ten times as long: once is enough to know
+HOPELESS = 0.5  # without instructions for it bfloat16 takes ten times as long: a glance is enough to know
 WORTHWHILE = 1.15  # below this the gain is within the noise of a busy machine, and float32 is exact
 
 
@@ -28,18 +28,17 @@ def choose(asked: str) -> tuple[str, float | None]:
 
 
 def _bfloat16_gain() -> float:
-    float32, bfloat16 = (_convolution_step(dtype) for dtype in (tf.float32, tf.bfloat16))
-    ratios = []
-    for _ in range(5):
-        slow, fast = _seconds(float32), _seconds(bfloat16)
-        ratios.append(slow / fast)
-        if ratios[0] < HOPELESS:
-            break
-    return statistics.median(ratios)
+    glance = _median_gain(num_pictures=8, rounds=1)
+    return glance if glance < HOPELESS else _median_gain(num_pictures=64, rounds=5)
 
 
-def _convolution_step(dtype: tf.DType):
-    pictures = tf.cast(tf.random.stateless_normal([64, 32, 32, 32], [0, 0]), dtype)
+def _median_gain(num_pictures: int, rounds: int) -> float:
+    float32, bfloat16 = (_convolution_step(dtype, num_pictures) for dtype in (tf.float32, tf.bfloat16))
+    return statistics.median(_seconds(float32) / _seconds(bfloat16) for _ in range(rounds))
+
+
+def _convolution_step(dtype: tf.DType, num_pictures: int):
+    pictures = tf.cast(tf.random.stateless_normal([num_pictures, 32, 32, 32], [0, 0]), dtype)
     kernel = tf.cast(tf.random.stateless_normal([3, 3, 32, 64], [0, 1]), dtype)
 
     @tf.function(jit_compile=False)
@@ -49,8 +48,7 @@ def _convolution_step(dtype: tf.DType):
             value = tf.reduce_sum(tf.nn.relu(tf.nn.conv2d(pictures, kernel, 1, "SAME")))
         return [tf.reduce_sum(gradient) for gradient in tape.gradient(value, [pictures, kernel])]
 
-    for _ in range(2):
-        step()
+    step()  # the first call compiles
     return step
 
 
