@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,15 +30,13 @@ from pigeonhole.earlier import Earlier
 from pigeonhole.errors import PigeonholeError
 
 if TYPE_CHECKING:
-    import keras
-
     from dataset import DataSets
     from pigeonhole.findings import Looker
     from pigeonhole.training import Checkup, Progress, Trainer
     from pigeonhole.warm_start import Start
     from pigeonhole.workers import Workers
 
-RecipeFor = Callable[[int], recipes.Recipe]  # number of training pictures -> recipe
+RecipeFor = Callable[[int, bool], recipes.Recipe]  # number of training pictures, whether brief -> recipe
 
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 HISTORY = "history.csv"
@@ -82,10 +81,10 @@ def main(arguments: list[str]) -> int:
     begin = read_weights(options)
     sets, recipe_for = read_data(options, before)
     machine, workers = prepare_machine(options, before, workers)
-    model, trainer = prepare_training(options, recipe_for, machine, sets, before, workers, begin)
+    trainer = prepare_training(options, recipe_for, machine, sets, before, workers, begin)
     run = before.run if options.resume else runs.new_run(options.output, options.name)
     with runs.held(run):
-        start(run, options, machine, sets, model, trainer, before, workers, begin)
+        start(run, options, machine, sets, trainer, before, workers, begin)
         with resumable(run):
             followed = follow(trainer, run, options, workers)
             if followed.exit_status == TERMINATED:
@@ -111,7 +110,7 @@ def assist(arguments: list[str], place: Cluster) -> int:
         begin = read_weights(options)
         sets, recipe_for = read_data(options, before)
         machine, workers = prepare_machine(options, before, workers)
-        _, trainer = prepare_training(options, recipe_for, machine, sets, before, workers, begin)
+        trainer = prepare_training(options, recipe_for, machine, sets, before, workers, begin)
         if options.resume:
             agreement.take_up_together(trainer, workers)
         exit_status = follow_chief(trainer, workers)
@@ -162,8 +161,8 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
         training_flags.refuse(before, before.changed_data(sets.records, sets.sides), options.force)
     all_grey = all("grey" in record.oddities for record in sets.records if not record.skipped)
 
-    def recipe_for(num_pictures: int) -> recipes.Recipe:
-        usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey)
+    def recipe_for(num_pictures: int, brief: bool) -> recipes.Recipe:
+        usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey, brief)
         given = {name: getattr(options, name) for name in RECIPE_FLAGS}
         if options.weights is None:
             given["freeze"] = 0.0  # at random weights there is nothing to keep
@@ -215,8 +214,6 @@ def prepare_machine(
 ) -> tuple[Machine, "Workers | None"]:
     """Start TensorFlow, decide the number format, and take all GPUs of this machine if it has several."""
     threads = start_tensorflow(options)
-    import keras
-
     from pigeonhole import precision, settings
     from pigeonhole.workers import gpus_of_this_machine
 
@@ -225,7 +222,6 @@ def prepare_machine(
         environment = {**settings.versions(), "processor": settings.processor(), "workers": str(count)}
         for change in before.changed_environment(environment):
             print(f"note: {change}: the outcome may differ in its last bits", file=sys.stderr)
-    keras.utils.set_random_seed(options.seed)
     workers = workers or gpus_of_this_machine()
     chosen = precision.choose(options.precision) if workers is None or workers.is_chief else None
     chosen = workers.from_chief(chosen) if workers else chosen
@@ -245,16 +241,11 @@ def prepare_training(
     before: Earlier | None,
     workers: "Workers | None",
     begin: "Start | None",
-) -> tuple["keras.Model", "Trainer"]:
-    """The network and its trainer, with the number of steps settled."""
-    from pigeonhole import findings, networks, settings, training
+) -> "Trainer":
+    """The trainer of a new network, with its recipe and the number of steps settled."""
+    from pigeonhole import findings, settings
 
     findings.require(sets, options.seed, options.check_unseen, options.learning_curve)
-    as_before = before is not None and not before.changed_options(vars(options))
-    recipe = before.recipe if as_before else recipe_for(sets.train.num_examples)
-    weights = None
-    if options.class_weights == "balanced":
-        weights = training.balanced_weights(sets.train.label_indices, len(sets.classes))
     if workers:
         sides = settings.fingerprint(f"{side} {name}" for name, side in sets.sides.items())
         workers.require_the_same(
@@ -264,6 +255,52 @@ def prepare_training(
                 "what --weights holds": options.weights_digest,
             }
         )
+    count = sets.train.num_examples
+
+    def trainer_by(recipe: recipes.Recipe) -> "Trainer":
+        return assemble(options, recipe, machine, sets, workers, begin)
+
+    def is_brief(epochs: float) -> bool:
+        return recipes.is_brief(options.network, options.image_size, count, epochs)
+
+    if before and not before.changed_options(vars(options)):
+        trainer = trainer_by(before.recipe)
+        trainer.total_steps = before.total_steps
+    elif options.minutes:
+        print("measuring the first steps ...", flush=True)
+        end = time.perf_counter() + options.minutes * 60
+        brief, usual = (recipe_for(count, kind) for kind in (True, False))
+        trainer = trainer_by(brief)
+        trainer.fit_to(end - time.perf_counter())
+        epochs = trainer.total_steps / trainer.steps_per_epoch
+        if brief != usual and not is_brief(workers.from_chief(epochs) if workers else epochs):
+            trainer = trainer_by(usual)
+            trainer.fit_to(end - time.perf_counter())
+    else:
+        trainer = trainer_by(recipe_for(count, options.epochs is not None and is_brief(options.epochs)))
+        trainer.total_steps = options.steps or trainer.total_steps
+    if workers:
+        trainer.total_steps = workers.from_chief(trainer.total_steps)
+    return trainer
+
+
+def assemble(
+    options,
+    recipe: recipes.Recipe,
+    machine: Machine,
+    sets: "DataSets",
+    workers: "Workers | None",
+    begin: "Start | None",
+) -> "Trainer":
+    """A new network, the same for the same seed, and what trains it by `recipe`."""
+    import keras
+
+    from pigeonhole import networks, training
+
+    keras.utils.set_random_seed(options.seed)
+    weights = None
+    if options.class_weights == "balanced":
+        weights = training.balanced_weights(sets.train.label_indices, len(sets.classes))
     with workers.strategy.scope() if workers else contextlib.nullcontext():
         model = networks.build(
             options.network,
@@ -275,23 +312,11 @@ def prepare_training(
         )
         if begin:
             begin.put_into(model, sets.classes)
-        trainer = training.Trainer(
-            model, sets.train, sets.valid, recipe, options.seed, weights, workers=workers
-        )
-    if as_before:
-        trainer.total_steps = before.total_steps
-    elif options.steps:
-        trainer.total_steps = options.steps
-    elif options.minutes:
-        print("measuring the first steps ...", flush=True)
-        trainer.fit_to(options.minutes * 60)
-    if workers:
-        trainer.total_steps = workers.from_chief(trainer.total_steps)
-    return model, trainer
+        return training.Trainer(model, sets.train, sets.valid, recipe, options.seed, weights, workers=workers)
 
 
 def announce(
-    options, machine: Machine, sets: "DataSets", model, trainer: "Trainer", run: Path, begin: "Start | None"
+    options, machine: Machine, sets: "DataSets", trainer: "Trainer", run: Path, begin: "Start | None"
 ) -> None:
     """Say what will be done before it is done."""
     from pigeonhole import networks
@@ -300,10 +325,10 @@ def announce(
     gain = machine.bfloat16_gain
     measured = "" if gain is None else f" (bfloat16 measured {gain:.2f} times as fast)"
     print()
-    for line in networks.table_lines(model):
+    for line in networks.table_lines(trainer.model):
         print(f"  {line}")
     print()
-    print(f"network     {options.network}, {model.count_params():,} parameters")
+    print(f"network     {options.network}, {trainer.model.count_params():,} parameters")
     if options.flip_average:
         print("            answers by the mean over each picture and its mirror image")
     if begin:
@@ -315,7 +340,7 @@ def announce(
     if trainer.frozen_steps:
         print(f"            only the head learns in the first {trainer.frozen_steps:,}")
     print(f"            {recipe.optimizer}, {recipe.schedule} learning rate up to {recipe.learning_rate:g}")
-    print(f"            {told_settings(options)}")
+    print(f"            {told_settings(options, recipe)}")
     print(f"            {recipe.augmentation.describe()}")
     several = f", each of {machine.workers} workers" if machine.workers > 1 else ""
     print(f"machine     {machine.threads} threads{several}, {machine.precision}{measured}")
@@ -326,7 +351,7 @@ def announce(
     print(flush=True)
 
 
-def told_settings(options: argparse.Namespace) -> str:
+def told_settings(options: argparse.Namespace, recipe: recipes.Recipe) -> str:
     """Whose the network's settings are, and what makes this training another."""
     words = {True: "on", False: "off"}
     changes = [
@@ -334,7 +359,7 @@ def told_settings(options: argparse.Namespace) -> str:
         for name in (*RECIPE_FLAGS, "steps", "minutes")
         if (value := getattr(options, name)) is not None
     ]
-    told = f"settings {recipes.provenance(options.network)}"
+    told = f"settings {recipes.provenance(options.network)}{' for a short training' if recipe.brief else ''}"
     return f"{told}, but for {', '.join(changes)}" if changes else told
 
 
@@ -343,7 +368,6 @@ def start(
     options,
     machine: Machine,
     sets: "DataSets",
-    model,
     trainer: "Trainer",
     before: Earlier | None,
     workers: "Workers | None",
@@ -357,7 +381,7 @@ def start(
         take_up(run, trainer, same_pictures=not of_data)
         if workers:
             agreement.take_up_together(trainer, workers)
-    announce(options, machine, sets, model, trainer, run, begin)
+    announce(options, machine, sets, trainer, run, begin)
     if not options.resume or changes:
         write_start(run, options, machine, sets, trainer, changes)
 
@@ -480,7 +504,7 @@ def looker(
     length = trainer.total_steps / trainer.recipe.length(sets.train.num_examples)
 
     def as_long(num_pictures: int) -> recipes.Recipe:
-        return recipe_for(num_pictures).times_as_long(length)
+        return recipe_for(num_pictures, trainer.recipe.brief).times_as_long(length)
 
     retrainer = Retrainer(
         options.network,

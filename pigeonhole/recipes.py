@@ -17,6 +17,7 @@ PRETRAINED = {  # networks of keras.applications, and the side in pixels that th
     "efficientnet_v2_b3": 300,
 }
 SMALLEST_SIDE = 32  # pixels, for any of these
+_WITH_BRIEF = ("standard", "deep")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Recipe:
     `patience`: the number of validations without gain after which training stops early, None for never;
     `dropout`: what replaces the rates of the network's dropout layers, None for their own. `freeze`: the
     share of the training, at its beginning, in which only the head learns, at most at `head_learning_rate`,
-    None for the same rate.
+    None for the same rate. `brief`: whether the settings are those for a training of few epochs.
 
     `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
     `same-order`: so, and in every epoch in the order of the first; `afresh`: each batch is drawn from all,
@@ -54,6 +55,7 @@ class Recipe:
     draw: str = "epochs"
     freeze: float = 0.0
     head_learning_rate: float | None = None
+    brief: bool = False
 
     def steps_per_epoch(self, num_pictures: int) -> int:
         """How many batches it takes to show as many pictures as there are."""
@@ -112,9 +114,22 @@ def provenance(network: str) -> str:
     return "ours" if network in ("standard", "deep", "classic_tiny", *PRETRAINED) else "as published"
 
 
-def recipe(network: str, size: int, num_pictures: int, all_grey: bool) -> Recipe:
-    """The default recipe of `network` for so many training pictures at `size` pixels."""
-    return _RECIPES[network](size, num_pictures, all_grey)
+def recipe(network: str, size: int, num_pictures: int, all_grey: bool, brief: bool = False) -> Recipe:
+    """The default recipe of `network` for so many training pictures at `size` pixels.
+
+    `brief`: with the settings for a training of few epochs, where there are such.
+    """
+    usual = _RECIPES[network](size, num_pictures, all_grey)
+    return _brief(usual) if brief and network in _WITH_BRIEF else usual
+
+
+def is_brief(network: str, size: int, num_pictures: int, epochs: float) -> bool:
+    """Whether so many epochs are too few for the usual settings: fewer than usual, and few by themselves.
+
+    A network learns its pictures by heart by seeing them again and again, be they many or few.
+    """
+    usual = recipe(network, size, num_pictures, all_grey=False)
+    return network in _WITH_BRIEF and epochs < min(usual.epochs, 150 if size > THUMBNAIL else 12)
 
 
 def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
@@ -127,7 +142,7 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     usual, at_pictures, growth = (300, 800, 0.5) if photos else (16, 40_000, 0.3)
     return Recipe(
         image_size=size,
-        batch_size=_between(16, round(num_pictures / 160) * 10, 50 if photos else 250),
+        batch_size=_between(16, round(num_pictures / (160 if photos else 320)) * 10, 50 if photos else 125),
         epochs=_between(5, round(usual * (at_pictures / num_pictures) ** growth), 400),
         optimizer="adamw",
         schedule="one-cycle",
@@ -138,6 +153,18 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
         mix=photos,
         patience=None,
     )
+
+
+def _brief(usual: Recipe) -> Recipe:
+    """What keeps a long training from learning its pictures by heart only holds a brief one back.
+
+    So photos are not mixed, and half as many of them a step make twice as many steps; thumbnails are mirrored
+    and no more, and less drops out. Grey ones were as well served by the usual variation.
+    """
+    if usual.image_size > THUMBNAIL:
+        return replace(usual, batch_size=max(8, usual.batch_size // 2), mix=False, brief=True)
+    variation = Augmentation(flip=True) if usual.augmentation.flip else usual.augmentation
+    return replace(usual, augmentation=variation, dropout=0.1, brief=True)
 
 
 def _deep(size: int, num_pictures: int, all_grey: bool) -> Recipe:

@@ -7,6 +7,7 @@ of (seed, t) alone, so that a run repeats bit for bit and can be taken up at any
 import functools
 import itertools
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,9 @@ from pigeonhole.shards import Shard, whole
 
 EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory
 MOST_VALIDATIONS = 40
+WARM_UP = 2  # steps: the first compiles, and allocates what all later ones use
+FEWEST_MEASURED = 8  # steps
+MEASURED, MOST_MEASURED = 0.05, 5.0  # the share of the time asked for, at most so many seconds
 _VARY, _DRAW = 1, 2  # keep variations and draws apart from the shuffle, which is keyed by (seed, epoch)
 _TENTH = 0.1
 
@@ -391,26 +395,35 @@ class Trainer:
         """
         started = time.perf_counter()
         before = [variable.numpy() for variable in self._variables]
-        times = []
         first = self.frozen_steps  # from there on a step takes longest
-        for step, batch in self._batches(first, min(first + 8, self.total_steps)):
-            moment = time.perf_counter()
+        enough = min(MEASURED * seconds, MOST_MEASURED)
+        for step, batch in self._batches(first, sys.maxsize):
             self._train_on(step, 0.0, batch)
-            times.append(time.perf_counter() - moment)
+            steps = step + 1 - first - WARM_UP
+            if steps <= 0:
+                begun = time.perf_counter()
+            elif steps >= FEWEST_MEASURED and (self._workers or time.perf_counter() - begun > enough):
+                break  # several workers must make the same number of steps
+        per_step = (time.perf_counter() - begun) / steps
         for variable, value in zip(self._variables, before, strict=True):
             variable.assign(value)
-        self.logits(self.valid)  # the first call compiles
-        moment = time.perf_counter()
-        self.logits(self.valid)
-        validation = time.perf_counter() - moment
+        validation = self._validation_seconds()
         used = time.perf_counter() - started
-        per_step = float(np.median(times[2:] or times))
         left = max(seconds - used, 0.0)
         per_epoch = per_step * self.steps_per_epoch + validation
         epochs = left / per_epoch
         if epochs > MOST_VALIDATIONS:
             epochs = max(left - MOST_VALIDATIONS * validation, 0.0) / (per_step * self.steps_per_epoch)
         self.total_steps = max(1, int(epochs * self.steps_per_epoch))
+
+    def _validation_seconds(self) -> float:
+        """How long a validation takes, by that of a part of the pictures."""
+        part = next(batches(self.valid.images))
+        self._answer(part)  # the first call compiles
+        moment = time.perf_counter()
+        self._answer(part).numpy()
+        workers = self._workers.count if self._workers else 1
+        return (time.perf_counter() - moment) * self.valid.num_examples / len(part) / workers
 
     def _batches(self, first: int, end: int) -> Iterator[tuple[int, Batch]]:
         """Number and batch of each step from `first` to before `end`; the next batch is made while this one

@@ -30,7 +30,7 @@ def test_fewer_pictures_more_epochs_smaller_batches():
     epochs = [recipe.epochs for recipe in made]
     batches = [recipe.batch_size for recipe in made]
     assert epochs == sorted(epochs, reverse=True) and epochs[0] <= 400 and epochs[-1] >= 5
-    assert batches == sorted(batches) and batches[0] >= 8 and batches[-1] <= 250
+    assert batches == sorted(batches) and batches[0] >= 8 and batches[-1] <= 125
 
 
 @pytest.mark.parametrize("size", [32, 128])
@@ -47,6 +47,31 @@ def test_what_is_given_wins_and_what_is_not_stays():
     assert usual.with_given(augment=True) == usual
     tutorial = recipes.recipe("tutorial", 128, 1000, all_grey=False)
     assert tutorial.with_given(augment=True).augmentation != NONE
+
+
+@pytest.mark.parametrize("network", ["standard", "deep"])
+@pytest.mark.parametrize("size, num_pictures", [(32, 100), (32, 40_000), (96, 800)])
+def test_a_training_of_few_epochs_is_held_back_less(network, size, num_pictures):
+    usual, brief = (
+        recipes.recipe(network, size, num_pictures, all_grey=False, brief=brief) for brief in (False, True)
+    )
+    assert recipes.is_brief(network, size, num_pictures, 5)
+    assert not recipes.is_brief(network, size, num_pictures, usual.epochs)
+    assert 8 <= brief.batch_size <= usual.batch_size and not brief.mix
+    assert brief.augmentation.flip and (usual.mix or brief.augmentation != usual.augmentation)
+    assert brief.augmentation.shift <= usual.augmentation.shift
+    assert (brief.epochs, brief.learning_rate) == (usual.epochs, usual.learning_rate)
+
+
+def test_grey_scans_are_varied_in_brief_trainings_too():
+    usual, brief = (recipes.recipe("standard", 32, 60_000, True, brief=brief) for brief in (False, True))
+    assert brief.augmentation == usual.augmentation
+
+
+@pytest.mark.parametrize("network", ["tutorial", "classic_dropout", "mobilenet_v3_small"])
+def test_the_other_recipes_are_the_same_at_every_length(network):
+    usual, brief = (recipes.recipe(network, 96, 800, False, brief=brief) for brief in (False, True))
+    assert brief == usual and not recipes.is_brief(network, 96, 800, epochs=0.1)
 
 
 PUBLISHED = {  # optimizer, learning rate, batch, how drawn, and the length by 45,000 pictures in steps

@@ -389,6 +389,7 @@ def test_minutes_bound_the_training(arguments, tmp_path, capsys):
     assert time.perf_counter() - started < 60  # compiling and saving included: it must not run on
     settings = json.loads((tmp_path / "runs" / "short" / "settings.json").read_text("utf-8"))
     assert settings["total_steps"] > 10
+    assert settings["recipe"]["brief"] and "settings ours for a short training" in capsys.readouterr().out
 
 
 def test_ctrl_c_saves_the_best_so_far(data, tmp_path):
