@@ -383,13 +383,20 @@ def test_an_earlier_split_is_taken_over(arguments, tmp_path):
     assert (tmp_path / "runs" / "second" / "split.csv").read_text() == split.read_text()
 
 
-def test_minutes_bound_the_training(arguments, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "minutes, side, batch, brief",
+    [("0.1", "64", "8", True), ("0.2", "8", "72", False)],
+    ids=["few epochs", "many epochs"],
+)
+def test_minutes_bound_the_training(arguments, tmp_path, capsys, minutes, side, batch, brief):
     started = time.perf_counter()
-    train.main([*arguments, "--minutes", "0.1", "--name", "short"])
+    length = ["--minutes", minutes, "--image-size", side, "--batch-size", batch]
+    train.main([*arguments, *length, "--name", "short"])
     assert time.perf_counter() - started < 60  # compiling and saving included: it must not run on
     settings = json.loads((tmp_path / "runs" / "short" / "settings.json").read_text("utf-8"))
     assert settings["total_steps"] > 10
-    assert settings["recipe"]["brief"] and "settings ours for a short training" in capsys.readouterr().out
+    assert settings["recipe"]["brief"] is brief
+    assert ("settings ours for a short training" in capsys.readouterr().out) is brief
 
 
 def test_ctrl_c_saves_the_best_so_far(data, tmp_path):
