@@ -99,13 +99,10 @@ def test_grey_pictures_are_seen_as_colour_without_colour():
     np.testing.assert_array_equal(grey(shown), colour(np.repeat(shown, 3, axis=3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [
-        (SMALL, "float32"),
-        pytest.param(SMALL, "bfloat16", marks=pytest.mark.slow),
-        pytest.param("efficientnet_v2_b0", "float32", marks=pytest.mark.slow),
-    ],
+    [(SMALL, "float32"), (SMALL, "bfloat16"), ("efficientnet_v2_b0", "float32")],
 )
 def test_it_trains_in_both_phases(name, precision):
     keras.utils.set_random_seed(0)

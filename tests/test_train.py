@@ -385,8 +385,10 @@ def test_an_earlier_split_is_taken_over(arguments, tmp_path):
 
 @pytest.mark.parametrize(
     "minutes, side, batch, brief",
-    [("0.1", "64", "8", True), ("0.2", "8", "72", False)],
-    ids=["few epochs", "many epochs"],
+    [
+        pytest.param("0.1", "64", "8", True, id="few epochs"),
+        pytest.param("0.2", "8", "72", False, id="many epochs", marks=pytest.mark.slow),
+    ],
 )
 def test_minutes_bound_the_training(arguments, tmp_path, capsys, minutes, side, batch, brief):
     started = time.perf_counter()
