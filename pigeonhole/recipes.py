@@ -17,7 +17,7 @@ PRETRAINED = {  # networks of keras.applications, and the side in pixels that th
     "efficientnet_v2_b3": 300,
 }
 SMALLEST_SIDE = 32  # pixels, for any of these
-_WITH_BRIEF = ("standard", "deep")
+_WITH_BRIEF = ("standard",)  # the networks that settings for few epochs were tried with
 
 
 @dataclass(frozen=True)

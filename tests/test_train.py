@@ -108,7 +108,8 @@ def test_history_has_a_row_for_each_validation(finished):
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
     settings = json.loads((run / "settings.json").read_text("utf-8"))
     assert int(rows[-1]["step"]) == settings["total_steps"]
-    assert settings["recipe"]["epochs"] == 12 and settings["classes"] == ["blau", "grün", "rot"]
+    assert settings["recipe"]["epochs"] == 12 and not settings["recipe"]["brief"]
+    assert settings["classes"] == ["blau", "grün", "rot"]
     assert settings["machine"]["precision"] in ("float32", "bfloat16")
 
 
@@ -316,6 +317,7 @@ def test_same_seed_gives_the_same_model_and_another_another(arguments, tmp_path)
 
     assert weights("a") == weights("b") != weights("c", "--seed", "1")
     assert (tmp_path / "runs/a/split.csv").read_text() != (tmp_path / "runs/c/split.csv").read_text()
+    assert json.loads((tmp_path / "runs/a/settings.json").read_text("utf-8"))["recipe"]["brief"]
 
 
 def test_flags_reach_the_training(data, tmp_path):
