@@ -21,6 +21,7 @@ import tensorflow as tf
 from pigeonhole.augment import augment, mix
 from pigeonhole.distortion import Distort
 from pigeonhole.layers import Averaged, Dropout, dropout_feed
+from pigeonhole.muon import Muon
 from pigeonhole.recipes import Recipe
 from pigeonhole.shards import Shard, whole
 
@@ -157,6 +158,8 @@ def make_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optim
         optimizer = optimizers.Adam(rate, epsilon=1e-8, weight_decay=decay or None)
     elif recipe.optimizer == "adamw":
         optimizer = optimizers.AdamW(rate, weight_decay=decay, beta_2=0.99)
+    elif recipe.optimizer == "muon":
+        optimizer = Muon(rate, weight_decay=decay)
     else:
         momentum = 0.9 if recipe.optimizer == "momentum" else 0.0
         optimizer = optimizers.SGD(rate, momentum=momentum, weight_decay=decay or None)

@@ -139,7 +139,9 @@ def _add_training_flags(group) -> None:
     length.add_argument("--minutes", type=positive, metavar="N", help="as long as fits into this time")
     group.add_argument("--batch-size", type=count, metavar="N", help="pictures per step")
     group.add_argument(
-        "--optimizer", choices=recipes.OPTIMIZERS, help="sgd: plain gradient descent; momentum: 0.9"
+        "--optimizer",
+        choices=recipes.OPTIMIZERS,
+        help="muon: for convolutions, the rest by adamw; sgd: plain gradient descent; momentum: 0.9",
     )
     group.add_argument("--schedule", choices=recipes.SCHEDULES, help="how the learning rate goes")
     group.add_argument(

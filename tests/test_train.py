@@ -75,7 +75,7 @@ def test_a_finished_run_holds_what_it_promises(finished):
 def test_it_says_what_it_will_do_before_and_how_good_it_is_after(finished):
     run, text = finished
     before, _, after = text.partition("epoch   1.0/12.0")
-    for part in ("90", "conv1", "parameters", "network", "adamw", "threads", str(run)):
+    for part in ("90", "conv1", "parameters", "network", "muon", "threads", str(run)):
         assert part in before
     assert "pictures/s" in after and "left" in after
     for part in (
