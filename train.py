@@ -162,11 +162,9 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
     all_grey = all("grey" in record.oddities for record in sets.records if not record.skipped)
 
     def recipe_for(num_pictures: int, brief: bool) -> recipes.Recipe:
-        usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey, brief)
-        given = {name: getattr(options, name) for name in RECIPE_FLAGS}
-        if options.weights is None:
-            given["freeze"] = 0.0  # at random weights there is nothing to keep
-        return usual.with_given(**given)
+        trained = options.weights is not None
+        usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey, brief, trained)
+        return usual.with_given(**{name: getattr(options, name) for name in RECIPE_FLAGS})
 
     return sets, recipe_for
 

@@ -17,7 +17,8 @@ PRETRAINED = {  # networks of keras.applications, and the side in pixels that th
     "efficientnet_v2_b3": 300,
 }
 SMALLEST_SIDE = 32  # pixels, for any of these
-_WITH_BRIEF = ("standard", "deep")  # the networks that settings for few epochs were tried with
+_OURS = ("standard", "deep")  # the networks with settings for few epochs and for trained weights
+_RATE_FROM_TRAINED = 0.3  # of that from random weights: the full one wipes out most of what was learnt
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,20 @@ def provenance(network: str) -> str:
     return "ours" if network in ("standard", "deep", "classic_tiny", *PRETRAINED) else "as published"
 
 
-def recipe(network: str, size: int, num_pictures: int, all_grey: bool, brief: bool = False) -> Recipe:
+def recipe(
+    network: str, size: int, num_pictures: int, all_grey: bool, brief: bool = False, trained: bool = False
+) -> Recipe:
     """The default recipe of `network` for so many training pictures at `size` pixels.
 
-    `brief`: with the settings for a training of few epochs, where there are such.
+    `brief`: with the settings for a training of few epochs, where there are such. `trained`: for weights that
+    have learnt something before, not random ones.
     """
-    usual = _RECIPES[network](size, num_pictures, all_grey)
-    return _brief(usual, has_dropout(network)) if brief and network in _WITH_BRIEF else usual
+    made = _RECIPES[network](size, num_pictures, all_grey)
+    if network in PRETRAINED and not trained:
+        made = replace(made, freeze=0.0)  # at random weights there is nothing to keep
+    if network in _OURS and trained:
+        made = replace(made, learning_rate=made.learning_rate * _RATE_FROM_TRAINED)
+    return _brief(made, has_dropout(network)) if brief and network in _OURS else made
 
 
 def is_brief(network: str, size: int, num_pictures: int, epochs: float) -> bool:
@@ -129,7 +137,7 @@ def is_brief(network: str, size: int, num_pictures: int, epochs: float) -> bool:
     A network learns its pictures by heart by seeing them again and again, be they many or few.
     """
     usual = recipe(network, size, num_pictures, all_grey=False)
-    return network in _WITH_BRIEF and epochs < min(usual.epochs, 100 if size > THUMBNAIL else 12)
+    return network in _OURS and epochs < min(usual.epochs, 100 if size > THUMBNAIL else 12)
 
 
 def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:

@@ -169,7 +169,7 @@ def test_its_head_alone_learns_while_the_rest_is_frozen(flip_average):
 
 
 def test_its_recipe_begins_with_the_head():
-    usual = recipes.recipe(SMALL, 224, 800, all_grey=False)
+    usual = recipes.recipe(SMALL, 224, 800, all_grey=False, trained=True)
     assert recipes.image_size(SMALL, 500) == recipes.image_size(SMALL, 32) == 224
     assert 0 < usual.freeze < 0.5 and usual.head_learning_rate > usual.learning_rate
     assert RECIPE.freeze == 0

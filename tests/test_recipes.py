@@ -1,5 +1,7 @@
 """Defaults follow from the data, and what the user gives wins."""
 
+from dataclasses import replace
+
 import pytest
 
 from pigeonhole import recipes
@@ -68,6 +70,19 @@ def test_a_training_of_few_epochs_is_held_back_less(network, size, num_pictures)
 def test_grey_scans_are_varied_in_brief_trainings_too():
     usual, brief = (recipes.recipe("standard", 32, 60_000, True, brief=brief) for brief in (False, True))
     assert brief.augmentation == usual.augmentation
+
+
+@pytest.mark.parametrize("network, size", [("standard", 32), ("standard", 96), ("deep", 32)])
+def test_trained_weights_learn_on_at_a_lower_rate(network, size):
+    usual, trained = (recipes.recipe(network, size, 500, False, trained=trained) for trained in (False, True))
+    assert trained == replace(usual, learning_rate=pytest.approx(0.3 * usual.learning_rate))
+
+
+def test_only_trained_weights_have_a_phase_for_the_head():
+    usual, trained = (
+        recipes.recipe("mobilenet_v3_small", 224, 500, False, trained=trained) for trained in (False, True)
+    )
+    assert usual.freeze == 0 < trained.freeze and replace(trained, freeze=0.0) == usual
 
 
 @pytest.mark.parametrize("network", ["tutorial", "classic_dropout", "mobilenet_v3_small"])
