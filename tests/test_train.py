@@ -207,6 +207,8 @@ def test_a_training_begins_with_the_network_of_an_earlier_run(finished, tmp_path
     settings = json.loads((tmp_path / "second" / "settings.json").read_text("utf-8"))
     assert settings["options"]["network"] == "standard" and settings["recipe"]["image_size"] == 32
     assert len(settings["options"]["weights_digest"]) == 64 and settings["recipe"]["freeze"] == 0.5
+    first = json.loads((run / "settings.json").read_text("utf-8"))
+    assert settings["recipe"]["learning_rate"] < first["recipe"]["learning_rate"], "what was learnt is kept"
     assert train.main(["--repeat", str(tmp_path / "second"), "--name", "third", *flags]) == 0
     assert "repeated    identical" in capsys.readouterr().out
     with Classifier.load(tmp_path / "third") as classifier:
