@@ -76,11 +76,13 @@ class Recipe:
         """This recipe with every setting in `given` that is not None; `augment` False turns variations off.
 
         `augment` True for a recipe without any takes those of the standard recipe. Given `epochs` take the
-        place of `steps`.
+        place of `steps`. A given Adam or AdamW in place of Muon halves the rate, unless that is given too.
         """
         changes = {name: value for name, value in given.items() if value is not None}
         if "epochs" in changes:
             changes["steps"] = None
+        if self.optimizer == "muon" and changes.get("optimizer") in ("adam", "adamw"):
+            changes = {"learning_rate": self.learning_rate / 2, **changes}
         if augment is False:
             changes |= {"augmentation": NONE, "mix": False}
         elif augment and self.augmentation == NONE:
