@@ -17,7 +17,7 @@ PRETRAINED = {  # networks of keras.applications, and the side in pixels that th
     "efficientnet_v2_b3": 300,
 }
 SMALLEST_SIDE = 32  # pixels, for any of these
-_OURS = ("standard", "deep")  # the networks with settings for few epochs and for trained weights
+_OURS = ("standard", "deep")  # with settings for few epochs and for trained weights, too
 _RATE_FROM_TRAINED = 0.3  # of that from random weights: the full one wipes out most of what was learnt
 
 
@@ -114,7 +114,7 @@ def has_dropout(network: str) -> bool:
 
 def provenance(network: str) -> str:
     """Whose the default settings of `network` are."""
-    return "ours" if network in ("standard", "deep", "classic_tiny", *PRETRAINED) else "as published"
+    return "ours" if network in (*_OURS, "classic_tiny", *PRETRAINED) else "as published"
 
 
 def recipe(

@@ -51,13 +51,14 @@ def test_what_is_given_wins_and_what_is_not_stays():
     assert tutorial.with_given(augment=True).augmentation != NONE
 
 
-def test_adam_in_place_of_muon_learns_at_half_the_rate():
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adam_in_place_of_muon_learns_at_half_the_rate(optimizer):
     usual = recipes.recipe("standard", 32, 1000, all_grey=False)
-    assert usual.with_given(optimizer="adamw").learning_rate == usual.learning_rate / 2
-    assert usual.with_given(optimizer="adamw", learning_rate=0.1).learning_rate == 0.1
+    assert usual.with_given(optimizer=optimizer).learning_rate == usual.learning_rate / 2
+    assert usual.with_given(optimizer=optimizer, learning_rate=0.1).learning_rate == 0.1
     assert usual.with_given(optimizer="muon") == usual
     classic = recipes.recipe("classic_tiny", 32, 1000, all_grey=False)
-    assert classic.with_given(optimizer="adamw").learning_rate == classic.learning_rate
+    assert classic.with_given(optimizer=optimizer).learning_rate == classic.learning_rate
 
 
 @pytest.mark.parametrize(
