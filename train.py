@@ -532,7 +532,7 @@ def conclude(
     rule = rejection.COMBINED if unseen is None else unseen.rule
     if reason := finishing.finish(run, trainer, rule):
         print(f"no {runs.ONNX}: {reason}")
-    corrected = finishing.expected_accuracy(trainer.checkups)
+    corrected = finishing.expected_accuracy(trainer.checkups, trainer.recipe)
     findings = Findings(unseen=unseen)
     with Classifier.load(run) as classifier:
         answers, measures = conclusion.tell_accuracy(classifier, options.data, sets, corrected)
@@ -545,7 +545,7 @@ def conclude(
             conclusion.test(classifier, run, options.test, store)
     digests = outcome.digests(trainer.best_weights, trainer.checkups, answers.probabilities)
     conclusion.write_result(run, corrected, followed.seconds, findings, digests)
-    print(f"time        {clock(followed.seconds)} (minutes:seconds), best at epoch {trainer.best.epoch:.1f}")
+    print(f"time        {clock(followed.seconds)} (minutes:seconds), kept is epoch {trainer.best.epoch:.1f}")
     print(f"saved       {run}")
     print(f"next        python predict.py --model {cli.quote(run)} {cli.quote(a_picture(sets))}")
     if stopped:

@@ -1,4 +1,4 @@
-"""From the best weights to a finished run: calibrated, able to say "none of these", saved and converted."""
+"""From the weights kept to a finished run: calibrated, able to say "none of these", saved and converted."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from pigeonhole import calibration, metagraph, networks, onnx_export, rejection, retraining
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.images import Preprocessing
+from pigeonhole.recipes import Recipe
 from pigeonhole.statistics import CorrectedAccuracy, selection_corrected
 from pigeonhole.training import Checkup, Trainer
 
@@ -15,7 +16,7 @@ MOST_PICTURES = 20_000
 
 
 def finish(run: Path, trainer: Trainer, rule: str = rejection.COMBINED) -> str | None:
-    """Write the best network as the run's model; give the reason where there is no ONNX file beside it.
+    """Write the network kept as the run's model; give the reason where there is no ONNX file beside it.
 
     `rule`: of `rejection.RULES`. Temperature and limit of certainty follow from the validation pictures.
     """
@@ -49,6 +50,6 @@ def _some(data):
     return data.select(np.sort(data.order(0)[:MOST_PICTURES]))
 
 
-def expected_accuracy(checkups: Sequence[Checkup]) -> CorrectedAccuracy:
-    """What the best of these validations may be expected to get right of new pictures."""
-    return selection_corrected(np.stack([each.valid_right for each in checkups]))
+def expected_accuracy(checkups: Sequence[Checkup], recipe: Recipe) -> CorrectedAccuracy:
+    """What the network that these validations chose may be expected to get right of new pictures."""
+    return selection_corrected(np.stack([each.valid_right for each in checkups]), recipe.settles)

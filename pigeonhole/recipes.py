@@ -58,6 +58,11 @@ class Recipe:
     head_learning_rate: float | None = None
     brief: bool = False
 
+    @property
+    def settles(self) -> bool:
+        """Whether the learning rate falls to nothing, by which later weights are better but for chance."""
+        return self.schedule in ("one-cycle", "cosine")
+
     def steps_per_epoch(self, num_pictures: int) -> int:
         """How many batches it takes to show as many pictures as there are."""
         return math.ceil(num_pictures / self.batch_size)

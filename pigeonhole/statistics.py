@@ -35,18 +35,20 @@ def accuracy_line(right: int, total: int) -> str:
 
 @dataclass(frozen=True)
 class CorrectedAccuracy:
-    """What a network that was chosen as the best of some validations may be expected to get right.
+    """What a network that was chosen by some validations may be expected to get right.
 
     right        of `total` pictures, after the correction; seldom a whole number
     total        the validation pictures
     optimism     the share of the pictures by which the choice flatters the network, 0 or more
     validations  how many networks it was chosen from
+    kept         which of them it is, from 0, the earliest
     """
 
     right: float
     total: int
     optimism: float
     validations: int
+    kept: int
 
     @property
     def accuracy(self) -> float:
@@ -68,17 +70,28 @@ class CorrectedAccuracy:
             return [accuracy_line(seen, self.total)]
         return [
             f"{seen:,} of {self.total:,} right: {100 * seen / self.total:.1f} %, "
-            f"the best of {self.validations} validations",
+            f"chosen from {self.validations} validations",
             f"of new pictures expect {_percent(self.right, self.total)}: "
-            f"the choice of the best flatters by {100 * self.optimism:.1f} points",
+            f"the choice flatters by {100 * self.optimism:.1f} points",
         ]
 
 
-def selection_corrected(right_at: np.ndarray) -> CorrectedAccuracy:
-    """Take from the best validation's accuracy what it owes to having been chosen for it.
+def fewest_right(most: np.ndarray | float, total: int, settles: bool) -> np.ndarray | float:
+    """How many of `total` validation pictures a network must have right to be kept, if the best has `most`.
+
+    Of those that have so many the latest is kept. Where a falling rate settles what was learnt (`settles`),
+    one standard error less will do: the later network is the better one but for chance, and to ask for the
+    highest of many figures would be to ask for luck (the one-standard-error rule of Breiman et al.,
+    "Classification and Regression Trees", 1984, which takes the simpler of such models, here the later).
+    """
+    return most - np.sqrt(most * (total - most) / total) if settles else most
+
+
+def selection_corrected(right_at: np.ndarray, settles: bool = False) -> CorrectedAccuracy:
+    """Take from the kept network's accuracy what it owes to having been chosen by it.
 
     `right_at`: bool [V, n], which of the n validation pictures each of V validations had right, the
-    earliest first. The network kept is the one with most right, at equality the later.
+    earliest first. The network kept is the last with `fewest_right` of them.
 
     Pictures are drawn with replacement, the choice is made anew by those drawn, and the pictures left out
     say how much worse the choice so made does than the network that was kept, which they helped to choose
@@ -87,23 +100,24 @@ def selection_corrected(right_at: np.ndarray) -> CorrectedAccuracy:
     same expectation and less variance: it is exactly 0 where there was nothing to choose.
     """
     validations, total = right_at.shape
-    kept = int(_best(right_at.sum(axis=1)))
+    kept = int(_kept(right_at.sum(axis=1), total, settles))
     lost, left_out = 0.0, 0.0
     for drawn in _bootstraps(total):
         by_picture = right_at.T.astype(np.float32)
-        chosen = _best(drawn @ by_picture)
+        chosen = _kept(drawn @ by_picture, total, settles)
         outside = (drawn == 0).astype(np.float32)
         right = outside @ by_picture
         lost += float(np.sum(right[:, kept] - right[np.arange(len(right)), chosen], dtype=np.float64))
         left_out += float(np.sum(outside, dtype=np.float64))
     optimism = max(0.0, lost / left_out) if left_out else 0.0
     right = int(right_at[kept].sum())
-    return CorrectedAccuracy(right - optimism * total, total, optimism, validations)
+    return CorrectedAccuracy(right - optimism * total, total, optimism, validations, kept)
 
 
-def _best(right: np.ndarray) -> np.ndarray:
-    """The position of the highest of [..., V], at equality the last."""
-    return right.shape[-1] - 1 - np.argmax(right[..., ::-1], axis=-1)
+def _kept(right: np.ndarray, total: int, settles: bool) -> np.ndarray:
+    """The position of the network that is kept, of numbers [..., V] that were right."""
+    enough = right >= fewest_right(right.max(axis=-1, keepdims=True), total, settles)
+    return right.shape[-1] - 1 - np.argmax(enough[..., ::-1], axis=-1)
 
 
 def _bootstraps(total: int) -> Iterator[np.ndarray]:

@@ -24,6 +24,7 @@ from pigeonhole.layers import Averaged, Dropout, dropout_feed
 from pigeonhole.muon import Muon
 from pigeonhole.recipes import Recipe
 from pigeonhole.shards import Shard, whole
+from pigeonhole.statistics import fewest_right
 
 EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory
 MOST_VALIDATIONS = 40
@@ -253,9 +254,9 @@ class Trainer:
 
     @property
     def best(self) -> Checkup | None:
-        """The best validation so far: most pictures right, at equality the later.
+        """The validation whose network is kept: the best so far, or a later one as good but for chance.
 
-        A falling rate settles what was learnt.
+        See `statistics.fewest_right`.
         """
         return next((checkup for checkup in reversed(self.checkups) if checkup.is_best), None)
 
@@ -356,12 +357,13 @@ class Trainer:
             yield step + 1
 
     def check_up(self) -> Checkup:
-        """Validate the present weights, and keep them if they are the best so far."""
+        """Validate the present weights, and keep them if none before were better."""
         tally, speed = self._since, self._since.speed()
         speeds = self._workers.gather(tally.speed_here()) if self._workers else ()
         self.valid_logits = self.logits(self.valid)
         valid = score(self.valid_logits, self.valid.label_indices)
-        is_best = self.best is None or valid.right >= self.best.valid.right
+        most = max(valid.right, *(checkup.valid.right for checkup in self.checkups), 0)
+        is_best = valid.right >= fewest_right(most, valid.total, self.recipe.settles)
         checkup = Checkup(
             epoch=self._steps_done / self.steps_per_epoch,
             step=self._steps_done,

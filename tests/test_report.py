@@ -127,7 +127,7 @@ def write_training(
         case.evaluation,
         told,
         case.classifier,
-        corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1),
+        corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1, kept=2),
         findings or Findings(),
     )
 
@@ -262,13 +262,13 @@ def test_the_page_warns_of_what_cannot_be_trusted(case):
 
 
 def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
-    corrected = CorrectedAccuracy(right=20.0, total=40, optimism=0.05, validations=7)
+    corrected = CorrectedAccuracy(right=20.0, total=40, optimism=0.05, validations=7, kept=2)
     written = write_training(another_run(case, tmp_path), corrected=corrected)
     text = parse(written).text
     low, high = wilson_interval(20.0, 40)
     assert "50.0 % of new pictures expected right" in text
     assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in text
-    assert "The best of 7 validations was kept, and a best is in part luck: 5.0 points" in text
+    assert "The network was chosen from 7 validations, and a choice is in part luck: 5.0 points" in text
 
 
 # --- writing again ---

@@ -26,7 +26,7 @@ def report(tmp_path_factory):
     keras.utils.set_random_seed(0)
     case = report_runs.make(tmp_path_factory.mktemp("browser"))
     with case.classifier:
-        told, corrected = case.measures, CorrectedAccuracy(20.0, case.measures.total, 0.02, 5)
+        told, corrected = case.measures, CorrectedAccuracy(20.0, case.measures.total, 0.02, 5, kept=2)
         writing.write_training(
             case.run, case.sets, case.evaluation, told, case.classifier, corrected, Findings()
         )

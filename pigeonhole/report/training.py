@@ -14,6 +14,7 @@ from pigeonhole.report.data import Sets
 from pigeonhole.report.page import Section, render
 
 if TYPE_CHECKING:
+    from pigeonhole.findings import Findings
     from pigeonhole.learning_curve import Curve
     from pigeonhole.unseen import Unseen
 
@@ -38,18 +39,16 @@ def read_facts(run: Path) -> Facts:
     return Facts(settings, dict(zip(names, np.array(rows, np.float64).T, strict=True)))
 
 
-def sections(
-    facts: Facts, sets: Sets, parameters: int, unseen: "Unseen | None", curve: "Curve | None"
-) -> list[Section]:
+def sections(facts: Facts, sets: Sets, parameters: int, kept: int, findings: "Findings") -> list[Section]:
     """All of them; those about unseen classes and more data only where these were measured.
 
-    `parameters`: how many weights the network has.
+    `parameters`: how many weights the network has. `kept`: the validation, from 0, whose network was saved.
     """
-    made = [_intro(facts, sets, parameters), _curves(facts), _settings(facts)]
-    if unseen is not None:
-        made.append(_unseen(unseen))
-    if curve is not None:
-        made.append(_learning_curve(curve))
+    made = [_intro(facts, sets, parameters), _curves(facts, kept), _settings(facts)]
+    if findings.unseen is not None:
+        made.append(_unseen(findings.unseen))
+    if findings.learning_curve is not None:
+        made.append(_learning_curve(findings.learning_curve))
     return made
 
 
@@ -87,7 +86,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _curves(facts: Facts) -> Section:
+def _curves(facts: Facts, kept: int) -> Section:
     history = facts.history
     rows = [dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)]
     html = render(
@@ -95,7 +94,7 @@ def _curves(facts: Facts) -> Section:
         curves=rendering.svg(figures.curves(history), "Loss and accuracy of training and validation"),
         rate=rendering.svg(figures.learning_rate(history), "The learning rate over the training"),
         history=rows,
-        best=max(rows, key=lambda row: (row["valid_accuracy"], row["epoch"])),
+        kept=rows[kept],
     )
     return Section("curves", "How the training went", html)
 

@@ -40,14 +40,14 @@ def write_training(
 
     `run` holds settings.json and history.csv; `evaluation` and `measures` are of the validation pictures,
     answered by the saved network, which `classifier` is; `corrected` is the accuracy without what it owes to
-    the choice of the best validation. Raises OSError where it cannot be written.
+    the choice among validations. Raises OSError where it cannot be written.
     """
     facts = training.read_facts(run)
     answers = Answers(evaluation, measures, attention(classifier, evaluation), False, corrected)
     inside = Inside.of(classifier, evaluation, telling(evaluation))
     augmentation = Augmentation(**facts.settings["recipe"]["augmentation"])
     parameters = sum(layer.parameters for layer in inside.layers)
-    fixed = training.sections(facts, sets, parameters, findings.unseen, findings.learning_curve)
+    fixed = training.sections(facts, sets, parameters, corrected.kept, findings)
 
     def build(limits: Limits) -> list[Section]:
         return [
