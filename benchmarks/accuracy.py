@@ -25,6 +25,8 @@ from pigeonhole import folders, quiet  # noqa: E402
 from pigeonhole.classifier import Classifier  # noqa: E402
 from pigeonhole.statistics import accuracy_line, majority_share  # noqa: E402
 
+EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
 
 def main() -> None:
     parser = trial.parser(__doc__)
@@ -74,13 +76,14 @@ def training_seconds(run: Path) -> float:
 
 
 def processor() -> str:
-    """The processor's name and whether it has matrix units for bfloat16, where the system tells."""
+    """The processor's name and the instructions that training gains from, where the system tells."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor()
     name = next((line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line), "")
-    return f"{name}, {'with' if 'amx_bf16' in text else 'without'} AMX"
+    extensions = [extension for extension in EXTENSIONS if f" {extension} " in text]
+    return f"{name} ({' '.join(extensions) or 'no AVX2'})"
 
 
 if __name__ == "__main__":

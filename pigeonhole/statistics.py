@@ -80,11 +80,12 @@ def fewest_right(most: np.ndarray | float, total: int, settles: bool) -> np.ndar
     """How many of `total` validation pictures a network must have right to be kept, if the best has `most`.
 
     Of those that have so many the latest is kept. Where a falling rate settles what was learnt (`settles`),
-    one standard error less will do: the later network is the better one but for chance, and to ask for the
-    highest of many figures would be to ask for luck (the one-standard-error rule of Breiman et al.,
-    "Classification and Regression Trees", 1984, which takes the simpler of such models, here the later).
+    two standard errors less will do: the later network is the better one but for chance, and to ask for the
+    highest of many figures would be to ask for luck. (Breiman et al., "Classification and Regression Trees",
+    1984, allow one and take the simplest of such models. But of forty that are alike, the highest is seen two
+    above their mean.)
     """
-    return most - np.sqrt(most * (total - most) / total) if settles else most
+    return most - 2 * np.sqrt(most * (total - most) / total) if settles else most
 
 
 def selection_corrected(right_at: np.ndarray, settles: bool = False) -> CorrectedAccuracy:

@@ -68,10 +68,10 @@ def test_a_clear_winner_needs_no_correction():
     assert (corrected.right, corrected.validations) == (90, 3)
 
 
-def test_where_the_rate_falls_a_later_network_may_be_a_standard_error_worse():
+def test_where_the_rate_falls_a_later_network_may_be_two_standard_errors_worse():
     right_at = np.zeros((4, 100), bool)
-    right_at[0, :60], right_at[1, :90], right_at[2, :87], right_at[3, :86] = True, True, True, True
-    assert fewest_right(90, 100, settles=True) == 87
+    right_at[0, :60], right_at[1, :90], right_at[2, :84], right_at[3, :83] = True, True, True, True
+    assert fewest_right(90, 100, settles=True) == 84
     assert selection_corrected(right_at).kept == 1
     assert selection_corrected(right_at, settles=True).kept == 2
 
@@ -175,12 +175,12 @@ def coverage(trainings: int, sizes: tuple[int, ...], seed: int, settles: bool = 
     return dict(zip(("corrected", "seen", "error", "error_seen"), np.mean(rows, axis=0), strict=True))
 
 
-@pytest.mark.parametrize("settles", [False, True])
-def test_the_corrected_interval_holds_the_true_accuracy(settles):
+@pytest.mark.parametrize(("settles", "luck"), [(False, 0.03), (True, 0.01)])
+def test_the_corrected_interval_holds_the_true_accuracy(settles, luck):
     found = coverage(90, (20, 60, 100), 5, settles)
     assert found["corrected"] >= 0.93
     assert abs(found["error"]) < 0.02
-    assert found["error_seen"] > 0.03  # what there was to correct
+    assert found["error_seen"] > luck  # what there was to correct
     assert settles or found["seen"] < 0.92
 
 

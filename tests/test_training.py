@@ -133,7 +133,7 @@ def test_kept_are_the_best_weights_or_later_ones_as_good_but_for_chance(schedule
     run = trainer(settings, train=stripes(60, noise=True), valid=stripes(41, 3, noise=True))
     checkups = list(run.run())
     most = max(checkup.valid.right for checkup in checkups)
-    least = most if schedule == "constant" else most - math.sqrt(41 * most / 41 * (1 - most / 41))
+    least = most if schedule == "constant" else most - 2 * math.sqrt(most * (1 - most / 41))
     assert run.best == [checkup for checkup in checkups if checkup.valid.right >= least][-1]
     run.model.set_weights(run.best_weights)
     logits = run.logits(run.valid)
