@@ -545,7 +545,8 @@ def conclude(
             conclusion.test(classifier, run, options.test, store)
     digests = outcome.digests(trainer.best_weights, trainer.checkups, answers.probabilities)
     conclusion.write_result(run, corrected, followed.seconds, findings, digests)
-    print(f"time        {clock(followed.seconds)} (minutes:seconds), kept is epoch {trainer.best.epoch:.1f}")
+    print(f"time        {clock(followed.seconds)} (minutes:seconds)")
+    print(f"kept        the network of epoch {trainer.best.epoch:.1f}")
     print(f"saved       {run}")
     print(f"next        python predict.py --model {cli.quote(run)} {cli.quote(a_picture(sets))}")
     if stopped:
