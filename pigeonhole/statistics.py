@@ -89,7 +89,7 @@ def fewest_right(most: np.ndarray | float, total: int, settles: bool) -> np.ndar
 
 
 def selection_corrected(right_at: np.ndarray, settles: bool = False) -> CorrectedAccuracy:
-    """Take from the kept network's accuracy what it owes to having been chosen by it.
+    """Take from the kept network's accuracy what it owes to having been chosen.
 
     `right_at`: bool [V, n], which of the n validation pictures each of V validations had right, the
     earliest first. The network kept is the last with `fewest_right` of them.

@@ -127,7 +127,7 @@ def write_training(
         case.evaluation,
         told,
         case.classifier,
-        corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1, kept=2),
+        corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1, kept=1),
         findings or Findings(),
     )
 
@@ -235,7 +235,7 @@ def test_the_training_is_told_by_its_numbers(case, parsed):
     parameters = sum(layer.parameters for layer in insight.layers(case.classifier))
     assert f"A standard network of {parameters:,} weights, trained on {case.sets.train.num_examples} " in text
     assert "in 3 min 51 s" in text
-    assert "the saved network is that of epoch 3, after 30 steps" in text
+    assert "the saved network is that of epoch 2, after 20 steps" in text
     assert f"{3 * PICTURES + 1} files found = {3 * PICTURES} used + 1 skipped" in text
     assert "cat/broken.png: " in text
     assert "beeda46c" in text

@@ -125,6 +125,15 @@ def test_the_validation_figure_is_the_saved_models_own(finished, data):
     assert f" {right} of {len(valid)} right" in line
 
 
+def test_the_epoch_whose_network_was_kept_is_named(finished):
+    run, text = finished
+    with Classifier.load(run) as classifier:
+        step = int(classifier.session.run("global_step:0"))
+    with (run / "history.csv").open(encoding="utf-8") as file:
+        (kept,) = [row for row in csv.DictReader(file) if int(row["step"]) == step]
+    assert f"\nkept        the network of epoch {float(kept['epoch']):.1f}\n" in text
+
+
 def test_what_was_reached_is_there_for_programs(finished):
     run, _ = finished
     result = json.loads((run / "result.json").read_text("utf-8"))

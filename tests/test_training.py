@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dataset import DataSet
-from pigeonhole import networks, training
+from pigeonhole import finishing, networks, training
 from pigeonhole.augment import IN_NETWORK, NONE, Augmentation
 from pigeonhole.recipes import Recipe
 from pigeonhole.training import EVALUATION_PIXELS, MOST_VALIDATIONS, Trainer, learning_rate
@@ -135,6 +135,7 @@ def test_kept_are_the_best_weights_or_later_ones_as_good_but_for_chance(schedule
     most = max(checkup.valid.right for checkup in checkups)
     least = most if schedule == "constant" else most - 2 * math.sqrt(most * (1 - most / 41))
     assert run.best == [checkup for checkup in checkups if checkup.valid.right >= least][-1]
+    assert checkups[finishing.expected_accuracy(checkups, settings).kept] == run.best
     run.model.set_weights(run.best_weights)
     logits = run.logits(run.valid)
     np.testing.assert_array_equal(logits, run.best_logits)
