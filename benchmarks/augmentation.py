@@ -72,7 +72,7 @@ def main() -> None:
 def recipe_for(way: str, count: int) -> recipes.Recipe:
     """The recipe for so many pictures, but for how it varies them."""
     usual = recipes.recipe("standard", SIDE, count, all_grey=False)
-    return replace(usual, augmentation=WAYS[way], mix=way == MIXED)
+    return replace(usual, augmentation=WAYS[way], mix=float(way == MIXED))
 
 
 def told(reached: list[float], plain: list[float] | None) -> str:

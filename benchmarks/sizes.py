@@ -34,7 +34,7 @@ FIXED = recipes.Recipe(
     weight_decay=0.0,
     label_smoothing=0.0,
     augmentation=Augmentation(flip=True, shift=0.1),
-    mix=False,
+    mix=0.0,
     patience=None,
 )
 

@@ -81,12 +81,15 @@ def augment(
     return varied
 
 
-def mix(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def mix(images: np.ndarray, rng: np.random.Generator, chance: float = 1.0) -> tuple[np.ndarray, float]:
     """Each of `images` uint8 [N, S, S, C] with a part of its opposite in the reversed batch, and its share.
 
     By an even chance the other picture shines through the whole ("mixup", Zhang et al., 2018) or covers one
-    square ("CutMix", Yun et al., 2019). The share is 0.5 to 1; the labels must be mixed alike.
+    square ("CutMix", Yun et al., 2019). The share is 0.5 to 1; the labels must be mixed alike. `chance`:
+    how likely the batch is mixed at all; if it is not, the share is 1.
     """
+    if chance < 1 and rng.random() >= chance:
+        return images, 1.0
     share = 1 - rng.random() / 2
     if rng.random() < 0.5:
         return _blend(images, share), share

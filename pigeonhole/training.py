@@ -466,7 +466,7 @@ class Trainer:
         """The shard's pictures as this step shows them, and the share of each that is its own."""
         rng = np.random.default_rng([self.seed, _VARY, step])
         images = augment(self.train.images[rows[shard.positions]], self.recipe.augmentation, rng, shard)
-        return mix(images, rng) if self.recipe.mix else (images, 1.0)
+        return mix(images, rng, self.recipe.mix)
 
     def _rate(self, step: int) -> float:
         """The learning rate of that step; each phase runs through the schedule once."""

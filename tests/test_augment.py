@@ -93,6 +93,16 @@ def test_mix_takes_the_stated_share_from_the_picture_itself(channels):
     assert 10 <= pasted <= 30
 
 
+def test_mix_leaves_some_batches_as_they_are():
+    images = pictures()
+    untouched = 0
+    for seed in range(40):
+        mixed, share = mix(images, rng(seed), chance=0.5)
+        untouched += mixed is images and share == 1
+    assert 10 <= untouched <= 30
+    assert mix(images, rng(1), chance=0)[0] is images
+
+
 def test_mix_follows_its_generator_and_leaves_its_input_alone():
     images = pictures()
     before = images.copy()

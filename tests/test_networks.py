@@ -41,16 +41,15 @@ def test_standard_network_has_three_convolutions_and_two_dense_layers():
         assert order[start + 1 : start + 4] == [f"pool{number}", f"bn{number}", f"relu{number}"]
 
 
-def test_deep_network_has_seven_normalised_convolutions_and_one_small_dense_layer():
-    model = networks.build("deep", 32, 3, 10)
+@pytest.mark.parametrize("name, filters", [("deep", 128), ("wide", 256)])
+def test_deep_network_has_seven_normalised_convolutions_and_one_small_dense_layer(name, filters):
+    model = networks.build(name, 32, 3, 10)
     kinds = [type(layer) for layer in model.layers]
     assert kinds.count(keras.layers.Conv2D) == kinds.count(BatchNorm) == 7
     assert [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dense)] == ["fc1"]
-    assert model.get_layer("relu7").output.shape == (None, 4, 4, 128) and model.layers[-1].input.shape == (
-        None,
-        128,
-    )
-    assert networks.build("deep", 96, 3, 10).get_layer("relu7").output.shape == (None, 6, 6, 128)
+    assert model.get_layer("relu7").output.shape == (None, 4, 4, filters)
+    assert model.layers[-1].input.shape == (None, filters)
+    assert networks.build(name, 96, 3, 10).get_layer("relu7").output.shape == (None, 6, 6, filters)
 
 
 def built(name: str, size: int, channels: int):

@@ -63,7 +63,13 @@ def test_adam_in_place_of_muon_learns_at_half_the_rate(optimizer):
 
 @pytest.mark.parametrize(
     "network, size, num_pictures",
-    [("standard", 32, 100), ("standard", 32, 40_000), ("standard", 96, 800), ("deep", 32, 40_000)],
+    [
+        ("standard", 32, 100),
+        ("standard", 32, 40_000),
+        ("standard", 96, 800),
+        ("deep", 32, 40_000),
+        ("wide", 32, 40_000),
+    ],
 )
 def test_a_training_of_few_epochs_is_held_back_less(network, size, num_pictures):
     usual, brief = (
@@ -82,7 +88,7 @@ def test_grey_scans_are_varied_in_brief_trainings_too():
     assert brief.augmentation == usual.augmentation
 
 
-@pytest.mark.parametrize("network, size", [("standard", 32), ("standard", 96), ("deep", 32)])
+@pytest.mark.parametrize("network, size", [("standard", 32), ("standard", 96), ("deep", 32), ("wide", 32)])
 def test_trained_weights_learn_on_at_a_lower_rate(network, size):
     usual, trained = (recipes.recipe(network, size, 500, False, trained=trained) for trained in (False, True))
     assert trained == replace(usual, learning_rate=pytest.approx(0.3 * usual.learning_rate))

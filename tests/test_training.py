@@ -28,7 +28,7 @@ RECIPE = Recipe(
     weight_decay=0.01,
     label_smoothing=0.0,
     augmentation=Augmentation(flip=True, shift=0.1),
-    mix=False,
+    mix=0.0,
     patience=None,
 )
 
@@ -210,7 +210,7 @@ def test_pictures_and_labels_are_mixed_alike():
     ends[0, :half, half:] = ends[1, half:, :half] = 200
     labels = np.arange(64) % 2
     plain = DataSet(ends[labels].astype(np.uint8), labels, [str(index) for index in range(64)], ["a", "b"])
-    recipe = replace(changed(epochs=60, learning_rate=0.01, mix=True), augmentation=NONE)
+    recipe = replace(changed(epochs=60, learning_rate=0.01, mix=1.0), augmentation=NONE)
     run = trainer(recipe, train=plain, valid=plain)
     list(run.run())
     shown = np.stack([ends[0], 0.65 * ends[0] + 0.35 * ends[1], ends[1]])
