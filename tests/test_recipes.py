@@ -83,6 +83,15 @@ def test_a_training_of_few_epochs_is_held_back_less(network, size, num_pictures)
     assert (brief.epochs, brief.learning_rate) == (usual.epochs, usual.learning_rate)
 
 
+@pytest.mark.parametrize(
+    "network, size, share", [("standard", 32, 0), ("deep", 32, 0), ("wide", 32, 0.5), ("wide", 96, 1)]
+)
+def test_photos_are_mixed_and_what_a_wide_network_would_have_by_heart(network, size, share):
+    usual = recipes.recipe(network, size, 1000, all_grey=False)
+    assert usual.mix == share and usual.with_given(augment=False).mix == 0
+    assert recipes.recipe(network, size, 1000, all_grey=False, brief=True).mix == 0
+
+
 def test_grey_scans_are_varied_in_brief_trainings_too():
     usual, brief = (recipes.recipe("standard", 32, 60_000, True, brief=brief) for brief in (False, True))
     assert brief.augmentation == usual.augmentation
