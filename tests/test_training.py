@@ -219,6 +219,15 @@ def test_pictures_and_labels_are_mixed_alike():
     assert first[0] > 0.85 and 0.5 < first[1] < 0.8 and first[2] < 0.15
 
 
+def test_the_more_steps_are_mixed_the_less_sure_it_is_of_what_it_is_shown():
+    alike = stripes(64)
+    losses = []
+    for share in (0.0, 0.5, 1.0):
+        run = trainer(changed(epochs=12, mix=share), train=alike, valid=alike)
+        losses.append(np.mean([checkup.train.loss for checkup in list(run.run())[4:]]))
+    assert losses[0] < 0.01 and 0.05 < losses[1] < 0.8 * losses[2]
+
+
 def test_one_cycle_rises_then_falls_to_nothing():
     rates = [learning_rate(RECIPE, step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.05 * RECIPE.learning_rate)
