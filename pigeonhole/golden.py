@@ -95,8 +95,11 @@ def replay(
     """
     if contract.golden != golden.fingerprint(expected):
         raise PigeonholeError(f"{file}: damaged, its golden examples are not those of its contract")
-    check_decoding(golden, contract.preprocessing)
-    check_numerics(expected, answer(golden.pixels))
+    try:
+        check_decoding(golden, contract.preprocessing)
+        check_numerics(expected, answer(golden.pixels))
+    except DriftError as error:
+        raise DriftError(f"{file}: {error}") from None
 
 
 def check_decoding(golden: Golden, preprocessing: images.Preprocessing) -> None:

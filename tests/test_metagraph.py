@@ -312,13 +312,13 @@ def _edit_constant(run: Path, name: str, old: bytes, new: bytes) -> None:
 
 def test_other_preprocessing_than_at_training_is_decoding_drift(run):
     _edit_constant(run, "contract", b'"area"', b'"bilinear"')
-    with pytest.raises(golden.DriftError, match=r"decoding drift.*opencv"):
+    with pytest.raises(golden.DriftError, match=r"model\.meta: decoding drift.*opencv"):
         metagraph.restore(runs.find(run))
 
 
 def test_other_weights_than_those_saved_are_numerical_drift(run):
     _rewrite_weights(run, lambda values: {**values, "fc2/bias": values["fc2/bias"] + np.float32([0.5, 0, 0])})
-    with pytest.raises(golden.DriftError, match=r"numerical drift.*tensorflow"):
+    with pytest.raises(golden.DriftError, match=r"model\.meta: numerical drift.*tensorflow"):
         metagraph.restore(runs.find(run))
 
 

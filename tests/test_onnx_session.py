@@ -126,7 +126,7 @@ def test_the_weights_of_another_model_are_told(run, tmp_path):
     own = {entry.key: entry.value for entry in onnx.load(run / runs.ONNX).metadata_props}
     shutil.copy(other / runs.ONNX, run / runs.ONNX)
     describe(run, **own)
-    with pytest.raises(golden.DriftError, match=r"numerical drift.*onnxruntime"):
+    with pytest.raises(golden.DriftError, match=r"model\.onnx: numerical drift.*onnxruntime"):
         onnx_session.restore(run / runs.ONNX)
 
 
