@@ -51,7 +51,11 @@ def main() -> None:
     train = trial.read(options.data, SIDE)
     test = trial.read(options.test, SIDE, classes=train.class_names)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    print(f"machine: {processor()}, {os.cpu_count()} cores; {options.length:g} of the recipe's epochs")
+    from pigeonhole import precision  # imports TensorFlow
+
+    computing, _ = precision.choose("auto")
+    cores = len(os.sched_getaffinity(0))
+    print(f"machine: {processor()}, {cores} cores, {computing}; {options.length:g} of the recipe's epochs")
     print(f"{test.num_examples:,} test pictures of {', '.join(test.class_names)}; n = {len(seeds)} seeds\n")
     print(f"| varied by | {' | '.join(f'{count:,} pictures' for count in COUNTS)} |")
     print(f"|---|{'---|' * len(COUNTS)}")
@@ -61,7 +65,7 @@ def main() -> None:
         for count in COUNTS:
             recipe = recipe_for(way, count).times_as_long(options.length)
             reached = [
-                trial.run("standard", trial.draw(train, count, seed), test, recipe, seed).accuracy
+                trial.run("standard", trial.draw(train, count, seed), test, recipe, seed, computing).accuracy
                 for seed in seeds
             ]
             before = plain.setdefault(count, reached)

@@ -145,10 +145,15 @@ def read_results(file: Path, about: list[str]) -> dict[str, Outcome]:
     """The outcomes so far, by the candidates' names. Leaves where they have another origin."""
     if not file.exists():
         return {}
-    kept = json.loads(file.read_text("utf-8"))
-    if other := sorted(set(kept["about"]) - set(about)):
+    try:
+        kept = json.loads(file.read_text("utf-8"))
+        outcomes = {name: Outcome(**fields) for name, fields in kept["outcomes"].items()}
+        other = sorted(set(kept["about"]) - set(about))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        sys.exit(f"{file}: holds no results that this program wrote; name another file with --results")
+    if other:
         sys.exit(f"{file}: has outcomes of another origin ({other[0]}); name another file with --results")
-    return {name: Outcome(**fields) for name, fields in kept["outcomes"].items()}
+    return outcomes
 
 
 def write_results(outcomes: dict[str, Outcome], about: list[str], file: Path) -> None:

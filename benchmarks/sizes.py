@@ -40,21 +40,28 @@ FIXED = recipes.Recipe(
 
 
 def main() -> None:
-    options = trial.parser(__doc__).parse_args()
+    parser = trial.parser(__doc__)
+    parser.add_argument("--counts", default=",".join(map(str, COUNTS)), help="of pictures to train on")
+    options = parser.parse_args()
     quiet.import_tensorflow()
     train = trial.read(options.data, SIDE)
     test = trial.read(options.test, SIDE, classes=train.class_names)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    print(f"machine: {processor()}, {os.cpu_count()} cores; n = {len(seeds)} seeds")
+    from pigeonhole import precision  # imports TensorFlow
+
+    computing, _ = precision.choose("auto")
+    cores = len(os.sched_getaffinity(0))
+    print(f"machine: {processor()}, {cores} cores, {computing}; n = {len(seeds)} seeds")
     print(f"{test.num_examples:,} test pictures of {len(test.class_names)} classes\n")
     print("| pictures | recipe | test accuracy | seconds | fixed recipe | seconds |")
     print("|---|---|---|---|---|---|")
-    for count in COUNTS:
+    for count in map(int, options.counts.split(",")):
         usual = recipes.recipe("standard", SIDE, count, all_grey=False)
         cells = [f"{count:,}", f"{usual.epochs:g} epochs, batches of {usual.batch_size}"]
         for recipe in (usual, FIXED):
             trials = [
-                trial.run("standard", trial.draw(train, count, seed), test, recipe, seed) for seed in seeds
+                trial.run("standard", trial.draw(train, count, seed), test, recipe, seed, computing)
+                for seed in seeds
             ]
             accuracy = statistics.median(each.accuracy for each in trials)
             seconds = statistics.median(each.seconds for each in trials)

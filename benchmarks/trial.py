@@ -63,7 +63,7 @@ def draw(data, count: int, seed: int):
     return data.select(np.sort(np.concatenate(rows)))
 
 
-def run(network: str, train, test, recipe, seed: int) -> Trial:
+def run(network: str, train, test, recipe, seed: int, precision: str) -> Trial:
     """Train on all of `train` to the end of the recipe, and test the last weights."""
     import keras
 
@@ -71,7 +71,7 @@ def run(network: str, train, test, recipe, seed: int) -> Trial:
 
     keras.utils.set_random_seed(seed)
     _, side, _, channels = train.images.shape
-    model = networks.build(network, side, channels, len(train.class_names))
+    model = networks.build(network, side, channels, len(train.class_names), precision)
     trainer = training.Trainer(model, train, None, recipe, seed)
     started = time.perf_counter()
     trainer.learn()
