@@ -8,8 +8,6 @@ model's answers for every picture of the test folder. The majority class stands 
 
 import argparse
 import csv
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,20 +17,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import environment  # noqa: E402
 import trial  # noqa: E402
 
 from pigeonhole import folders, quiet  # noqa: E402
 from pigeonhole.classifier import Classifier  # noqa: E402
 from pigeonhole.statistics import accuracy_line, majority_share  # noqa: E402
 
-EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-
 
 def main() -> None:
     parser = trial.parser(__doc__)
     parser.add_argument("flags", nargs="*", help="for train.py, after --")
     options = parser.parse_args()
-    print(f"machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print("\n".join(environment.lines()))
     print(f"train.py --data {options.data} {' '.join(options.flags)}")
     quiet.import_tensorflow()
     results = []
@@ -73,17 +70,6 @@ def training_seconds(run: Path) -> float:
     """From the first step's start to the last validation's end."""
     with (run / "history.csv").open(newline="") as file:
         return float(list(csv.DictReader(file))[-1]["seconds"])
-
-
-def processor() -> str:
-    """The processor's name and the instructions that training gains from, where the system tells."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor()
-    name = next((line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line), "")
-    extensions = [extension for extension in EXTENSIONS if f" {extension} " in text]
-    return f"{name} ({' '.join(extensions) or 'no AVX2'})"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ over the seeds, and in brackets by how many points it differs from no variation,
 that difference by Student's t where the seeds are several.
 """
 
-import os
 import statistics
 import sys
 from dataclasses import replace
@@ -18,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import environment  # noqa: E402
 import trial  # noqa: E402
-from accuracy import processor  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
 
 from pigeonhole import quiet, recipes  # noqa: E402
@@ -54,8 +53,7 @@ def main() -> None:
     from pigeonhole import precision  # imports TensorFlow
 
     computing, _ = precision.choose("auto")
-    cores = len(os.sched_getaffinity(0))
-    print(f"machine: {processor()}, {cores} cores, {computing}; {options.length:g} of the recipe's epochs")
+    print("\n".join(environment.lines(computing, f"{options.length:g} of the recipe's epochs")))
     print(f"{test.num_examples:,} test pictures of {', '.join(test.class_names)}; n = {len(seeds)} seeds\n")
     print(f"| varied by | {' | '.join(f'{count:,} pictures' for count in COUNTS)} |")
     print(f"|---|{'---|' * len(COUNTS)}")

@@ -27,9 +27,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import environment  # noqa: E402
 import numpy as np  # noqa: E402
 import trial  # noqa: E402
-from accuracy import processor  # noqa: E402
 
 from pigeonhole import quiet, recipes  # noqa: E402
 from pigeonhole.statistics import wilson_interval  # noqa: E402
@@ -130,12 +130,8 @@ def main() -> None:
 
 def origin(options: argparse.Namespace) -> list[str]:
     """Lines that say what the figures come from; those of one table have all the same."""
-    from pigeonhole import settings
-
-    versions = ", ".join(f"{name} {version}" for name, version in settings.versions().items())
     return [
-        f"machine: {processor()}, {os.cpu_count()} cores, float32",
-        f"versions: {versions}",
+        *environment.lines("float32"),
         f"pictures: {options.data}, {options.test}; {options.mnist_data}, {options.mnist_test}",
         f"seed {options.seed}, n = 1; {VALIDATION:.0%} of the pictures validate",
     ]

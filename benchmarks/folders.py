@@ -9,7 +9,6 @@ nothing. Medians over the rounds; ratios are taken within a round.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import cv2
+import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32
@@ -37,7 +37,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, taken in one_round(options, Path(folder)):
                 seconds.setdefault(name, []).append(taken)
-    print(f"{os.cpu_count()} cores, n = {options.rounds}")
+    print("\n".join(environment.lines(f"n = {options.rounds}")))
     for name, times in seconds.items():
         ratios = [taken / plain for taken, plain in zip(times, seconds["plain loop"], strict=True)]
         print(f"{name:<20} {statistics.median(times):7.1f} s   {statistics.median(ratios):5.2f} x plain loop")

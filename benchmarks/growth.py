@@ -8,8 +8,6 @@ keeps them. What it costs to read them from a folder is measured by reading.py a
 """
 
 import argparse
-import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -24,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from accuracy import processor  # noqa: E402
+import environment  # noqa: E402
 
 USUAL = {"side": 32, "classes": 10, "pictures": 10_000}
 LINES = {
@@ -49,7 +47,7 @@ def main() -> None:
 
 
 def tell(steps: int) -> None:
-    print(f"machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print("\n".join(environment.lines()))
     print(f"network standard, {steps} steps for each line\n")
     print(f"{'side':>6} {'classes':>8} {'pictures':>9} {'batch':>6} {'pictures/s':>11} {'peak MB':>8}")
     for varied, values in LINES.items():

@@ -19,7 +19,6 @@ Every figure stands beside the bar that it is held against. All six take about 5
 import argparse
 import csv
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import cv2
+import environment
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--only", choices=STUDIES, action="append", help="one of them; repeatable")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    print(f"{os.cpu_count()} cores, seed {options.seed}")
+    print("\n".join(environment.lines(f"seed {options.seed}")))
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.only or STUDIES:
             own = Path(scratch, name)

@@ -27,7 +27,6 @@ near copies were found.
 import argparse
 import json
 import math
-import os
 import resource
 import shutil
 import statistics
@@ -39,6 +38,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
+import environment
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -202,7 +202,8 @@ def encoded(picture: np.ndarray) -> bytes:
 def table(measured: dict[int, dict[str, dict[str, float]]]) -> Iterator[str]:
     """The figures of each step and size, and what the growth between the largest two leads to."""
     sizes = sorted(measured)
-    yield f"{os.cpu_count()} cores; seconds on the clock, seconds of the processor, megabytes at the most"
+    yield from environment.lines()
+    yield "seconds on the clock, seconds of the processor, megabytes at the most"
     for step in STEPS:
         yield step
         for size in sizes:

@@ -9,13 +9,12 @@ sum is more than the step. The profiler itself takes a few percent.
 
 import argparse
 import collections
-import os
 import re
 import tempfile
 import time
 from pathlib import Path
 
-from accuracy import processor
+import environment
 from contenders import PLANS, ours
 
 WARM_UP = 3  # steps
@@ -36,7 +35,7 @@ def main() -> None:
     train(options.steps)
     step = (time.perf_counter() - started) / options.steps
     batch = PLANS[options.network].batch
-    print(f"machine: {processor()}, {os.cpu_count()} cores")
+    print("\n".join(environment.lines()))
     print(f"{options.network}: {1000 * step:.1f} ms for a step of {batch}, {batch / step:,.0f} pictures/s")
     by_operation = {key: spent / options.steps for key, spent in profile(train, options.steps).items()}
     by_kind = collections.Counter()

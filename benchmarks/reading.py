@@ -9,8 +9,6 @@ which is one core as well. The file cache of the operating system is warm for al
 """
 
 import argparse
-import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -24,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from accuracy import processor  # noqa: E402
+import environment  # noqa: E402
 
 BATCH = 32
 
@@ -127,7 +125,7 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    print(f"machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print("\n".join(environment.lines()))
     print(f"{len(files(options.data)):,} files, {options.image_size} px, {options.rounds} rounds", flush=True)
     found: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
     for _ in range(options.rounds):

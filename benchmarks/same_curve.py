@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import environment
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -57,6 +59,7 @@ def compare(options: argparse.Namespace) -> None:
             )
             found[kind] = np.load(file)
     one = found["one"]
+    print("\n".join(environment.lines()))
     print(f"{options.network}, batch {options.batch_size}, rate {options.learning_rate:g}, {len(one)} steps")
     print(f"loss {one[:10].mean():.3f} (first ten steps) to {one[-10:].mean():.3f} (last ten)")
     for kind, losses in found.items():

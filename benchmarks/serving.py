@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import environment
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
@@ -167,6 +168,7 @@ def measure(run: str, seconds: float, rounds: int) -> dict[str, list[Load]]:
 
 def report(measured: dict[str, list[Load]]) -> None:
     """Medians of the rounds, and ours as a multiple of each other kind, round by round."""
+    print("\n".join(environment.lines()))
     print(f"{'':10} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7} {'ours is':>8}")
     for kind, loads in measured.items():
         middle = [

@@ -8,7 +8,6 @@ by the default recipe for so many and by a fixed one as it is often met: Adam at
 accuracy on all test pictures and training seconds, medians over the seeds.
 """
 
-import os
 import statistics
 import sys
 from pathlib import Path
@@ -16,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import environment  # noqa: E402
 import trial  # noqa: E402
-from accuracy import processor  # noqa: E402
 
 from pigeonhole import quiet, recipes  # noqa: E402
 from pigeonhole.augment import Augmentation  # noqa: E402
@@ -50,9 +49,8 @@ def main() -> None:
     from pigeonhole import precision  # imports TensorFlow
 
     computing, _ = precision.choose("auto")
-    cores = len(os.sched_getaffinity(0))
-    print(f"machine: {processor()}, {cores} cores, {computing}; n = {len(seeds)} seeds")
-    print(f"{test.num_examples:,} test pictures of {len(test.class_names)} classes\n")
+    print("\n".join(environment.lines(computing)))
+    print(f"{test.num_examples:,} test pictures of {len(test.class_names)} classes; n = {len(seeds)} seeds\n")
     print("| pictures | recipe | test accuracy | seconds | fixed recipe | seconds |")
     print("|---|---|---|---|---|---|")
     for count in map(int, options.counts.split(",")):

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import environment
+
 ROOT = Path(__file__).parents[1]
 REPEATS = 7
 
@@ -24,6 +26,7 @@ def seconds(*command: str) -> float:
 
 
 if __name__ == "__main__":
+    print("\n".join(environment.lines(f"n = {REPEATS}")))
     print(f"{seconds('-c', 'pass'):6.3f}  python itself")
     print(f"{seconds('-c', 'import pigeonhole'):6.3f}  import pigeonhole")
     for program in sorted(ROOT.glob("*.py")):

@@ -11,20 +11,17 @@ this computer reaches in multiplying matrices.
 
 import argparse
 import importlib.util
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from accuracy import processor  # noqa: E402
+import environment  # noqa: E402
 from contenders import KINDS, PLANS, THREADS  # noqa: E402
 
 OURS = next(iter(KINDS))
@@ -45,7 +42,7 @@ def main() -> None:
     kinds = [kind for kind in KINDS if "PyTorch" not in kind or importlib.util.find_spec("torch")]
     title = f"{options.network}, {plan.size} px, batch {plan.batch}"
     print(f"{title}, {options.rounds} rounds of {options.steps} steps")
-    print(f"machine: {processor()}, {os.cpu_count()} cores, {THREADS} threads, {versions()}", flush=True)
+    print("\n".join(environment.lines(f"{THREADS} threads")), flush=True)
     seconds = measure(kinds, options.network, options.steps, options.rounds)
     pictures = options.steps * plan.batch
     speeds = {kind: [pictures / each for each in taken] for kind, taken in seconds.items()}
@@ -119,19 +116,6 @@ def matrix_rate(dtype) -> float:
         multiply()[0, 0].numpy()
         taken.append(time.perf_counter() - started)
     return 2 * MATRIX**3 / statistics.median(taken[2:])
-
-
-def versions() -> str:
-    packages = ["tensorflow-cpu", "tensorflow", "keras", "torch"]
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return ", ".join(
-        [f"Python {platform.python_version()}", *(f"{name} {version}" for name, version in found.items())]
-    )
 
 
 def draw(speeds: dict[str, list[float]], file: Path, title: str) -> None:

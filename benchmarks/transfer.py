@@ -10,11 +10,11 @@ answer for every test picture of the five classes. What follows `--` goes to bot
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 from pathlib import Path
 
+import environment
 from honesty import Laboratory
 from scipy.stats import t as student
 
@@ -53,9 +53,7 @@ def main() -> None:
 def describe(run: Path) -> None:
     """Say what everything is computed with, and how good the run is that is started from."""
     settings = json.loads((run / "settings.json").read_text("utf-8"))
-    machine, versions = settings["machine"], settings["versions"]
-    print(f"machine: {machine['processor']}, {os.cpu_count()} cores, {machine['precision']}")
-    print(f"versions: {', '.join(f'{name} {version}' for name, version in versions.items())}")
+    print("\n".join(environment.lines(settings["machine"]["precision"])))
     low, high = json.loads((run / "result.json").read_text("utf-8"))["interval_95"]
     print(f"the run on {', '.join(settings['classes'])}: {low:.1%} to {high:.1%} right", flush=True)
 

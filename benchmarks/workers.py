@@ -19,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 
+import environment
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -43,6 +45,7 @@ def main() -> None:
     if place := cluster.from_environment():
         measure(place, options)
     else:
+        print("\n".join(environment.lines()), flush=True)
         sys.exit(launcher.run([sys.executable, *sys.argv], options.workers))
 
 
