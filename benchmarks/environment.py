@@ -24,10 +24,15 @@ PACKAGES = (
 
 def lines(*details: str) -> list[str]:
     """The machine, with `details` of how it is used, and the versions."""
+    machine = [processor(), f"{cores()} cores", *details]
+    return [f"machine: {', '.join(machine)}", f"versions: {', '.join(versions())}"]
+
+
+def cores() -> int:
+    """How many this process may use."""
     from train import available_cores  # here, for its memory must not count as that of what is measured
 
-    machine = [processor(), f"{available_cores()} cores", *details]
-    return [f"machine: {', '.join(machine)}", f"versions: {', '.join(versions())}"]
+    return available_cores()
 
 
 def processor() -> str:
