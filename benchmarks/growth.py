@@ -31,6 +31,8 @@ LINES = {
     "pictures": (1_000, 10_000, 60_000, 200_000),
 }
 WRITTEN_AT_ONCE = 1_000
+WARM_UP = 2  # steps
+FEWEST_STEPS = WARM_UP + 2
 
 
 def main() -> None:
@@ -40,6 +42,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, metavar="N", help="of each training (30)")
     parser.add_argument("--train", nargs=3, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.steps < FEWEST_STEPS:
+        parser.error(f"--steps: at least {FEWEST_STEPS}, since the first ones do not count")
     if options.train:
         train(*options.train, options.steps)
     else:
@@ -86,7 +90,7 @@ def train(side: int, classes: int, count: int, steps: int) -> None:
         trainer.total_steps = steps
         moments: list[float] = []
         trainer.learn(lambda progress: moments.append(time.perf_counter()))
-    per_step = statistics.median(np.diff(moments[2:]))
+    per_step = statistics.median(np.diff(moments[WARM_UP:]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(recipe.batch_size, recipe.batch_size / per_step, peak)
 
