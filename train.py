@@ -201,7 +201,7 @@ def start_tensorflow(options: argparse.Namespace) -> int:
     import_tensorflow()
     import tensorflow as tf
 
-    threads = options.threads or available_cores()
+    threads = options.threads or launcher.available_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     return threads
@@ -224,11 +224,6 @@ def prepare_machine(
     chosen = precision.choose(options.precision) if workers is None or workers.is_chief else None
     chosen = workers.from_chief(chosen) if workers else chosen
     return Machine(*chosen, threads, count), workers
-
-
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare_training(

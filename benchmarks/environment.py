@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pigeonhole import __version__  # noqa: E402
+from pigeonhole.launcher import available_cores  # noqa: E402
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PACKAGES = (
@@ -24,15 +25,8 @@ PACKAGES = (
 
 def lines(*details: str) -> list[str]:
     """The machine, with `details` of how it is used, and the versions."""
-    machine = [processor(), f"{cores()} cores", *details]
+    machine = [processor(), f"{available_cores()} cores", *details]
     return [f"machine: {', '.join(machine)}", f"versions: {', '.join(versions())}"]
-
-
-def cores() -> int:
-    """How many this process may use."""
-    from train import available_cores  # here, for its memory must not count as that of what is measured
-
-    return available_cores()
 
 
 def processor() -> str:

@@ -26,6 +26,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import environment  # noqa: E402
 
+from pigeonhole.launcher import available_cores  # noqa: E402
+
 BATCH = 32
 
 Epoch = Callable[[], int]  # reads all pictures once, and gives their number
@@ -99,7 +101,7 @@ def keras_reader(data: Path, size: int) -> Iterator[Epoch]:
 KINDS: dict[str, Callable[[Path, int], Iterator[Epoch]]] = {
     "Pigeonhole": ours,
     "Pigeonhole, decoding alone": lambda data, size: decoding(data, size, threads=1),
-    "the same on all cores": lambda data, size: decoding(data, size, environment.cores()),
+    "the same on all cores": lambda data, size: decoding(data, size, available_cores()),
     "OpenCV loop, linear resize": lambda data, size: opencv(data, size, area=False),
     "OpenCV loop, area resize": lambda data, size: opencv(data, size, area=True),
     "Keras image_dataset_from_directory": keras_reader,
