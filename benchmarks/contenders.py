@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 CLASSES = 10
 THREADS = 2
+WARM_UP = 2  # steps
 
 Round = Callable[[int], None]  # trains so many steps
 
@@ -229,8 +230,8 @@ KINDS: dict[str, Callable[[str, int], Round]] = {
 
 
 def main(kind: str, network: str, most_steps: str) -> None:
-    train = KINDS[kind](network, int(most_steps))
-    train(2)  # compiles, and fills caches
+    train = KINDS[kind](network, max(WARM_UP, int(most_steps)))
+    train(WARM_UP)  # compiles, and fills caches
     print(seconds(train, 1), flush=True)
     for steps in sys.stdin:
         print(seconds(train, int(steps)), flush=True)
