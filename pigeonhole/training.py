@@ -25,6 +25,7 @@ from pigeonhole.muon import Muon
 from pigeonhole.recipes import Recipe
 from pigeonhole.shards import Shard, whole
 from pigeonhole.statistics import fewest_right
+from pigeonhole.whitening import Whiten, filters_for
 
 EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory
 MOST_VALIDATIONS = 40
@@ -33,6 +34,7 @@ FEWEST_MEASURED = 8  # steps
 MEASURED, MOST_MEASURED = 0.05, 5.0  # the share of the time asked for, at most so many seconds
 _VARY, _DRAW = 1, 2  # keep variations and draws apart from the shuffle, which is keyed by (seed, epoch)
 _TENTH = 0.1
+_WHITENED = 2000  # pictures that tell what patches are like
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ class Trainer:
         self._since = _Tally()
         self._order = functools.lru_cache(maxsize=2)(train.order)
         self._workers = workers
+        self._set_filters()
         fit_layers(model, recipe)
         forward = _forward(model, recipe, class_weights)
         compile_step = workers.compile_step if workers else _compile_step
@@ -420,6 +423,26 @@ class Trainer:
         if epochs > MOST_VALIDATIONS:
             epochs = max(left - MOST_VALIDATIONS * validation, 0.0) / (per_step * self.steps_per_epoch)
         self.total_steps = max(1, int(epochs * self.steps_per_epoch))
+
+    def _set_filters(self) -> None:
+        """Give the layers that whiten, unless they came with weights, filters for the pictures of this data.
+
+        They fit the pictures as the first steps show them: what only the variation brings in counts, too.
+        """
+        for layer in self.model.layers:
+            if isinstance(layer, Whiten) and not layer.has_filters:
+                before = keras.Model(self.model.input, layer.input)
+                kernel = filters_for(before(images) for images in self._first_pictures())
+                if self._workers and not self._workers.is_chief:
+                    kernel = np.zeros_like(kernel)  # to the last bit those of the chief
+                layer.set_filters(self._workers.united(kernel) if self._workers else kernel)
+
+    def _first_pictures(self) -> Iterator[np.ndarray]:
+        """float32 [n, S, S, C]: the pictures of the first steps."""
+        for step in range(math.ceil(_WHITENED / self.recipe.batch_size)):
+            rows = self._rows(step)
+            images, _ = self._varied(step, rows, whole(len(rows)))
+            yield images.astype(np.float32)
 
     def _validation_seconds(self) -> float:
         """How long a validation takes, by that of a part of the pictures."""

@@ -197,6 +197,7 @@ def test_a_run_with_other_settings_repeats_with_them_and_not_with_others(data, t
     "flags, told",
     [
         (["--network", "classic_tiny", "--image-size", "17"], "at least 18 pixels"),
+        (["--network", "deep", "--image-size", "8"], "at least 9 pixels"),
         (["--network", "classic_lrn", "--dropout", "0.5"], "classic_lrn has no dropout layers"),
         (["--network", "classic_lrn", "--decay-steps", "5"], "belongs to --schedule exponential"),
     ],

@@ -7,6 +7,7 @@ import saved_runs
 
 from pigeonhole import networks, recipes
 from pigeonhole.layers import BatchNorm
+from pigeonhole.whitening import Whiten
 
 
 def test_every_network_has_a_recipe_and_the_other_way_round():
@@ -42,14 +43,15 @@ def test_standard_network_has_three_convolutions_and_two_dense_layers():
 
 
 @pytest.mark.parametrize("name, filters", [("deep", 128), ("wide", 256)])
-def test_deep_network_has_seven_normalised_convolutions_and_one_small_dense_layer(name, filters):
-    model = networks.build(name, 32, 3, 10)
+@pytest.mark.parametrize("size, learnt, last_side", [(9, 6, 1), (32, 6, 3), (96, 7, 6)])
+def test_deep_network_has_seven_convolutions_and_one_dense_layer(name, filters, size, learnt, last_side):
+    model = networks.build(name, size, 3, 10)
     kinds = [type(layer) for layer in model.layers]
-    assert kinds.count(keras.layers.Conv2D) == kinds.count(BatchNorm) == 7
+    assert kinds.count(keras.layers.Conv2D) == kinds.count(BatchNorm) == learnt
+    assert kinds.count(Whiten) == 7 - learnt
     assert [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dense)] == ["fc1"]
-    assert model.get_layer("relu7").output.shape == (None, 4, 4, filters)
+    assert model.get_layer("silu7").output.shape == (None, last_side, last_side, filters)
     assert model.layers[-1].input.shape == (None, filters)
-    assert networks.build(name, 96, 3, 10).get_layer("relu7").output.shape == (None, 6, 6, filters)
 
 
 def built(name: str, size: int, channels: int):
@@ -105,8 +107,8 @@ def test_a_flip_averaged_network_answers_by_the_mean_over_both_views(name):
 
 
 def test_a_flip_averaged_network_trains_on_pictures_as_they_are():
-    plain = networks.build("deep", 16, 3, 4)
-    averaged = networks.build("deep", 16, 3, 4, flip_average=True)
+    plain = saved_runs.network(name="deep")
+    averaged = saved_runs.network(name="deep", flip_average=True)
     averaged.set_weights(plain.get_weights())
     pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(averaged(pixels, training=True), plain(pixels, training=True), atol=1e-5)

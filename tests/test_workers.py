@@ -59,7 +59,7 @@ def require_same_curves(one: Path, other: Path) -> None:
         assert together["learning_rate"] == alone["learning_rate"]
 
 
-@pytest.mark.parametrize("network, steps", [("tutorial", 40), ("standard", 8)])
+@pytest.mark.parametrize("network, steps", [("tutorial", 40), ("standard", 8), ("deep", 4)])
 def test_two_workers_train_as_one(data, tmp_path, network, steps):
     """Of 72 pictures 71 make one batch and the last one the other, of which a worker has nothing."""
     flags = ["--network", network, "--steps", steps, "--image-size", 32, "--batch-size", 71]
