@@ -1,9 +1,11 @@
 """Small programs started as workers of this machine."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,16 @@ START = "import json, os, sys, time; index = json.loads(os.environ['TF_CONFIG'])
 LAUNCH = "import sys; from pigeonhole import launcher; sys.exit(launcher.run(sys.argv[2:], int(sys.argv[1])))"
 
 
-def launch(program: str, count: int = 2) -> subprocess.Popen:
+@contextlib.contextmanager
+def launch(program: str, count: int = 2) -> Iterator[subprocess.Popen]:
     command = [sys.executable, "-c", LAUNCH, str(count), sys.executable, "-u", "-c", START + program]
-    return subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def test_only_the_chief_is_heard_but_errors_of_all():
@@ -64,7 +71,8 @@ def test_signals_go_to_the_chief(number):
         "import signal; "
         "handler = lambda number, frame: (print('got', int(number)), sys.exit(128 + number)); "
         "[signal.signal(n, handler) for n in (2, 15)]; print('ready'); "
-        "time.sleep(600) if index == 0 else None"
+        # Not one long sleep: Python would miss a signal that comes just before the sleep begins.
+        "[time.sleep(0.1) for _ in range(6000 * (index == 0))]"
     )
     with launch(program) as process:
         assert process.stdout.readline() == "ready\n"
