@@ -289,6 +289,7 @@ def assemble(
     import keras
 
     from pigeonhole import networks, training
+    from pigeonhole.views import Views
 
     keras.utils.set_random_seed(options.seed)
     weights = None
@@ -301,7 +302,7 @@ def assemble(
             options.channels,
             len(sets.classes),
             machine.precision,
-            bool(options.flip_average),
+            Views.asked_for(vars(options)),
         )
         if begin:
             begin.put_into(model, sets.classes)
@@ -313,6 +314,7 @@ def announce(
 ) -> None:
     """Say what will be done before it is done."""
     from pigeonhole import networks
+    from pigeonhole.views import Views
 
     recipe, epochs = trainer.recipe, trainer.total_steps / trainer.steps_per_epoch
     gain = machine.bfloat16_gain
@@ -322,8 +324,8 @@ def announce(
         print(f"  {line}")
     print()
     print(f"network     {options.network}, {trainer.model.count_params():,} parameters")
-    if options.flip_average:
-        print("            answers by the mean over each picture and its mirror image")
+    if any(views := Views.asked_for(vars(options))):
+        print(f"            answers by the mean over {views.describe()}")
     if begin:
         print(f"weights     {begin.describe(sets.classes)}")
     print(
@@ -493,6 +495,7 @@ def looker(
     """What looks further into the data, if need be by training as long in proportion as this training did."""
     from pigeonhole.findings import Looker
     from pigeonhole.retraining import Retrainer
+    from pigeonhole.views import Views
 
     length = trainer.total_steps / trainer.recipe.length(sets.train.num_examples)
 
@@ -508,7 +511,7 @@ def looker(
         balanced=options.class_weights == "balanced",
         pictures_per_second=float(np.median([each.pictures_per_second for each in trainer.checkups])),
         start=begin,
-        flip_average=bool(options.flip_average),
+        views=Views.asked_for(vars(options)),
     )
     return Looker(sets, retrainer, options.seed)
 

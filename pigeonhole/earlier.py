@@ -21,7 +21,7 @@ DECISIVE = (
     "classes", "validation_size", "split", "fixes", "fraction", "channels", "seed", "network", "image_size",
     *LENGTHS, "batch_size", "optimizer", "schedule", "decay_steps", "learning_rate", "weight_decay",
     "label_smoothing", "dropout", "augment", "class_weights", "patience", "precision", "threads",
-    "weights_digest", "freeze", "flip_average",
+    "weights_digest", "freeze", "flip_average", "shift_average",
 )  # fmt: skip
 NAMED = 3  # pictures, of each kind of change
 

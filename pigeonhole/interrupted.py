@@ -10,6 +10,7 @@ from pathlib import Path
 from pigeonhole import calibration, checkpoint, metagraph, networks, runs
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.images import Preprocessing
+from pigeonhole.views import Views
 
 
 @contextlib.contextmanager
@@ -40,8 +41,8 @@ def _save_best(run: Path, folder: Path) -> int:
     settings = json.loads((run / runs.SETTINGS).read_text("utf-8"))
     options, classes = settings["options"], settings["classes"]
     side, channels = settings["recipe"]["image_size"], options["channels"]
-    averages = bool(options.get("flip_average"))
-    network = networks.build(options["network"], side, channels, len(classes), flip_average=averages)
+    views = Views.asked_for(options)
+    network = networks.build(options["network"], side, channels, len(classes), views=views)
     network.set_weights(state.best_weights)
     temperature = calibration.fit_temperature(state.best_logits, state.valid_labels)
     (best,) = [checkup for checkup in state.checkups if checkup.is_best][-1:]

@@ -146,35 +146,6 @@ class LocalResponse(keras.layers.Layer):
         return {**super().get_config(), "radius": self.radius, **self.settings}
 
 
-@keras.saving.register_keras_serializable("pigeonhole")
-class Mirrored(keras.layers.Layer):
-    """In inference every picture [N, H, W, C] twice, [2N, H, W, C]: as it is, and mirrored.
-
-    In training each once, as it is. `Averaged` makes one answer of the two.
-    """
-
-    def call(self, inputs, training: bool = False):
-        if training:
-            return inputs
-        return tf.reshape(tf.stack([inputs, inputs[:, :, ::-1]], 1), [-1, *inputs.shape[1:]])
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
-@keras.saving.register_keras_serializable("pigeonhole")
-class Averaged(keras.layers.Layer):
-    """In inference the means of two rows each, [2N, F] to [N, F]: what `Mirrored` took apart."""
-
-    def call(self, inputs, training: bool = False):
-        if training:
-            return inputs
-        return tf.reduce_mean(tf.reshape(inputs, [-1, 2, *inputs.shape[1:]]), 1)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
 # Of each thread its own: the replicas of one machine take turns in threads.
 _dropout_feed: ContextVar[dict | None] = ContextVar("dropout_feed", default=None)
 

@@ -10,8 +10,9 @@ import numpy as np
 from keras import layers
 
 from pigeonhole import classics, pretrained
-from pigeonhole.layers import Averaged, BatchNorm, Dropout, Mirrored, Standardise
+from pigeonhole.layers import BatchNorm, Dropout, Standardise
 from pigeonhole.recipes import THUMBNAIL
+from pigeonhole.views import PLAIN, Averaged, Shown, Views
 from pigeonhole.whitening import Whiten
 
 MOST_LINES = 40  # of a table of layers
@@ -123,38 +124,39 @@ def build(
     channels: int,
     num_classes: int,
     precision: str = "float32",
-    flip_average: bool = False,
+    views: Views = PLAIN,
 ) -> keras.Model:
     """The named network: pictures float32 [N, S, S, C], RGB 0..255, to logits float32 [N, K].
 
     `precision` is what the hidden layers compute in, `float32` or `bfloat16`; weights are float32 in both, so
     they can be moved between the two (`set_weights(get_weights())`). The last layer's input is the
-    penultimate layer, the saved graph's `features:0`. `flip_average`: in inference the penultimate layer is
-    the mean over a picture and its mirror image, and the logits are so too, since the last layer is linear.
+    penultimate layer, the saved graph's `features:0`. `views`: in inference the penultimate layer is the mean
+    over these views of a picture, and the logits are so too, since the last layer is linear.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(PRECISIONS[precision])
     try:
         pixels = keras.Input((image_size, image_size, channels), dtype="float32", name="x")
-        shown = Mirrored(name="mirror")(pixels) if flip_average else pixels
+        shown = Shown(views, name="views")(pixels) if any(views) else pixels
         model = keras.Model(pixels, NETWORKS[name](shown, num_classes), name=name)
-        return _averaged(model) if flip_average else model
+        return _averaged(model, views) if any(views) else model
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _averaged(model: keras.Model) -> keras.Model:
-    """With a layer before the last that takes the mean over each picture's two views."""
+def _averaged(model: keras.Model, views: Views) -> keras.Model:
+    """With a layer before the last that takes the mean over each picture's views."""
     last = model.layers[-1]
     last_again = type(last).from_config(last.get_config())
-    return keras.Model(model.input, last_again(Averaged(name="average")(last.input)), name=model.name)
+    average = Averaged(views, name="average")
+    return keras.Model(model.input, last_again(average(last.input)), name=model.name)
 
 
 def in_float32(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
     """A network just like `model`, but with these weights, and computing in float32."""
     _, side, _, channels = model.input.shape
-    averages = any(isinstance(layer, Averaged) for layer in model.layers)
-    exact = build(model.name, side, channels, model.output.shape[-1], flip_average=averages)
+    views = next((layer.views for layer in model.layers if isinstance(layer, Averaged)), PLAIN)
+    exact = build(model.name, side, channels, model.output.shape[-1], views=views)
     exact.set_weights(weights)
     return exact
 

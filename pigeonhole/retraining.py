@@ -15,6 +15,7 @@ import tensorflow as tf
 from pigeonhole import networks
 from pigeonhole.recipes import Recipe
 from pigeonhole.training import Progress, Trainer, balanced_weights, batches
+from pigeonhole.views import PLAIN, Views
 
 if TYPE_CHECKING:
     from pigeonhole.warm_start import Start
@@ -35,7 +36,7 @@ class Retrainer:
 
     `recipe_for`: number of training pictures -> recipe. `balanced`: whether every class counts the same.
     `pictures_per_second`: the speed that the run itself had. `start`: where its weights began, if not at
-    random. `flip_average`: as in `networks.build`.
+    random. `views`: as in `networks.build`.
     """
 
     network: str
@@ -46,7 +47,7 @@ class Retrainer:
     balanced: bool
     pictures_per_second: float
     start: "Start | None" = None
-    flip_average: bool = False
+    views: Views = PLAIN
 
     def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
         """A float32 network trained on all of `data`, a `dataset.DataSet`, to the end of its recipe.
@@ -57,7 +58,7 @@ class Retrainer:
         recipe = self.recipe_for(data.num_examples)
         classes = len(data.class_names)
         model = networks.build(
-            self.network, recipe.image_size, self.channels, classes, self.precision, self.flip_average
+            self.network, recipe.image_size, self.channels, classes, self.precision, self.views
         )
         if self.start:
             self.start.put_into(model, data.class_names)

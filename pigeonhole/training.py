@@ -20,11 +20,12 @@ import tensorflow as tf
 
 from pigeonhole.augment import augment, mix
 from pigeonhole.distortion import Distort
-from pigeonhole.layers import Averaged, Dropout, dropout_feed
+from pigeonhole.layers import Dropout, dropout_feed
 from pigeonhole.muon import Muon
 from pigeonhole.recipes import Recipe
 from pigeonhole.shards import Shard, whole
 from pigeonhole.statistics import fewest_right
+from pigeonhole.views import Averaged
 from pigeonhole.whitening import Whiten, filters_for
 
 EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory

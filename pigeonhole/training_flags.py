@@ -130,6 +130,11 @@ def _add_network_flags(group) -> None:
         action=argparse.BooleanOptionalAction,
         help="answer by the mean over a picture and its mirror image, in twice the time",
     )
+    group.add_argument(
+        "--shift-average",
+        action=argparse.BooleanOptionalAction,
+        help="answer by the mean over a picture and two shifted copies, in three times the time",
+    )
 
 
 def _add_training_flags(group) -> None:

@@ -8,13 +8,14 @@ import saved_runs
 from pigeonhole import insight, networks
 from pigeonhole.classifier import Classifier
 from pigeonhole.errors import UsageError
+from pigeonhole.views import Views
 
 SIDE, OBJECT = 20, 5
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "flip_average"])
+@pytest.fixture(scope="module", params=[Views(), Views(flip=True, shift=True)], ids=["plain", "views"])
 def model(request):
-    return saved_runs.network(flip_average=request.param)
+    return saved_runs.network(views=request.param)
 
 
 @pytest.fixture(scope="module")

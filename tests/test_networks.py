@@ -7,6 +7,7 @@ import saved_runs
 
 from pigeonhole import networks, recipes
 from pigeonhole.layers import BatchNorm
+from pigeonhole.views import Shown, Views
 from pigeonhole.whitening import Whiten
 
 
@@ -92,32 +93,55 @@ def test_layer_table_lists_shapes_and_parameters():
 
 
 @pytest.mark.parametrize("name", ["standard", "deep", "classic_lrn", "mobilenet_v3_small"])
-def test_a_flip_averaged_network_answers_by_the_mean_over_both_views(name):
-    plain, averaged = (saved_runs.network(name=name, size=32, flip_average=way) for way in (False, True))
-    for variable in (*plain.variables, *averaged.variables):
+def test_a_network_of_several_views_answers_by_their_mean(name):
+    views = [Views(), Views(flip=True), Views(shift=True), Views(flip=True, shift=True)]
+    plain, *averaged = (saved_runs.network(name=name, size=32, views=each) for each in views)
+    for variable in (variable for model in (plain, *averaged) for variable in model.variables):
         if variable.name in ("bias", "beta", "moving_mean"):  # beside which the picture would hardly count
             variable.assign(np.zeros(variable.shape))
     pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.float32)
+    wider = np.pad(pixels, [(0, 0), (1, 1), (1, 1), (0, 0)], "reflect")
+    shifted = (wider[:, 2:, 2:], wider[:, :-2, :-2])
+
+    def both(images):
+        return (plain.predict(images, verbose=0) + plain.predict(images[:, :, ::-1], verbose=0)) / 2
+
     once = plain.predict(pixels, verbose=0)
-    both = (once + plain.predict(pixels[:, :, ::-1], verbose=0)) / 2
-    size = np.abs(both).max()
-    np.testing.assert_allclose(averaged.predict(pixels, verbose=0), both, atol=1e-5 * size)
-    assert np.abs(both - once).max() > 1e-3 * size
-    assert [weight.path for weight in averaged.weights] == [weight.path for weight in plain.weights]
+    means = [
+        both(pixels),
+        once / 2 + sum(plain.predict(images, verbose=0) for images in shifted) / 4,
+        both(pixels) / 2 + sum(both(images) for images in shifted) / 4,
+    ]
+    size = np.abs(once).max()
+    for model, mean in zip(averaged, means, strict=True):
+        np.testing.assert_allclose(model.predict(pixels, verbose=0), mean, atol=1e-5 * size)
+        assert np.abs(mean - once).max() > 1e-3 * size
+        assert [weight.path for weight in model.weights] == [weight.path for weight in plain.weights]
+    assert np.abs(means[0] - means[2]).max() > 1e-3 * size
 
 
-def test_a_flip_averaged_network_trains_on_pictures_as_they_are():
+def test_photos_are_shifted_by_as_large_a_part_of_their_side():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 1)).astype(np.float32)
+    first, up, down = Shown(Views(shift=True))(pixels).numpy()[:3]
+    np.testing.assert_array_equal(first, pixels[0])
+    np.testing.assert_array_equal(up[:93, :93], pixels[0, 3:, 3:])
+    np.testing.assert_array_equal(down[3:, 3:], pixels[0, :93, :93])
+
+
+def test_a_network_of_several_views_trains_on_pictures_as_they_are():
     plain = saved_runs.network(name="deep")
-    averaged = saved_runs.network(name="deep", flip_average=True)
+    averaged = saved_runs.network(name="deep", views=Views(flip=True, shift=True))
     averaged.set_weights(plain.get_weights())
     pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(averaged(pixels, training=True), plain(pixels, training=True), atol=1e-5)
 
 
-@pytest.mark.parametrize("flip_average", [False, True])
-def test_a_copy_in_float32_is_the_same_network(flip_average):
-    fast = networks.build("standard", 16, 3, 4, "bfloat16", flip_average)
+@pytest.mark.parametrize("views", [Views(), Views(flip=True), Views(flip=True, shift=True)])
+def test_a_copy_in_float32_is_the_same_network(views):
+    fast = networks.build("standard", 16, 3, 4, "bfloat16", views)
     exact = networks.in_float32(fast, fast.get_weights())
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_allclose(exact(pixels), fast(pixels), atol=0.1 * np.abs(exact(pixels)).max())
     assert exact.compute_dtype == "float32" and exact.name == "standard"
     assert [layer.name for layer in exact.layers] == [layer.name for layer in fast.layers]
     for own, copied in zip(fast.get_weights(), exact.get_weights(), strict=True):

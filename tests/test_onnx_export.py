@@ -10,14 +10,17 @@ import tensorflow as tf
 
 from pigeonhole import metagraph, onnx_export, rejection, runs
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.views import Views
 
 OUTPUTS = ["y_pred", "logits", "features"]
 
 
-@pytest.fixture(scope="module", params=["standard", "tutorial", "flip_average"])
+@pytest.fixture(scope="module", params=["standard", "tutorial", "views"])
 def run(request, tmp_path_factory):
-    averages = request.param == "flip_average"
-    model = saved_runs.network(name="standard" if averages else request.param, flip_average=averages)
+    if request.param == "views":
+        model = saved_runs.network(views=Views(flip=True, shift=True))
+    else:
+        model = saved_runs.network(name=request.param)
     run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run", model, temperature=1.5)
     assert onnx_export.export(run) == run / "model.onnx"
     return run

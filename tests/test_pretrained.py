@@ -14,6 +14,7 @@ from pigeonhole import insight, metagraph, networks, onnx_export, pretrained, re
 from pigeonhole.classifier import Classifier
 from pigeonhole.errors import UsageError
 from pigeonhole.report import network as drawing
+from pigeonhole.views import Views
 
 SIDE = 32
 SMALL = "mobilenet_v3_small"
@@ -160,9 +161,9 @@ def test_pictures_too_small_for_it_are_refused_before_any_is_read(tmp_path):
         train.main(["--data", str(tmp_path), "--network", SMALL, "--image-size", "31"])
 
 
-@pytest.mark.parametrize("flip_average", [False, True])
-def test_its_head_alone_learns_while_the_rest_is_frozen(flip_average):
-    model = networks.build(SMALL, SIDE, 3, 5, flip_average=flip_average)
+@pytest.mark.parametrize("views", [Views(), Views(flip=True)])
+def test_its_head_alone_learns_while_the_rest_is_frozen(views):
+    model = networks.build(SMALL, SIDE, 3, 5, views=views)
     training.freeze(model, True)
     learning = [layer.name for layer in model.layers if layer.trainable and layer.name != "average"]
     assert learning == ["dropout", "fc"]

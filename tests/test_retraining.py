@@ -9,6 +9,7 @@ from test_training import RECIPE, SIDE, stripes
 
 from pigeonhole import networks
 from pigeonhole.retraining import START_SECONDS, Retrainer, outputs
+from pigeonhole.views import Views
 from pigeonhole.warm_start import Start
 
 
@@ -56,7 +57,7 @@ def test_outputs_are_the_network_s_own_in_float32():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_retrained_network_looks_at_mirror_images_as_the_training_did(precision):
     data = stripes(33)
-    model = replace(retrainer(precision), flip_average=True).train(data)
+    model = replace(retrainer(precision), views=Views(flip=True)).train(data)
     said, of_mirrored = (outputs(model, images).logits for images in (data.images, data.images[:, :, ::-1]))
     np.testing.assert_allclose(said, of_mirrored, rtol=1e-4, atol=1e-3)
     plain = retrainer(precision).train(data)

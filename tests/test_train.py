@@ -337,7 +337,8 @@ def test_flags_reach_the_training(data, tmp_path):
     flags += (
         "--validation-size 0.3 --fraction 0.8 --optimizer momentum --schedule exponential --decay-steps 3 "
     )
-    flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4 --flip-average --no-report"
+    flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4 --no-report "
+    flags += "--flip-average --shift-average"
     command = [sys.executable, ROOT / "train.py", "--data", data, *flags.split(), "--no-cache"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -356,9 +357,11 @@ def test_flags_reach_the_training(data, tmp_path):
         assert list(classifier.classes) == ["rot", "blau"]
         assert (classifier.preprocessing.image_size, classifier.preprocessing.channels) == (20, 1)
         pixels = np.random.default_rng(0).integers(0, 256, (4, 20, 20, 1), np.uint8)
-        answers = (classifier.fetch(view, ["logits"])[0] for view in (pixels, pixels[:, :, ::-1]))
-        np.testing.assert_allclose(*answers, atol=1e-5)
-    assert "answers by the mean over each picture and its mirror image" in done.stdout
+        (shown,) = classifier.fetch(pixels, ["views/output"])
+    np.testing.assert_array_equal(shown[0], pixels[0])
+    np.testing.assert_array_equal(shown[1, :-1, :-1], pixels[0, 1:, 1:])
+    np.testing.assert_array_equal(shown[3], pixels[0, :, ::-1])
+    assert len(shown) == 4 * 6 and "and the mirror images of all three" in done.stdout
 
 
 def test_class_weights_change_what_is_learnt_from_unequal_classes(tmp_path, data):

@@ -12,6 +12,7 @@ from test_training import RECIPE, SIDE, stripes
 
 from pigeonhole import networks, onnx_export, warm_start, weights_source
 from pigeonhole.training import Trainer
+from pigeonhole.views import Views
 from pigeonhole.whitening import Whiten, filters_for
 
 NOISE = 5e-4  # what is added to each variance
@@ -32,13 +33,13 @@ def whitened(kernel: np.ndarray, images: np.ndarray) -> np.ndarray:
     return layer(images).numpy()
 
 
-def network(name: str = "deep", channels: int = 3, **options) -> keras.Model:
+def network(name: str = "deep", **options) -> keras.Model:
     keras.utils.set_random_seed(0)
-    return networks.build(name, SIDE, channels, 2, **options)
+    return networks.build(name, SIDE, 3, 2, **options)
 
 
-def trained(model: keras.Model, **options) -> keras.Model:
-    list(Trainer(model, stripes(90), stripes(40, seed=9), replace(RECIPE, epochs=1), 1, **options).run())
+def trained(model: keras.Model) -> keras.Model:
+    list(Trainer(model, stripes(90), stripes(40, seed=9), replace(RECIPE, epochs=1), 1).run())
     return model
 
 
@@ -79,10 +80,10 @@ def test_computes_in_the_precision_of_the_network():
     assert {str(weight.dtype) for weight in layer.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("flip_average", [False, True])
+@pytest.mark.parametrize("views", [Views(), Views(flip=True, shift=True)])
 @pytest.mark.parametrize("name", ["deep", "wide"])
-def test_a_trainer_sets_the_filters_and_learns_only_the_bias(name, flip_average):
-    model = network(name, flip_average=flip_average)
+def test_a_trainer_sets_the_filters_and_learns_only_the_bias(name, views):
+    model = network(name, views=views)
     assert not kernel_of(model).any()
     trainer = Trainer(model, stripes(90), stripes(40, seed=9), replace(RECIPE, epochs=1, freeze=0.5), 1)
     before = kernel_of(model)
@@ -129,7 +130,7 @@ def test_photos_have_a_first_convolution_that_is_learnt():
 
 
 def test_the_filters_are_in_the_saved_graph_and_its_onnx_file(tmp_path):
-    model = trained(networks.build("deep", SIDE, 3, 3, flip_average=True))
+    model = trained(networks.build("deep", SIDE, 3, 3, views=Views(flip=True)))
     run = saved_runs.save(tmp_path / "run", model)
     onnx_export.export(run)
     start = warm_start.read(weights_source.find(str(run), "deep"), "deep")
