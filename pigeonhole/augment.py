@@ -14,7 +14,7 @@ _LEVELS = np.arange(256, dtype=np.float32)[:, None]
 class Augmentation:
     """How far a picture may be varied. The defaults change nothing.
 
-    `flip`: mirror left and right, every second picture. `shift`: largest shift, as a fraction of the side.
+    `flip`: mirror left and right, every second time. `shift`: largest shift, as a fraction of the side.
     `crop`: smallest fraction of the area that a random crop keeps (1: no crop); the crop is stretched back to
     the full size. `aspect`: largest relative stretch of one side against the other. `rotate`: degrees.
     `colour`: strength of random contrast, brightness and white balance (0 none, 0.1 mild, 0.3 strong).
@@ -51,18 +51,26 @@ IN_NETWORK = Augmentation(in_network=True)
 
 
 def augment(
-    images: np.ndarray, how: Augmentation, rng: np.random.Generator, part: Shard | None = None
+    images: np.ndarray,
+    how: Augmentation,
+    rng: np.random.Generator,
+    part: Shard | None = None,
+    mirrored: np.ndarray | None = None,
 ) -> np.ndarray:
     """A varied copy of `images` uint8 [N, S, S, C]: same shape and dtype, drawn from `rng` alone.
 
     `part`: which pictures of a batch these are, if not all; each is then varied as it would be among all.
+    `mirrored` bool [batch]: which pictures of the batch to mirror where `how` asks for it; without it each
+    is by an even chance.
     What a warp brings in from beyond the edge is the picture mirrored there.
     """
     if how in (NONE, IN_NETWORK):
         return images
     side = images.shape[1]
     part = part or whole(len(images))
-    matrices = _warps(part.total, side, how, rng)[part.positions]
+    if mirrored is None:
+        mirrored = rng.random(part.total) < 0.5
+    matrices = _warps(mirrored, side, how, rng)[part.positions]
     curves = None
     if how.colour:
         curves = _colour_curves(part.total, images.shape[3], how.colour, rng)[part.positions]
@@ -109,12 +117,13 @@ def _blend(images: np.ndarray, share: float) -> np.ndarray:
     return blended
 
 
-def _warps(count: int, side: int, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """[N, 2, 3] matrices from a varied picture's coordinates back to the original's."""
+def _warps(mirrored: np.ndarray, side: int, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """[N, 2, 3] matrices from a varied picture's coordinates to the original's; `mirrored` is bool [N]."""
+    count = len(mirrored)
     kept_area = rng.uniform(how.crop, 1, count)
     stretch = np.exp(rng.uniform(-how.aspect, how.aspect, count) / 2)
     angle = np.radians(rng.uniform(-how.rotate, how.rotate, count))
-    mirror = np.where(how.flip & (rng.random(count) < 0.5), -1.0, 1.0)
+    mirror = np.where(how.flip & mirrored, -1.0, 1.0)
     scale = np.sqrt(kept_area)
     room = (1 - scale) * side / 2
     offset = rng.uniform(-1, 1, (count, 2)) * (room + how.shift * side)[:, None]

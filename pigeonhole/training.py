@@ -33,7 +33,7 @@ MOST_VALIDATIONS = 40
 WARM_UP = 2  # steps: the first compiles, and allocates what all later ones use
 FEWEST_MEASURED = 8  # steps
 MEASURED, MOST_MEASURED = 0.05, 5.0  # the share of the time asked for, at most so many seconds
-_VARY, _DRAW = 1, 2  # keep variations and draws apart from the shuffle, which is keyed by (seed, epoch)
+_VARY, _DRAW, _MIRROR = 1, 2, 3  # keep these draws apart from the shuffle, which is keyed by (seed, epoch)
 _TENTH = 0.1
 _WHITENED = 2000  # pictures that tell what patches are like
 
@@ -243,6 +243,7 @@ class Trainer:
         self._started = time.perf_counter()
         self._since = _Tally()
         self._order = functools.lru_cache(maxsize=2)(train.order)
+        self._mirrored_first = np.random.default_rng([seed, _MIRROR, 0]).random(train.num_examples) < 0.5
         self._workers = workers
         self._set_filters()
         fit_layers(model, recipe)
@@ -477,7 +478,7 @@ class Trainer:
     def _rows(self, step: int) -> np.ndarray:
         """Which training pictures this step shows, int64 [n]."""
         size = self.recipe.batch_size
-        if self.recipe.draw in ("epochs", "same-order"):
+        if self._draws_in_epochs:
             epoch, index = divmod(step, self.steps_per_epoch)
             order = self._order(epoch if self.recipe.draw == "epochs" else 0)
             return order[index * size : (index + 1) * size]
@@ -486,11 +487,25 @@ class Trainer:
         count = self.train.num_examples
         return rng.choice(count, size if again else min(size, count), replace=again)
 
+    @property
+    def _draws_in_epochs(self) -> bool:
+        return self.recipe.draw in ("epochs", "same-order")
+
     def _varied(self, step: int, rows: np.ndarray, shard: Shard) -> tuple[np.ndarray, float]:
         """The shard's pictures as this step shows them, and the share of each that is its own."""
         rng = np.random.default_rng([self.seed, _VARY, step])
-        images = augment(self.train.images[rows[shard.positions]], self.recipe.augmentation, rng, shard)
+        chosen = self.train.images[rows[shard.positions]]
+        images = augment(chosen, self.recipe.augmentation, rng, shard, self._mirrored(step, rows))
         return mix(images, rng, self.recipe.mix)
+
+    def _mirrored(self, step: int, rows: np.ndarray) -> np.ndarray | None:
+        """Which of these pictures are mirrored, bool [n]: each in every second epoch; None: by chance.
+
+        So no picture is shown from one side only for long (Jordan, 2024: "alternating flip").
+        """
+        if not self._draws_in_epochs:
+            return None
+        return self._mirrored_first[rows] ^ bool(step // self.steps_per_epoch % 2)
 
     def _rate(self, step: int) -> float:
         """The learning rate of that step; each phase runs through the schedule once."""

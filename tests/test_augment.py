@@ -29,6 +29,14 @@ def test_flip_mirrors_about_half_and_leaves_the_rest_exact():
     assert 16 <= sum(mirrored) <= 48
 
 
+def test_flip_mirrors_those_that_it_is_told_to():
+    images = pictures(count=4)
+    chosen = np.array([True, False, False, True])
+    varied = augment(images, Augmentation(flip=True), rng(), mirrored=chosen)
+    np.testing.assert_array_equal(varied, np.where(chosen[:, None, None, None], images[:, :, ::-1], images))
+    assert np.array_equal(augment(images, Augmentation(rotate=1e-9), rng(), mirrored=chosen), images)
+
+
 def test_shift_moves_by_whole_pixels_within_the_limit():
     images = pictures(count=64)
     seen = set()

@@ -305,6 +305,26 @@ def test_few_pictures_drawn_afresh_are_all_of_them():
     assert sorted(run._rows(0)) == list(range(12))
 
 
+def shown_mirrored(run: Trainer) -> np.ndarray:
+    """bool [epoch, row]: by `flip` alone, whether the picture of that row is shown mirrored in that epoch."""
+    mirrored = np.empty((run.total_steps // run.steps_per_epoch, run.train.num_examples), bool)
+    for step in range(run.total_steps):
+        rows = run._rows(step)
+        pairs = zip(run.train.images[rows], run._batch(step).images, strict=True)
+        mirrored[step // run.steps_per_epoch, rows] = [not np.array_equal(*pair) for pair in pairs]
+    return mirrored
+
+
+def test_each_picture_is_mirrored_in_every_second_epoch():
+    recipe = replace(RECIPE, augmentation=Augmentation(flip=True))
+    first, *later = shown_mirrored(trainer(recipe))
+    assert 25 <= first.sum() <= 65, "about half begin mirrored"
+    for epoch, mirrored in enumerate(later, 1):
+        np.testing.assert_array_equal(mirrored, first ^ bool(epoch % 2))
+    other = shown_mirrored(trainer(recipe, seed=2))[0]
+    assert not np.array_equal(first, other), "which half goes by the seed"
+
+
 def test_steps_of_a_recipe_set_the_length():
     run = trainer(changed(steps=8))
     assert run.total_steps == 8 and [checkup.step for checkup in run.run()] == [6, 8]
