@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from pigeonhole import adam
+
 _STEP = 1.6  # learning rates, in root mean square over the weights of a kernel
 
 
@@ -31,6 +33,10 @@ class Muon(keras.optimizers.Muon):
 
     def _should_use_adamw(self, variable) -> bool:
         return len(variable.shape) != 4 or variable.shape[-1] == 1  # a depthwise kernel is no matrix
+
+    def _adamw_update_step(self, gradient, variable, learning_rate, m, v):
+        betas = self.adam_beta_1, self.adam_beta_2
+        adam.step(variable, gradient, learning_rate, (m, v), betas, self.epsilon, self.iterations.value)
 
     def zeropower_via_newtonschulz5(self, x, steps: int):
         matrix = ops.reshape(x, (-1, x.shape[-1]))

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pigeonhole.adam import Adam
 from pigeonhole.augment import augment, mix
 from pigeonhole.distortion import Distort
 from pigeonhole.layers import Dropout, dropout_feed
@@ -157,16 +158,15 @@ def make_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optim
     Adam's small constant is that of TensorFlow 1, by which the classic networks were published.
     """
     rate, decay = recipe.learning_rate, recipe.weight_decay
-    optimizers = keras.optimizers
     if recipe.optimizer == "adam":
-        optimizer = optimizers.Adam(rate, epsilon=1e-8, weight_decay=decay or None)
+        optimizer = Adam(rate, epsilon=1e-8, weight_decay=decay or None)
     elif recipe.optimizer == "adamw":
-        optimizer = optimizers.AdamW(rate, weight_decay=decay, beta_2=0.99)
+        optimizer = Adam(rate, weight_decay=decay, beta_2=0.99)
     elif recipe.optimizer == "muon":
         optimizer = Muon(rate, weight_decay=decay)
     else:
         momentum = 0.9 if recipe.optimizer == "momentum" else 0.0
-        optimizer = optimizers.SGD(rate, momentum=momentum, weight_decay=decay or None)
+        optimizer = keras.optimizers.SGD(rate, momentum=momentum, weight_decay=decay or None)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     optimizer.build(model.trainable_variables)
