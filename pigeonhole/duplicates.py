@@ -106,20 +106,21 @@ def candidate_pairs(prints: np.ndarray) -> np.ndarray:
         keys = ((prints >> np.uint64(band * BAND_BITS)) & np.uint64(BUCKETS - 1)).astype(np.int64)
         order = np.argsort(keys, kind="stable")
         keys, own = keys[order], prints[order]
+        bounds = np.searchsorted(keys, np.arange(BUCKETS + 1))
         flips = [0, *(1 << bit for bit in range(BAND_BITS))]
-        pairs = np.concatenate([_near_pairs(keys, own, flip) for flip in flips], axis=1)
+        pairs = np.concatenate([_near_pairs(keys, own, bounds, flip) for flip in flips], axis=1)
         first, second = order[pairs]
         found.append(np.unique(np.minimum(first, second) * len(prints) + np.maximum(first, second)))
     return np.stack(np.divmod(np.unique(np.concatenate(found)), max(1, len(prints))), axis=1)
 
 
-def _near_pairs(keys: np.ndarray, prints: np.ndarray, flip: int) -> np.ndarray:
+def _near_pairs(keys: np.ndarray, prints: np.ndarray, bounds: np.ndarray, flip: int) -> np.ndarray:
     """Each hash with near ones of the bucket whose key is its own but for `flip`: int64 [2, P].
 
-    `keys`, int64 [N], are sorted, and `prints` in their order. Only the first pictures of a bucket that is
-    much larger than the average are looked at, so that thousands of look-alikes stay linear.
+    `keys`, int64 [N], are sorted, and `prints` in their order; the bucket of key k begins at `bounds[k]` and
+    ends at `bounds[k + 1]`. Only the first pictures of a bucket that is much larger than the average are
+    looked at, so that thousands of look-alikes stay linear.
     """
-    bounds = np.searchsorted(keys, np.arange(BUCKETS + 1))
     start, end = bounds[keys ^ flip], bounds[(keys ^ flip) + 1]
     looked_at = BUCKET_LIMIT + MOST_OVER_AVERAGE * len(keys) // BUCKETS
     probes = np.arange(len(keys))
