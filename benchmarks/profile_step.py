@@ -2,9 +2,9 @@
 
     python benchmarks/profile_step.py --network standard
 
-Trains the network on noise as training_speed.py does, float32, and prints milliseconds per step of each kind
-of operation, and of the single operations that take longest. Operations run side by side, so that the
-sum is more than the step. The profiler itself takes a few percent.
+Trains the network on noise as training_speed.py does, and prints milliseconds per step of each kind of
+operation, and of the single operations that take longest. Operations run side by side, so that the sum is
+more than the step. The profiler itself takes a few percent.
 """
 
 import argparse
@@ -26,10 +26,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--network", choices=PLANS, default="standard")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--longest", type=int, default=12, metavar="N", help="single operations (12)")
     options = parser.parse_args()
-    train = ours(options.network, WARM_UP + 2 * options.steps, "float32")
+    train = ours(options.network, WARM_UP + 2 * options.steps, options.precision)
     train(WARM_UP)
     started = time.perf_counter()
     train(options.steps)
