@@ -84,7 +84,7 @@ def test_a_training_of_few_epochs_is_held_back_less(network, size, num_pictures)
 
 
 @pytest.mark.parametrize(
-    "network, size, share", [("standard", 32, 0), ("deep", 32, 0), ("wide", 32, 0), ("wide", 96, 1)]
+    "network, size, share", [("standard", 32, 0), ("deep", 32, 0), ("wide", 32, 0), ("wide", 128, 0.5)]
 )
 def test_photos_are_mixed_and_thumbnails_are_not(network, size, share):
     usual = recipes.recipe(network, size, 1000, all_grey=False)
