@@ -402,7 +402,7 @@ def test_an_earlier_split_is_taken_over(arguments, tmp_path):
 @pytest.mark.parametrize(
     "minutes, side, batch, brief",
     [
-        pytest.param("0.1", "64", "8", True, id="few epochs"),
+        pytest.param("0.1", "96", "2", True, id="few epochs"),
         pytest.param("0.2", "8", "72", False, id="many epochs", marks=pytest.mark.slow),
     ],
 )
