@@ -18,6 +18,7 @@ PRETRAINED = {  # networks of keras.applications, and the side in pixels that th
 }
 SMALLEST_SIDE = 32  # pixels, for any of these
 _OURS = ("standard", "deep", "wide")  # with settings for few epochs and for trained weights, too
+_STRONG_DECAY = 0.6
 _RATE_FROM_TRAINED = 0.3  # of that from random weights: the full one wipes out most of what was learnt
 
 
@@ -150,11 +151,13 @@ def is_brief(network: str, size: int, num_pictures: int, epochs: float) -> bool:
 def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """One-cycle Muon. The fewer the pictures, the more epochs and the smaller the batch.
 
-    There is no early stop: a cycle is at its best at its end. For weight decay see `_wide`.
+    There is no early stop: a cycle is at its best at its end. By the strong weight decay of photos kernels
+    stop growing early, so that steps go on turning them as far as the learning rate says.
     """
     photos = size > THUMBNAIL
-    few = 0.4 if num_pictures < 800 else 0.2
-    usual, at_pictures, growth = (100, 800, few) if photos else (16, 40_000, 0.3)
+    usual, at_pictures, growth = (100, 800, 0.2) if photos else (16, 40_000, 0.3)
+    if photos and num_pictures < at_pictures:
+        growth = 0.4
     return Recipe(
         image_size=size,
         batch_size=_between(16, round(num_pictures / (160 if photos else 320)) * 10, 50 if photos else 125),
@@ -162,7 +165,7 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
         optimizer="muon",
         schedule="one-cycle",
         learning_rate=6e-3 if photos else 1e-2,
-        weight_decay=0.6 if photos else 0.05,
+        weight_decay=_STRONG_DECAY if photos else 0.05,
         label_smoothing=0.1,
         augmentation=_variation(photos, all_grey),
         mix=0.5 if photos else 0.0,
@@ -194,15 +197,14 @@ def _deep(size: int, num_pictures: int, all_grey: bool) -> Recipe:
 def _wide(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """As `deep`, in batches twice as large, which a processor works through faster.
 
-    So wide a network soon has thumbnails by heart. What helps most is a weight decay by which kernels stop
-    growing early, so that steps go on turning them as far as the learning rate says; tinting does not.
+    So wide a network soon has thumbnails by heart: it needs the weight decay of photos, and no tint.
     """
     usual = _deep(size, num_pictures, all_grey)
     wide = replace(usual, batch_size=2 * usual.batch_size)
     if size > THUMBNAIL:
         return wide
     untinted = replace(wide.augmentation, colour=0)
-    return replace(wide, weight_decay=0.6, label_smoothing=0.2, augmentation=untinted)
+    return replace(wide, weight_decay=_STRONG_DECAY, label_smoothing=0.2, augmentation=untinted)
 
 
 def _tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:

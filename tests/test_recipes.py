@@ -92,6 +92,24 @@ def test_photos_are_mixed_and_thumbnails_are_not(network, size, share):
     assert recipes.recipe(network, size, 1000, all_grey=False, brief=True).mix == 0
 
 
+def test_photos_are_looked_at_larger_and_decay_as_thumbnails_do_for_a_wide_network_alone():
+    assert recipes.image_size("standard", 48) == 32 and recipes.image_size("deep", 49) == 128
+    standard, photos, wide, wide_photos = (
+        recipes.recipe(network, size, 1000, all_grey=False)
+        for network, size in (("standard", 32), ("standard", 128), ("wide", 32), ("wide", 128))
+    )
+    assert standard.weight_decay < photos.weight_decay == wide.weight_decay == wide_photos.weight_decay
+    assert not wide.augmentation.colour and wide_photos.augmentation.colour
+    assert wide.label_smoothing > wide_photos.label_smoothing
+
+
+def test_the_fewer_the_photos_the_more_epochs_without_a_jump():
+    epochs = [
+        recipes.recipe("standard", 128, count, all_grey=False).epochs for count in (100, 799, 800, 4000)
+    ]
+    assert epochs == [230, 100, 100, 72]
+
+
 def test_grey_scans_are_varied_in_brief_trainings_too():
     usual, brief = (recipes.recipe("standard", 32, 60_000, True, brief=brief) for brief in (False, True))
     assert brief.augmentation == usual.augmentation
