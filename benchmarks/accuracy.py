@@ -20,8 +20,9 @@ sys.path.insert(0, str(ROOT))
 import environment  # noqa: E402
 import trial  # noqa: E402
 
-from pigeonhole import folders, quiet  # noqa: E402
-from pigeonhole.classifier import Classifier  # noqa: E402
+from pigeonhole import quiet  # noqa: E402
+from pigeonhole.data import folders  # noqa: E402
+from pigeonhole.model.classifier import Classifier  # noqa: E402
 from pigeonhole.statistics import accuracy_line, majority_share  # noqa: E402
 
 

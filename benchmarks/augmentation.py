@@ -21,8 +21,9 @@ import environment  # noqa: E402
 import trial  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
 
-from pigeonhole import quiet, recipes  # noqa: E402
-from pigeonhole.augment import NONE, Augmentation  # noqa: E402
+from pigeonhole import quiet  # noqa: E402
+from pigeonhole.data.augment import NONE, Augmentation  # noqa: E402
+from pigeonhole.networks import recipes  # noqa: E402
 
 SIDE = 96  # pixels
 COUNTS = (250, 500, 1_000)
@@ -50,7 +51,7 @@ def main() -> None:
     train = trial.read(options.data, SIDE)
     test = trial.read(options.test, SIDE, classes=train.class_names)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    from pigeonhole import precision  # imports TensorFlow
+    from pigeonhole.training import precision  # imports TensorFlow
 
     computing, _ = precision.choose("auto")
     print("\n".join(environment.lines(computing, f"{options.length:g} of the recipe's epochs")))

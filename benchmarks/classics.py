@@ -31,7 +31,8 @@ import environment  # noqa: E402
 import numpy as np  # noqa: E402
 import trial  # noqa: E402
 
-from pigeonhole import quiet, recipes  # noqa: E402
+from pigeonhole import quiet  # noqa: E402
+from pigeonhole.networks import recipes  # noqa: E402
 from pigeonhole.statistics import wilson_interval  # noqa: E402
 
 VALIDATION = 0.1
@@ -189,14 +190,15 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     """Train the candidate and try what it has learnt, now and then and at the end, on the test pictures."""
     import keras
 
-    from pigeonhole import networks, training
+    from pigeonhole.networks import standard
+    from pigeonhole.training import training
 
     side, channels = recipes.image_size(candidate.network, 32), recipes.channels(candidate.network)
     sets, test = read(candidate, options, side, channels)
     recipe = recipes.recipe(candidate.network, side, sets.train.num_examples, all_grey=channels == 1)
     recipe = recipe.with_given(**candidate.changes)
     keras.utils.set_random_seed(options.seed)
-    model = networks.build(candidate.network, side, channels, len(sets.classes))
+    model = standard.build(candidate.network, side, channels, len(sets.classes))
     trainer = training.Trainer(model, sets.train, sets.valid, recipe, options.seed)
     planned = trainer.total_steps
     if options.minutes:
@@ -235,7 +237,7 @@ def compete(candidate: Candidate, options: argparse.Namespace) -> Outcome:
 
 def read(candidate: Candidate, options: argparse.Namespace, side: int, channels: int):
     """The candidate's `dataset.DataSets` and its test pictures."""
-    import dataset
+    from pigeonhole.data import dataset
 
     train_folder, test_folder = _folders(candidate, options)
     sets = dataset.read_train_sets(
@@ -246,7 +248,7 @@ def read(candidate: Candidate, options: argparse.Namespace, side: int, channels:
 
 def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
     """Train to the end: the test accuracy after 1, 2, 4, 8, ... steps and at the end, and the seconds."""
-    from pigeonhole import training
+    from pigeonhole.training import training
 
     curve, testing = [], 0.0
     started = time.perf_counter()

@@ -73,10 +73,10 @@ def ours(network: str, most_steps: int, precision: str = "auto") -> Round:
     import_tensorflow()
     import tensorflow as tf
 
-    from dataset import DataSet
-    from pigeonhole import networks, recipes
-    from pigeonhole import precision as precisions
-    from pigeonhole.training import Trainer
+    from pigeonhole.data.dataset import DataSet
+    from pigeonhole.networks import recipes, standard
+    from pigeonhole.training import precision as precisions
+    from pigeonhole.training.training import Trainer
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
@@ -87,7 +87,7 @@ def ours(network: str, most_steps: int, precision: str = "auto") -> Round:
     )
     recipe = recipes.recipe(network, plan.size, len(labels), all_grey=False)
     recipe = recipe.with_given(augment=False, batch_size=plan.batch)
-    model = networks.build(network, plan.size, 3, CLASSES, precisions.choose(precision)[0])
+    model = standard.build(network, plan.size, 3, CLASSES, precisions.choose(precision)[0])
     trainer = Trainer(model, data, None, recipe, 0)
     trainer.total_steps = 0
 

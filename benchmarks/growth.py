@@ -76,16 +76,17 @@ def train(side: int, classes: int, count: int, steps: int) -> None:
     from pigeonhole.quiet import import_tensorflow
 
     import_tensorflow()
-    from dataset import DataSet
-    from pigeonhole import networks, precision, recipes
-    from pigeonhole.training import Trainer
+    from pigeonhole.data.dataset import DataSet
+    from pigeonhole.networks import recipes, standard
+    from pigeonhole.training import precision
+    from pigeonhole.training.training import Trainer
 
     with tempfile.TemporaryDirectory() as folder:
         images = noise(Path(folder, "pixels"), count, side)
         names = [str(index) for index in range(count)]
         data = DataSet(images, np.arange(count) % classes, names, [f"{index:04}" for index in range(classes)])
         recipe = recipes.recipe("standard", side, count, all_grey=False)
-        model = networks.build("standard", side, 3, classes, precision.choose("auto")[0])
+        model = standard.build("standard", side, 3, classes, precision.choose("auto")[0])
         trainer = Trainer(model, data, None, recipe, 0)
         trainer.total_steps = steps
         moments: list[float] = []
@@ -97,7 +98,7 @@ def train(side: int, classes: int, count: int, steps: int) -> None:
 
 def noise(file: Path, count: int, side: int):
     """Pictures uint8 [count, side, side, 3] on disk, kept as the cache keeps them."""
-    from pigeonhole.pixels import RowFile
+    from pigeonhole.data.pixels import RowFile
 
     random = np.random.default_rng(0)
     rows = RowFile(file, (side, side, 3))

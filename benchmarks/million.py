@@ -99,8 +99,9 @@ def in_new_process(step: str, folder: Path) -> dict[str, float]:
 
 def measure(step: str, pictures: Path, directory: Path) -> dict[str, float]:
     """What a step took in this process, and what else it has to tell."""
-    import dataset
-    from pigeonhole import cache, duplicates, folders, images, leakage, split
+    from pigeonhole.data import cache, dataset, duplicates, folders, split
+    from pigeonhole.evaluation import leakage
+    from pigeonhole.pictures import images
 
     figures = {}
 

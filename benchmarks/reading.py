@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import environment  # noqa: E402
 
-from pigeonhole.launcher import available_cores  # noqa: E402
+from pigeonhole.training.distributed.launcher import available_cores  # noqa: E402
 
 BATCH = 32
 
@@ -35,7 +35,7 @@ Epoch = Callable[[], int]  # reads all pictures once, and gives their number
 
 def ours(data: Path, size: int) -> Iterator[Epoch]:
     """Reading as train.py does it; the second epoch comes from the cache, in a shuffled order."""
-    import dataset
+    from pigeonhole.data import dataset
 
     with tempfile.TemporaryDirectory() as cache:
         sets = None
@@ -59,7 +59,7 @@ def decoding(data: Path, size: int, threads: int) -> Iterator[Epoch]:
     """This project's decoder, in so many loops at once."""
     import cv2
 
-    from pigeonhole import images
+    from pigeonhole.pictures import images
 
     cv2.setNumThreads(1)
     preprocessing = images.Preprocessing(size)

@@ -72,7 +72,7 @@ def compare(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train by one kind, and have the chief write the loss of every step."""
-    from pigeonhole import cluster, launcher
+    from pigeonhole.training.distributed import cluster, launcher
 
     place = cluster.from_environment()
     if KINDS[options.kind] > 1 and place is None:
@@ -85,9 +85,10 @@ def train(options: argparse.Namespace) -> None:
     import numpy as np
     import tensorflow as tf
 
-    import dataset
-    from pigeonhole import networks, recipes, workers
-    from pigeonhole.training import Trainer
+    from pigeonhole.data import dataset
+    from pigeonhole.networks import recipes, standard
+    from pigeonhole.training.distributed import workers
+    from pigeonhole.training.training import Trainer
 
     for set_threads in (
         tf.config.threading.set_intra_op_parallelism_threads,
@@ -100,7 +101,7 @@ def train(options: argparse.Namespace) -> None:
     recipe = recipe.with_given(batch_size=options.batch_size, learning_rate=options.learning_rate)
     keras.utils.set_random_seed(0)
     with together.strategy.scope() if together else contextlib.nullcontext():
-        model = networks.build(options.network, options.image_size, 3, len(sets.classes))
+        model = standard.build(options.network, options.image_size, 3, len(sets.classes))
         for layer in model.layers:
             if "dropout" in layer.name:
                 layer.rate = 0.0

@@ -35,11 +35,12 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pigeonhole import images, runs  # noqa: E402
-from pigeonhole.classifier import Answer, Classifier  # noqa: E402
+from pigeonhole.commands.serve import ENGINES, restore  # noqa: E402
+from pigeonhole.model.classifier import Answer, Classifier  # noqa: E402
+from pigeonhole.pictures import images  # noqa: E402
+from pigeonhole.runs import runs  # noqa: E402
 from pigeonhole.web import Model, create_app  # noqa: E402
 from pigeonhole.web.server import Server  # noqa: E402
-from serve import ENGINES, restore  # noqa: E402
 
 KINDS = ("ours", "tensorflow", "default", "locked", "no model")
 THREADS = 8

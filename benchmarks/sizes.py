@@ -18,8 +18,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import environment  # noqa: E402
 import trial  # noqa: E402
 
-from pigeonhole import quiet, recipes  # noqa: E402
-from pigeonhole.augment import Augmentation  # noqa: E402
+from pigeonhole import quiet  # noqa: E402
+from pigeonhole.data.augment import Augmentation  # noqa: E402
+from pigeonhole.networks import recipes  # noqa: E402
 
 SIDE = 32  # pixels
 COUNTS = (100, 1_000, 10_000, 50_000)
@@ -46,7 +47,7 @@ def main() -> None:
     train = trial.read(options.data, SIDE)
     test = trial.read(options.test, SIDE, classes=train.class_names)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    from pigeonhole import precision  # imports TensorFlow
+    from pigeonhole.training import precision  # imports TensorFlow
 
     computing, _ = precision.choose("auto")
     print("\n".join(environment.lines(computing)))

@@ -11,7 +11,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pigeonhole import folders, images  # noqa: E402
+from pigeonhole.data import folders  # noqa: E402
+from pigeonhole.pictures import images  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def read(folder: Path, side: int, channels: int = 3, classes: tuple[str, ...] | 
 
     `classes`: their order; None: by name.
     """
-    from dataset import DataSet
+    from pigeonhole.data.dataset import DataSet
 
     tree = folders.scan(folder, classes)
     how = images.Preprocessing(side, channels)
@@ -67,11 +68,12 @@ def run(network: str, train, test, recipe, seed: int, precision: str) -> Trial:
     """Train on all of `train` to the end of the recipe, and test the last weights."""
     import keras
 
-    from pigeonhole import networks, training
+    from pigeonhole.networks import standard
+    from pigeonhole.training import training
 
     keras.utils.set_random_seed(seed)
     _, side, _, channels = train.images.shape
-    model = networks.build(network, side, channels, len(train.class_names), precision)
+    model = standard.build(network, side, channels, len(train.class_names), precision)
     trainer = training.Trainer(model, train, None, recipe, seed)
     started = time.perf_counter()
     trainer.learn()

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--shard", type=int, default=125, help="pictures of each worker in a step (125)")
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
-    from pigeonhole import cluster, launcher
+    from pigeonhole.training.distributed import cluster, launcher
 
     if place := cluster.from_environment():
         measure(place, options)
@@ -57,9 +57,10 @@ def measure(place, options: argparse.Namespace) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from dataset import DataSet
-    from pigeonhole import networks, recipes, workers
-    from pigeonhole.training import Trainer
+    from pigeonhole.data.dataset import DataSet
+    from pigeonhole.networks import recipes, standard
+    from pigeonhole.training.distributed import workers
+    from pigeonhole.training.training import Trainer
 
     threads = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -73,7 +74,7 @@ def measure(place, options: argparse.Namespace) -> None:
 
     def a_step(size: int, shared: "workers.Workers | None"):
         """A function that computes one and the same step, and its network."""
-        model = networks.build(options.network, side, 3, 10)
+        model = standard.build(options.network, side, 3, 10)
         trainer = Trainer(model, data, data, recipe.with_given(batch_size=size), 0, workers=shared)
         batch = trainer._batch(0)
         return lambda: trainer._train_on(0, 1e-4, batch), model

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pigeonhole.classifier import Classifier
+    from pigeonhole.model.classifier import Classifier
 
 __version__ = "0.1.0"
 __all__ = ["Classifier", "__version__"]
@@ -12,7 +12,7 @@ __all__ = ["Classifier", "__version__"]
 def __getattr__(name: str) -> Any:
     # Loading a model needs TensorFlow, which takes seconds to import; asking for the version must not.
     if name == "Classifier":
-        from pigeonhole.classifier import Classifier
+        from pigeonhole.model.classifier import Classifier
 
         return Classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

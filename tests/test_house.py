@@ -17,49 +17,106 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pigeonhole"
 PROGRAMS = sorted(path for path in ROOT.glob("*.py") if "__main__" in path.read_text("utf-8"))
 SOURCES = [*PACKAGE.rglob("*.py"), *PROGRAMS]
-# Each may import those before it, never those after it.
-ORDER = ["images", "folders", "cache", ("training", "classifier"), ("report", "web")]
+# Each room may import those that stand before it. "" are the modules at the package's root.
+ROOMS = (
+    "", "pictures", "data", "data.sources", "networks", "runs", "model", "training", "training.distributed",
+    "evaluation", "evaluation.studies", "report", "jobs", "web", "commands",
+)  # fmt: skip
+# A package inside a room, of which only the room itself knows.
+CLOSETS = ("pictures.formats", "model.engines", "model.export")
+SMALLEST_ROOT = ("__init__", "__main__")
+MOST_AT_THE_ROOT = 12
 SLOW_IMPORTS = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "onnx", "onnxruntime", "tf2onnx"}
 DECODERS = {"imdecode", "imdecodemulti", "imdecodeanimation", "imread", "imreadmulti", "imreadanimation"}
-RESIZERS = {"images", "duplicates"}  # duplicates compares thumbnails: none of their pixels reaches a network
+# duplicates compares thumbnails: none of their pixels reaches a network
+RESIZERS = {"pictures.images", "data.duplicates"}
 
 
 def module_name(path: Path) -> str:
-    """ "images" for pigeonhole/images.py, "formats" for pigeonhole/formats/png.py, "train" for train.py."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py") if PACKAGE in path.parents else path.stem
+    """ "data.cache" for pigeonhole/data/cache.py, "data" for its __init__.py, "" for the package's."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str | None:
+    """The innermost room that a module stands in; None where that is no room of the plan."""
+    if module in ROOMS:
+        return module
+    place = module.rpartition(".")[0]
+    if place in CLOSETS or module in CLOSETS:
+        place = place.rpartition(".")[0] if place in CLOSETS else place
+    return place if place in ROOMS else None
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The dotted names that a file imports when it runs, at its top or later; not those for type checkers."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
+    """The dotted names that a file imports, at its top or later, those for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # "from pigeonhole import images" imports a module, "from os import path" need not.
+            # "from pigeonhole.data import cache" imports a module, "from os import path" need not.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def rooms() -> dict[str, set[str]]:
-    """For each module of the package, those that it imports."""
-    graph: dict[str, set[str]] = {}
-    for path in PACKAGE.rglob("*.py"):
-        names = {name.split(".")[1] for name in imported(path) if name.startswith("pigeonhole.")}
-        graph.setdefault(module_name(path), set()).update(names - {module_name(path)})
-    graph.pop("__init__")  # it only forwards to the classifier
-    return {room: names & graph.keys() for room, names in graph.items()}
+def modules() -> dict[str, Path]:
+    return {module_name(path): path for path in PACKAGE.rglob("*.py")}
 
 
-def reachable(room: str, graph: dict[str, set[str]]) -> set[str]:
-    found, waiting = set(), [room]
+def imports(package: dict[str, Path]) -> dict[str, set[str]]:
+    """For each module of the package, the modules of the package that it imports."""
+    graph = {}
+    for module, path in package.items():
+        names = {name.partition(".")[2] for name in imported(path) if name.startswith("pigeonhole.")}
+        found = {name if name in package else name.rpartition(".")[0] for name in names}
+        graph[module] = {name for name in found if name in package} - {module, ""}
+    return graph
+
+
+def misplaced(package: dict[str, Path]) -> list[str]:
+    """Modules that stand in no room."""
+    return [module for module in package if room_of(module) is None]
+
+
+def pointing_up(graph: dict[str, set[str]]) -> list[str]:
+    """Imports of a room by one that stands before it."""
+    height = {room: number for number, room in enumerate(ROOMS)}
+    return [
+        f"{module} imports {name}"
+        for module, names in graph.items()
+        for name in sorted(names)
+        if module not in SMALLEST_ROOT and module and height[room_of(name)] > height[room_of(module)]
+    ]
+
+
+def reachable(module: str, graph: dict[str, set[str]]) -> set[str]:
+    found, waiting = set(), [module]
     while waiting:
         new = graph.get(waiting.pop(), set()) - found
         found |= new
         waiting += new
     return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    return [module for module in graph if module in reachable(module, graph)]
+
+
+def test_every_module_stands_in_a_room():
+    assert not misplaced(modules())
+    assert len(list(PACKAGE.glob("*.py"))) <= MOST_AT_THE_ROOT
+
+
+def test_every_room_says_what_it_is_for():
+    for room in (*ROOMS, *CLOSETS):
+        assert ast.get_docstring(ast.parse((PACKAGE / room.replace(".", "/") / "__init__.py").read_text()))
+
+
+def test_imports_point_one_way():
+    assert not pointing_up(imports(modules()))
+
+
+def test_no_module_imports_itself_in_a_circle():
+    assert not circles(imports(modules()))
 
 
 def test_the_package_imports_no_program():
@@ -68,33 +125,36 @@ def test_the_package_imports_no_program():
         assert not {name.split(".")[0] for name in imported(path)} & programs, path
 
 
-def test_imports_point_one_way():
-    graph = rooms()
-    later: set[str] = set()
-    for floor in reversed(ORDER):
-        floor = {floor} if isinstance(floor, str) else set(floor)
-        for room in floor & graph.keys():
-            assert not reachable(room, graph) & later, room
-        later |= floor
-
-
-def test_no_module_imports_itself_in_a_circle():
-    graph = rooms()
-    assert not [room for room in graph if room in reachable(room, graph)]
-
-
-def test_images_know_nothing_but_formats():
-    assert rooms()["images"] <= {"errors", "formats"}
-
-
-@pytest.mark.skipif(not (PACKAGE / "networks.py").exists(), reason="there are no networks")
 def test_networks_know_no_files():
-    assert not reachable("networks", rooms()) & {"images", "folders", "cache", "formats"}
+    graph = imports(modules())
+    for module in graph:
+        if room_of(module) == "networks":
+            assert not {name for name in reachable(module, graph) if room_of(name) == "pictures"}, module
 
 
-@pytest.mark.skipif(not (PACKAGE / "web").exists(), reason="there is no web room")
-def test_the_web_knows_only_the_classifier():
-    assert rooms()["web"] <= {"classifier", "errors"}
+def package_of(folder: Path, files: dict[str, str]) -> dict[str, Path]:
+    """Modules made up for the tests of the checks themselves."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    return {name: folder / f"{name}.py" for name in files}
+
+
+def test_the_checks_find_what_they_are_for(tmp_path):
+    up = "if TYPE_CHECKING:\n    from pigeonhole.training.loop import Trainer\n"
+    found = package_of(
+        tmp_path,
+        {
+            "data.fixes": up,
+            "training.loop": "from pigeonhole.data import split\n",
+            "data.split": "from pigeonhole.data.fixes import Fix\n",
+            "attic.old": "",
+        },
+    )
+    assert misplaced(found) == ["attic.old"]
+    del found["attic.old"]
+    graph = imports(found)
+    assert pointing_up(graph) == ["data.fixes imports training.loop"]
+    assert set(circles(graph)) == {"data.fixes", "training.loop", "data.split"}
 
 
 def called(path: Path) -> Iterator[tuple[str, str]]:
@@ -109,8 +169,9 @@ def called(path: Path) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_pictures_are_decoded_and_resized_in_one_place(path):
     for module, name in called(path):
-        assert not (name in DECODERS and module_name(path) != "images"), f"{module}.{name}"
-        assert not (module == "cv2" and name == "resize" and module_name(path) not in RESIZERS)
+        place = module_name(path) if PACKAGE in path.parents else path.stem
+        assert not (name in DECODERS and place != "pictures.images"), f"{module}.{name}"
+        assert not (module == "cv2" and name == "resize" and place not in RESIZERS)
         assert (module, name) not in {("PIL", "Image"), ("image", "decode_image"), ("image", "resize")}
 
 

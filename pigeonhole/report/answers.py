@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole.evaluation import Evaluation
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report import figures, rendering
 from pigeonhole.report.confusion import confusion
 from pigeonhole.report.page import TEST, Section, percent, render
 from pigeonhole.report.pictures import LISTED_CLASSES, Limits, tiles
-from pigeonhole.thumbnails import data_uri
 
 if TYPE_CHECKING:
-    from pigeonhole.measures import Measures
+    from pigeonhole.evaluation.measures import Measures
     from pigeonhole.statistics import CorrectedAccuracy
 
 SEED = 0  # of the random grid

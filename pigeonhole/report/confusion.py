@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pigeonhole.evaluation import Evaluation
+from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.report import theme
 from pigeonhole.report.page import Section, render
 from pigeonhole.report.pictures import Limits, Tile, lossless_uri, tiles

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole.evaluation import Evaluation
+from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.report.page import TEST, Section, render
 from pigeonhole.statistics import wilson_interval
 
 if TYPE_CHECKING:
-    from pigeonhole.leakage import Copy
+    from pigeonhole.evaluation.leakage import Copy
 
 LISTED = 100
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pigeonhole.augment import IN_NETWORK, NONE, Augmentation, augment
-from pigeonhole.preflight import Preflight
+from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation, augment
+from pigeonhole.data.preflight import Preflight
+from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report.page import Section, render
 from pigeonhole.report.pictures import LISTED_CLASSES, Limits
-from pigeonhole.thumbnails import data_uri
 
 if TYPE_CHECKING:
-    from pigeonhole.findings import Findings
-    from pigeonhole.shortcuts import ShortcutCheck
-    from pigeonhole.suspects import Suspect
+    from pigeonhole.data.fixes import Suspect
+    from pigeonhole.evaluation.studies.audit import Findings
+    from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
 
 SEED = 0  # of the sample and of the variations
 VARIATIONS = 9

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole import insight
+from pigeonhole.evaluation import insight
+from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report import theme
 from pigeonhole.report.page import Section, render
 from pigeonhole.report.pictures import Limits, Tile, lossless_uri, tiled, tiles
-from pigeonhole.thumbnails import data_uri
 
 if TYPE_CHECKING:
-    from pigeonhole.classifier import Classifier
-    from pigeonhole.evaluation import Evaluation
+    from pigeonhole.evaluation.predictions import Evaluation
+    from pigeonhole.model.classifier import Classifier
 
 COLOURS = ("red", "green", "blue")
 SHOWN_FILTERS = 128  # of one input channel

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jinja2
 
-from pigeonhole import whole_file
+from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
 
 PAGE = "report.html"
@@ -137,7 +137,7 @@ def update(run: Path, sections: Sequence[Section]) -> Path:
         PAGE: whole(run.resolve().name, kept),
     }
     for name, text in contents.items():
-        with whole_file.write(run / name) as file:
+        with atomic_file.write(run / name) as file:
             file.write(text)
     return run / PAGE
 

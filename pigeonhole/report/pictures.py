@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pigeonhole.evaluation import Evaluation
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report.page import Section
-from pigeonhole.thumbnails import data_uri
 
 TOP = 3  # classes named for each picture
 LISTED_CLASSES = 500  # in a table with a row for each

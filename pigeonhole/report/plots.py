@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole import images, insight
-from pigeonhole.augment import IN_NETWORK, NONE, Augmentation, augment
+from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation, augment
+from pigeonhole.data.split import TRAIN, VALID
 from pigeonhole.errors import PigeonholeError, UsageError
-from pigeonhole.evaluation import Evaluation
-from pigeonhole.measures import measure
+from pigeonhole.evaluation import insight
+from pigeonhole.evaluation.measures import measure
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.pictures import images
 from pigeonhole.report import figures, rendering, sheets
 from pigeonhole.report.answers import most_confident_mistakes
 from pigeonhole.report.training import read_facts
 from pigeonhole.report.writing import attention
-from pigeonhole.split import TRAIN, VALID
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pigeonhole.classifier import Classifier
+    from pigeonhole.model.classifier import Classifier
 
 SPLIT = "split.csv"
 SEED = 0  # of the random pictures and the variations

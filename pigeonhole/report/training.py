@@ -14,9 +14,9 @@ from pigeonhole.report.data import Sets
 from pigeonhole.report.page import Section, render
 
 if TYPE_CHECKING:
-    from pigeonhole.findings import Findings
-    from pigeonhole.learning_curve import Curve
-    from pigeonhole.unseen import Unseen
+    from pigeonhole.evaluation.studies.audit import Findings
+    from pigeonhole.evaluation.studies.learning_curve import Curve
+    from pigeonhole.evaluation.studies.unseen import Unseen
 
 SETTINGS, HISTORY = "settings.json", "history.csv"
 NAMED_CLASSES = 3

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole import insight
-from pigeonhole.augment import Augmentation
-from pigeonhole.evaluation import Evaluation
+from pigeonhole.data.augment import Augmentation
+from pigeonhole.evaluation import insight
+from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.report import data, page, training
 from pigeonhole.report.answers import LOOKED_AT, Answers, least_confident_hits, most_confident_mistakes
 from pigeonhole.report.copies import copies_section, skipped_section
@@ -17,10 +17,10 @@ from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import Limits, fitting
 
 if TYPE_CHECKING:
-    from pigeonhole.classifier import Classifier
-    from pigeonhole.findings import Findings
-    from pigeonhole.leakage import Copy
-    from pigeonhole.measures import Measures
+    from pigeonhole.evaluation.leakage import Copy
+    from pigeonhole.evaluation.measures import Measures
+    from pigeonhole.evaluation.studies.audit import Findings
+    from pigeonhole.model.classifier import Classifier
     from pigeonhole.statistics import CorrectedAccuracy
 
 TRAINING_BYTES = 2_800_000

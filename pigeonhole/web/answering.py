@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole.classifier import ImageError
+from pigeonhole.model.classifier import ImageError
 from pigeonhole.web.models import Model
 from pigeonhole.web.uploads import Upload
 
 if TYPE_CHECKING:
-    from pigeonhole.images import Facts
+    from pigeonhole.pictures.images import Facts
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from pigeonhole.classifier import Classifier
+    from pigeonhole.model.classifier import Classifier
 
 EXAMPLES = 6  # of each class
 

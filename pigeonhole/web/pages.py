@@ -9,7 +9,7 @@ import flask
 import numpy as np
 from werkzeug.exceptions import NotFound
 
-from pigeonhole.classifier import ImageError
+from pigeonhole.model.classifier import ImageError
 from pigeonhole.web import problems, security
 from pigeonhole.web.answering import Answered
 from pigeonhole.web.api import ask

@@ -1,0 +1,137 @@
+"""The pre-flight check: what was found in a folder of class folders, skipped, odd, duplicated.
+
+python dataset.py training_data                     what was found, skipped, odd, duplicated
+python dataset.py training_data --show 5            the same, and statistics with five pictures
+python dataset.py training_data --save-grid a.png   the same, and those pictures drawn with their classes
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pigeonhole.arguments import add_reading_flags, count
+from pigeonhole.data.dataset import DataSet, DataSets, read_train_sets
+
+PREFLIGHT_IMAGE_SIZE = 32  # the check itself needs no more, and 50,000 pictures then take 150 MB of cache
+FIRST_LABELS = 10
+DEFAULT_DRAWN = 16  # pictures in a grid
+
+
+def statistics(sets: DataSets, count: int) -> dict:
+    """Figures that describe the sets, and the first `count` training pictures in the first epoch's order."""
+    order = sets.train.order(0)
+    return {
+        "image_shape": list(sets.train.images.shape[1:]),
+        "classes": sets.classes,
+        "training": _side_statistics(sets.train),
+        "validation": _side_statistics(sets.valid),
+        "first_labels": sets.train.label_indices[order[:FIRST_LABELS]].tolist(),
+        "pictures": [_picture_statistics(sets.train, row) for row in order[:count]],
+    }
+
+
+def _side_statistics(data: DataSet) -> dict:
+    counts = np.bincount(data.label_indices, minlength=len(data.class_names))
+    return {"pictures": data.num_examples, "label_counts": dict(enumerate(counts.tolist()))}
+
+
+def _picture_statistics(data: DataSet, row: int) -> dict:
+    image = data.images[row]
+    return {
+        "name": data.names[row],
+        "shape": list(image.shape),
+        "minimum": int(image.min()),
+        "maximum": int(image.max()),
+        "label": int(data.label_indices[row]),
+        "class": data.classes[row],
+    }
+
+
+def statistics_lines(statistics: dict) -> list[str]:
+    """The same for people."""
+    lines = []
+    for side in ("training", "validation"):
+        part = statistics[side]
+        lines += [f"{side} pictures: {part['pictures']:,}", f"  label counts: {part['label_counts']}"]
+    lines += [
+        "classes: " + ", ".join(f"{label} {name}" for label, name in enumerate(statistics["classes"])),
+        f"first {FIRST_LABELS} training labels, shuffled: {statistics['first_labels']}",
+    ]
+    for number, picture in enumerate(statistics["pictures"], 1):
+        lines += [
+            f"training picture {number}: {picture['name']}",
+            f"  shape: {tuple(picture['shape'])}",
+            f"  minimum: {picture['minimum']}  maximum: {picture['maximum']}",
+            f"  label: {picture['label']}  class: {picture['class']}",
+        ]
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    settings = _parser().parse_args(arguments)
+    sets = read_train_sets(
+        settings.folder,
+        settings.image_size,
+        settings.classes,
+        settings.validation_size,
+        settings.seed,
+        channels=settings.channels,
+        fraction=settings.fraction,
+        split=settings.split,
+        fixes=settings.fixes,
+        cache_dir=settings.cache_dir,
+        no_cache=settings.no_cache,
+    )
+    report = {"preflight": sets.preflight.to_json()}
+    lines = sets.preflight.lines()
+    if settings.show:
+        report["statistics"] = statistics(sets, settings.show)
+        lines += ["", *statistics_lines(report["statistics"])]
+    print(json.dumps(report, indent=2) if settings.json else "\n".join(lines))
+    if settings.save_grid:
+        _draw(settings.save_grid, sets, settings.show or DEFAULT_DRAWN)
+    return 1 if settings.strict and not sets.preflight.clean else 0
+
+
+def _draw(file: Path, sets: DataSets, count: int) -> None:
+    from pigeonhole.pictures import grid
+
+    sets.preflight.require_trainable()
+    chosen = sets.train.order(0)[:count]
+    grid.save(file, sets.train.images[chosen], sets.train.classes[chosen])
+    print(f"drawn: {file}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dataset.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "folder", type=Path, help="holds one folder of pictures per class, or such folders in train and valid"
+    )
+    add("--show", type=count, metavar="N", help="print statistics, and N pictures of the training set")
+    add("--save-grid", type=_drawing, metavar="FILE", help=f"draw N ({DEFAULT_DRAWN}) of them, with classes")
+    add("--json", action="store_true", help="print everything as JSON")
+    add("--strict", action="store_true", help="exit with status 1 if anything was skipped or contradictory")
+    add(
+        "--image-size",
+        type=count,
+        default=PREFLIGHT_IMAGE_SIZE,
+        metavar="PIXELS",
+        help=f"the side that pictures are brought to ({PREFLIGHT_IMAGE_SIZE}); training has its own",
+    )
+    add_reading_flags(parser)
+    return parser
+
+
+def _drawing(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png or .jpg")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: no such folder {path.parent}")
+    return path

@@ -1,0 +1,96 @@
+"""Write CIFAR-10 or CIFAR-100 as class folders: training_data/<class>/*.png and testing_data/<class>/*.png.
+
+Without --source the python version is downloaded from its official address into downloads/, about 170 MB; a
+broken download goes on where it stopped. The program may be killed and run again at any time.
+"""
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pigeonhole.arguments import add_export_flags, check_export
+
+if TYPE_CHECKING:
+    from pigeonhole.data.sources.cifar import Batch
+    from pigeonhole.data.sources.importing import Picture
+
+DOWNLOADS = Path("downloads")
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(arguments)
+    # NumPy and OpenCV come with these: a wrong flag or --help should not wait for them.
+    from pigeonhole.data.sources import cifar, importing
+
+    source = options.source or download(options.dataset or "cifar10", options.url)
+    data = cifar.read(source, options.dataset, options.batches, options.coarse)
+    print(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
+    classes = importing.class_folders(data.classes)
+    sides = {options.train_dir: data.train, options.test_dir: [data.test]}
+    exports = {folder: pictures(batches, classes, options.limit) for folder, batches in sides.items()}
+    importing.export(exports, classes, options.overwrite)
+    print(f"next: python train.py --data {options.train_dir}")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options; `batches` as a list of numbers or None. Leaves with status 2 on a wrong one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--source", type=Path, metavar="PATH", help="archive or unpacked folder, python or binary version"
+    )
+    source.add_argument(
+        "--url", help="another address of the archive; its checksums are then reported but not insisted on"
+    )
+    parser.add_argument(
+        "--dataset", choices=("cifar10", "cifar100"), help="default: what the source holds, or cifar10"
+    )
+    add_export_flags(parser)
+    parser.add_argument(
+        "--batches", type=batch_numbers, metavar="1,2,...", help="only these training batches of CIFAR-10"
+    )
+    parser.add_argument(
+        "--coarse", action="store_true", help="CIFAR-100's 20 superclasses instead of its 100 classes"
+    )
+    options = parser.parse_args(arguments)
+    check_export(options)
+    return options
+
+
+def batch_numbers(text: str) -> list[int]:
+    try:
+        numbers = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        numbers = []
+    if not numbers or not set(numbers) <= {1, 2, 3, 4, 5}:
+        raise argparse.ArgumentTypeError(f"{text} is not a list of numbers from 1 to 5")
+    return numbers
+
+
+def download(dataset: str, url: str | None) -> Path:
+    """Return the path of the archive, downloaded unless it is there; a `PigeonholeError` says what to do."""
+    from pigeonhole.data.sources import cifar, downloads, importing
+
+    version = next(
+        version for version in cifar.VERSIONS if version.dataset == dataset and version.form == "python"
+    )
+    address, checksum = (url, None) if url else (version.url, version.archive_md5)
+    return downloads.once(address, DOWNLOADS / importing.safe_name(address), checksum)
+
+
+def pictures(batches: Sequence["Batch"], classes: Sequence[str], limit: int | None) -> list["Picture"]:
+    """Return the first `limit` pictures of `batches` under names of their own within their classes."""
+    from pigeonhole.data.sources.importing import Picture, png_name
+
+    taken = {class_name: set() for class_name in classes}
+    rows = (
+        row for batch in batches for row in zip(batch.labels, batch.file_names, batch.images, strict=True)
+    )
+    return [
+        Picture(classes[label], png_name(file_name, taken[classes[label]]), image)
+        for label, file_name, image in itertools.islice(rows, limit)
+    ]

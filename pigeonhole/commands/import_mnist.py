@@ -1,0 +1,89 @@
+"""Write MNIST, Fashion-MNIST or EMNIST as class folders of 8-bit grey PNG files.
+
+    python export_mnist_folders.py                                  training_data/7/train_00015.png ...
+    python export_mnist_folders.py --dataset fashion-mnist
+    python export_mnist_folders.py --source FOLDER                  idx files, plain or .gz, or a zip of them
+
+Without --source the files are downloaded into downloads/; a broken download goes on where it stopped. The
+program may be killed and run again at any time. EMNIST's pictures, which lie on their side in its files, are
+written upright.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pigeonhole.arguments import add_export_flags, check_export
+
+if TYPE_CHECKING:
+    from pigeonhole.data.sources.importing import Picture
+    from pigeonhole.data.sources.mnist import Part
+
+DATASETS = (
+    "mnist", "fashion-mnist", "emnist-byclass", "emnist-bymerge", "emnist-balanced", "emnist-letters",
+    "emnist-digits", "emnist-mnist",
+)  # fmt: skip
+DOWNLOADS = Path("downloads")
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(arguments)
+    # NumPy and OpenCV come with these: a wrong flag or --help should not wait for them.
+    from pigeonhole.data.sources import importing, mnist
+
+    source = options.source or download(options.dataset or DATASETS[0], options.url)
+    data = mnist.read(source, options.dataset)
+    print(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
+    classes = importing.class_folders(data.version.classes)
+    exports = {
+        options.train_dir: pictures("train", data.train, classes, options.limit),
+        options.test_dir: pictures("test", data.test, classes, options.limit),
+    }
+    importing.export(exports, classes, options.overwrite)
+    print(f"next: python train.py --data {options.train_dir}")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options. Leaves with status 2 on a wrong one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--source", type=Path, metavar="PATH", help="folder or zip archive of idx files")
+    source.add_argument(
+        "--url", help="another address of the folder that holds them; what comes must still be as published"
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=DATASETS,
+        metavar="NAME",
+        help=f"{', '.join(DATASETS)}; default: what the source holds, or mnist",
+    )
+    add_export_flags(parser)
+    options = parser.parse_args(arguments)
+    check_export(options)
+    return options
+
+
+def download(dataset: str, url: str | None) -> Path:
+    """Return the folder, or the archive, that holds the files, downloaded unless they are there."""
+    from pigeonhole.data.sources import downloads, mnist
+
+    version = mnist.BY_NAME[dataset]
+    address = version.address if url is None else f"{url.rstrip('/')}/"
+    # All parts of EMNIST come in one archive.
+    folder = DOWNLOADS / dataset.partition("-")[0] if len(version.downloads) == 1 else DOWNLOADS / dataset
+    paths = [
+        downloads.once(address + name, folder / name, checksum)
+        for name, checksum in version.downloads.items()
+    ]
+    return paths[0] if len(paths) == 1 else folder
+
+
+def pictures(side: str, part: "Part", classes: Sequence[str], limit: int | None) -> list["Picture"]:
+    """Return the first `limit` pictures, named by their position in the file, from 0."""
+    from pigeonhole.data.sources.importing import Picture
+
+    rows = zip(part.labels[:limit], part.images[:limit], strict=True)
+    return [Picture(classes[label], f"{side}_{row:05}.png", image) for row, (label, image) in enumerate(rows)]

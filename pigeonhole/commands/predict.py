@@ -1,0 +1,252 @@
+"""Say what is in pictures: class names with probabilities, best first, from a trained model.
+
+python predict.py dog.jpg
+python predict.py holiday/ "more/*.png" --top 3
+curl -s https://example.org/dog.jpg | python predict.py -
+"""
+
+import argparse
+import csv
+import glob
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pigeonhole import atomic_file
+from pigeonhole.arguments import count, names
+from pigeonhole.data.folders import is_hidden
+from pigeonhole.errors import UsageError
+from pigeonhole.runs import runs
+
+if TYPE_CHECKING:
+    from pigeonhole.model.classifier import Classifier
+
+STDIN = "-"
+UNSURE = "unsure: perhaps none of these"
+WIDEST_NAME = 60  # longer file names are not waited for when columns are aligned
+
+
+class Source(NamedTuple):
+    """A picture to answer for: how the user knows it, and its path or content."""
+
+    name: str
+    picture: str | bytes
+
+
+class Answer(NamedTuple):
+    """`ranked`: (class name, probability), best first; empty where `error` says why there is none.
+
+    `unsure`: whether the picture may show none of the classes.
+    """
+
+    name: str
+    ranked: list[tuple[str, float]]
+    unsure: bool = False
+    error: str | None = None
+
+
+def main(arguments: list[str]) -> int:
+    """0 when every picture got its answer, 1 when some could not be read."""
+    options = parse(arguments)
+    missing, sources = find_pictures(options.pictures)
+    if options.csv:
+        files = (source.picture for source in sources if isinstance(source.picture, str))
+        atomic_file.check("--csv", options.csv, files)
+    model = runs.find(options.model)
+    for name in missing:
+        complain(name, "no such file or folder")
+    with restore(model, options) as classifier:
+        answers = classify(classifier, sources)
+        if options.csv:
+            failures = write_csv(options.csv, answers, classifier.classes)
+        elif options.json:
+            failures = print_json(answers, options.top)
+        else:
+            failures = print_lines(answers, options.top, sources, classifier.classes)
+    return 1 if failures or missing else 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="a file, a folder with all below it, a pattern, or - (stdin)",
+    )
+    parser.add_argument("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
+    parser.add_argument(
+        "--engine",
+        choices=("tensorflow", "onnx"),
+        default="tensorflow",
+        help="onnx: by the run's model.onnx, which starts in a moment (tensorflow)",
+    )
+    parser.add_argument("--top", type=count, default=5, metavar="K", help="how many classes to print (5)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print a JSON list, one object per picture")
+    output.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write a table, a row per picture, all classes"
+    )
+    foreign = parser.add_argument_group(
+        "checkpoints of other programs",
+        "what they leave open; the defaults are those of the classic tutorial",
+    )
+    foreign.add_argument("--labels", type=names, metavar="A,B", help="class names in the checkpoint's order")
+    foreign.add_argument("--input-tensor", metavar="NAME", help="takes the pictures (x)")
+    foreign.add_argument("--output-tensor", metavar="NAME", help="gives the answers (y_pred)")
+    foreign.add_argument("--logits", action="store_const", const=True, help="the output needs a softmax")
+    foreign.add_argument(
+        "--feed", type=_feed, action="append", metavar="NAME=VALUE", help="another input; repeatable"
+    )
+    foreign.add_argument("--colour-order", choices=("rgb", "bgr"), help="(bgr)")
+    foreign.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
+    foreign.add_argument("--image-size", type=count, metavar="PIXELS", help="(by the input tensor's shape)")
+    foreign.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
+    options = parser.parse_args(arguments)
+    if options.engine == "onnx" and any(value not in (None, {}) for value in supplied(options).values()):
+        parser.error("--engine onnx: takes no flags for checkpoints of other programs")
+    return options
+
+
+def restore(model: Path, options: argparse.Namespace) -> "Classifier":
+    """The model by the engine that is asked for."""
+    from pigeonhole.model.classifier import Classifier
+
+    if options.engine == "onnx":
+        return Classifier.load_onnx(model)
+    return Classifier.load(model, **supplied(options))
+
+
+def supplied(options: argparse.Namespace) -> dict[str, object]:
+    """The options that describe a checkpoint of another program, as `Classifier.load` takes them."""
+    names = (
+        "labels", "input_tensor", "output_tensor", "logits", "colour_order", "scale", "image_size", "resize"
+    )  # fmt: skip
+    return {name: getattr(options, name) for name in names} | {"feeds": dict(options.feed or ())}
+
+
+def find_pictures(arguments: Sequence[str]) -> tuple[list[str], list[Source]]:
+    """(arguments that lead nowhere, the pictures that the others lead to, in order).
+
+    UsageError when there is no picture at all.
+    """
+    missing, sources = [], []
+    for argument in arguments:
+        if argument == STDIN:
+            sources.append(Source(STDIN, sys.stdin.buffer.read()))
+            continue
+        found = [argument] if os.path.lexists(argument) else sorted(glob.glob(argument, recursive=True))
+        if not found:
+            missing.append(argument)
+        for path in found:
+            files = files_below(Path(path)) if os.path.isdir(path) else [path]
+            sources.extend(Source(str(file), str(file)) for file in files)
+    if not sources:
+        raise UsageError(
+            f"{arguments[0]}: " + ("no such file or folder" if missing else "no picture in this folder")
+        )
+    return missing, sources
+
+
+def files_below(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Every file below the folder that is not hidden, sorted; links back to a folder above are left."""
+    real = folder.resolve()
+    if real in seen:
+        return
+    for path in sorted(folder.iterdir()):
+        if is_hidden(path.name):
+            continue
+        if path.is_dir():
+            yield from files_below(path, seen | {real})
+        elif path.is_file() or path.is_symlink():
+            yield path
+
+
+def classify(classifier, sources: Sequence[Source]) -> Iterator[Answer]:
+    """The answers in the sources' order, as they come; complains about what cannot be read."""
+    answers = classifier.answer_each(source.picture for source in sources)
+    for source, answer in zip(sources, answers, strict=True):
+        if isinstance(answer, Exception):
+            complain(source.name, str(answer))
+            yield Answer(source.name, [], error=str(answer))
+            continue
+        shares = answer.probabilities
+        best_first = np.argsort(-shares, kind="stable")
+        ranked = [(classifier.classes[index], float(shares[index])) for index in best_first]
+        yield Answer(source.name, ranked, answer.unsure)
+
+
+def complain(name: str, reason: str) -> None:
+    sys.stdout.flush()
+    print(f"{name}: {reason}", file=sys.stderr)
+
+
+def print_lines(
+    answers: Iterable[Answer], top: int, sources: Sequence[Source], classes: Sequence[str]
+) -> int:
+    """Aligned lines, the file's name first where there are several; gives the number of failures."""
+    names = [len(source.name) for source in sources if len(source.name) <= WIDEST_NAME]
+    name_width, class_width = max(names, default=0), max(map(len, classes))
+    failures = 0
+    for answer in answers:
+        failures += answer.error is not None
+        if answer.error is None:
+            line = "   ".join(f"{name:<{class_width}} {share:.2f}" for name, share in answer.ranked[:top])
+            line += f"   {UNSURE}" if answer.unsure else ""
+            print(line if len(sources) == 1 else f"{answer.name:<{name_width}}  {line}")
+    return failures
+
+
+def print_json(answers: Iterable[Answer], top: int) -> int:
+    """One JSON list, an object per line; gives the number of failures."""
+    failures, separator = 0, "["
+    for answer in answers:
+        failures += answer.error is not None
+        ranked = [{"class": name, "probability": share} for name, share in answer.ranked[:top]]
+        said = {"predictions": ranked, "unsure": answer.unsure}
+        content = said if answer.error is None else {"error": answer.error}
+        print(separator, json.dumps({"file": answer.name, **content}), sep="\n", end="")
+        separator = ","
+    print("\n]")
+    return failures
+
+
+def write_csv(table: Path, answers: Iterable[Answer], classes: Sequence[str]) -> int:
+    """A row per picture with all probabilities; the file appears whole. Gives the number of failures."""
+    failures, rows = 0, 0
+    with atomic_file.write(table) as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "prediction", "unsure", *classes, "error"])
+        for answer in answers:
+            rows += 1
+            failures += answer.error is not None
+            shares = dict(answer.ranked)
+            said = (answer.ranked[0][0], "yes" if answer.unsure else "no") if answer.ranked else ("", "")
+            columns = [f"{shares[name]:.6f}" if shares else "" for name in classes]
+            writer.writerow([answer.name, *said, *columns, answer.error or ""])
+    print(f"{table}: {rows:,} pictures")
+    return failures
+
+
+def _factor(text: str) -> float:
+    above, _, below = text.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(
+            f"a number or a fraction such as 1/255 is needed, not {text}"
+        ) from None
+
+
+def _feed(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"NAME=VALUE is needed, not {text}")
+    return name, value

@@ -1,0 +1,180 @@
+"""Put trained models behind a web page and a JSON API.
+
+    python serve.py
+    python serve.py --model runs/leaves --model runs/scans --host 0.0.0.0 --api-key SECRET
+    python serve.py --watch
+
+Ctrl-C or a termination signal stops it, once every request that was accepted is answered.
+"""
+
+import argparse
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pigeonhole.arguments import count, positive
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.interrupts import StopRequest
+from pigeonhole.runs import runs
+
+if TYPE_CHECKING:
+    from pigeonhole.model.classifier import Classifier
+    from pigeonhole.web import Model
+
+KEY_VARIABLE = "PIGEONHOLE_API_KEY"
+COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instead
+ENGINES = ("auto", "onnx", "tensorflow")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def main(arguments: list[str]) -> int:
+    """0 after a stop that was asked for."""
+    options = parse(arguments)
+    prefixes = find_models(options)
+    check_address(options.host, options.port)
+    models = load(prefixes, options.engine)
+
+    from pigeonhole.web import create_app
+    from pigeonhole.web.server import Limits, Server
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    most_bytes = int(options.max_megabytes * 1e6)
+    app = create_app(
+        models,
+        runs=options.watch,
+        api_key=options.api_key,
+        most_bytes=most_bytes,
+        most_pixels=int(options.max_megapixels * 1e6),
+        hosts=LOOPBACK_NAMES if is_loopback(options.host) else None,
+    )
+    limits = Limits(queue=options.queue, request_bytes=most_bytes)
+    with StopRequest() as request:
+        server = Server(app, options.host, options.port, options.threads, limits)
+        announce(options, models, server.urls)
+        server.run(lambda: request.exit_status != 0)
+    print("stopped", flush=True)
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="serve.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", action="append", metavar="RUN", help="a run's folder or name; repeatable (newest)")
+    add(
+        "--watch",
+        type=Path,
+        nargs="?",
+        const=runs.RUNS,
+        metavar="FOLDER",
+        help="also follow the newest training in FOLDER (runs) on the page /watch; needs no finished model",
+    )
+    add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
+    add("--port", type=_port, default=8000, help="0 takes any that is free (8000)")
+    add("--threads", type=count, default=8, metavar="N", help="requests answered at the same time (8)")
+    add(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="what computes the answers; auto: ONNX Runtime, the faster, where the run has its file (auto)",
+    )
+    add("--queue", type=count, default=64, metavar="N", help="requests that may wait; more get a 503 (64)")
+    add(
+        "--api-key",
+        default=os.environ.get(KEY_VARIABLE),
+        metavar="KEY",
+        help=f"what every request must carry ({KEY_VARIABLE} in the environment, or none)",
+    )
+    add("--max-megabytes", type=positive, default=32, metavar="N", help="the longest request (32)")
+    add("--max-megapixels", type=positive, default=50, metavar="N", help="the largest picture (50)")
+    return parser.parse_args(arguments)
+
+
+def find_models(options: argparse.Namespace) -> list[Path]:
+    """The prefix of each model's files; none where a training is only watched."""
+    if options.watch is not None and not options.watch.is_dir() and options.watch != runs.RUNS:
+        raise UsageError(f"--watch {options.watch}: no such folder")
+    try:
+        prefixes = [runs.find(model) for model in options.model or [None]]
+    except UsageError as error:
+        if options.model:
+            raise
+        if options.watch is None:
+            raise UsageError(f"{error}; or follow a training: python serve.py --watch") from None
+        return []
+    names = [prefix.parent.resolve().name for prefix in prefixes]
+    if len(set(names)) < len(names):
+        raise UsageError("--model: two of the runs have the same name; rename the folder of one")
+    return prefixes
+
+
+def check_address(host: str, port: int) -> None:
+    """Find out before the slow start whether the port can be listened at. Raises UsageError."""
+    try:
+        with socket.create_server((host, port), family=_family(host)):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"--host {host} --port {port}: {reason}; choose another") from None
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load(prefixes: Sequence[Path], engine: str = ENGINES[0]) -> list["Model"]:
+    """Each model restored once, for all requests."""
+    if not prefixes:
+        return []
+    from pigeonhole.web import Model
+
+    models = []
+    for prefix in prefixes:
+        folder = prefix.parent.resolve()
+        models.append(Model(folder.name, restore(prefix, engine), folder))
+    return models
+
+
+def restore(prefix: Path, engine: str) -> "Classifier":
+    """The model in ONNX Runtime where it can be, unless TensorFlow is asked for."""
+    from pigeonhole.model.classifier import Classifier
+
+    if engine != "tensorflow":
+        try:
+            return Classifier.load_onnx(prefix, threads=COMPUTE_THREADS)
+        except PigeonholeError as error:
+            if engine == "onnx":
+                raise
+            print(f"note    TensorFlow answers: {error}")
+    return Classifier.load(prefix, threads=COMPUTE_THREADS)
+
+
+def announce(options: argparse.Namespace, models: Sequence["Model"], urls: Sequence[str]) -> None:
+    for model in models:
+        print(f"model   {model.name}, {len(model.classes)} classes")
+    if options.watch is not None:
+        print(f"watch   {options.watch}")
+    if not is_loopback(options.host) and not options.api_key:
+        print("note    everyone who reaches this address may ask; --api-key KEY changes that")
+    for url in urls:
+        print(f"open    {url}/")
+    sys.stdout.flush()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 65535")
+    return int(text)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

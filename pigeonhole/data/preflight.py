@@ -1,0 +1,309 @@
+"""The pre-flight report: what was found in a folder, what cannot be used, and what looks like a mistake."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pigeonhole.data.duplicates import Pair, groups
+from pigeonhole.data.fixes import Overlay
+from pigeonhole.data.folders import Record, Tree
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.pictures.images import EXTENSIONS, FORMAT_EXTENSIONS
+from pigeonhole.terminal import padded, shown, width
+
+IMBALANCE = 3.0  # the largest class over the smallest, from which it is worth a warning
+FEW_PICTURES = 10  # fewer in a class teach little
+LISTED = 10  # lines of one list in the terminal
+LISTED_CLASSES = 40
+NAMED = 3  # names in one line
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    found: int
+    used: int
+
+    @property
+    def skipped(self) -> int:
+        return self.found - self.used
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What is known of a folder before training on it. Names are posix paths relative to the folder."""
+
+    root: Path
+    classes: dict[str, ClassCount]  # in label order
+    sides: dict[str, int]  # pictures on each side of a ready-made split
+    skipped: dict[str, str]  # name -> reason
+    oddities: dict[str, list[str]]  # "turned by EXIF" and the like -> names
+    wrong_extensions: dict[str, str]  # name -> the format that the content has
+    copies: list[list[str]]  # equal content, one class
+    copies_across: list[list[str]]  # equal content, several classes
+    look_alikes: list[Pair]  # near-duplicates, one class
+    look_alikes_across: list[Pair]
+    on_both_sides: list[list[str]]  # of a ready-made split: copies and near-duplicates
+    strays: list[str]  # files beside the class folders
+    left_alone: list[str]
+    hidden: int
+    repeated_links: int
+    fixes: Overlay | None  # corrected labels, which all the rest takes for granted
+
+    @classmethod
+    def from_records(
+        cls, tree: Tree, records: Sequence[Record], pairs: Sequence[Pair], fixes: Overlay | None = None
+    ) -> "Preflight":
+        """`records` are the survey of all of `tree.entries`, after `fixes`; `pairs` are near-duplicates."""
+        used = [record for record in records if record.skipped is None]
+        class_of = {record.entry.name: record.entry.class_name for record in used}
+        pairs = [pair for pair in pairs if class_of.keys() >= set(pair)]
+        same = _names(groups(used, []))
+        alike = _names(groups(used, pairs)) if tree.split else []
+        return cls(
+            root=tree.root,
+            classes=_count_classes(tree.classes, records),
+            sides=dict(Counter(tree.split[name] for name in class_of)) if tree.split else {},
+            skipped={record.entry.name: record.skipped for record in records if record.skipped is not None},
+            oddities=_oddities(used),
+            wrong_extensions={r.entry.name: r.format for r in used if _has_wrong_extension(r)},
+            copies=[names for names in same if not _differ(names, class_of)],
+            copies_across=[names for names in same if _differ(names, class_of)],
+            look_alikes=[pair for pair in pairs if not _differ(pair, class_of)],
+            look_alikes_across=[pair for pair in pairs if _differ(pair, class_of)],
+            on_both_sides=[names for names in alike if _differ(names, tree.split)],
+            strays=tree.strays,
+            left_alone=tree.left_alone,
+            hidden=tree.hidden,
+            repeated_links=tree.repeated_links,
+            fixes=fixes,
+        )
+
+    @property
+    def found(self) -> int:
+        return sum(count.found for count in self.classes.values())
+
+    @property
+    def used(self) -> int:
+        return sum(count.used for count in self.classes.values())
+
+    @property
+    def imbalance(self) -> float | None:
+        """The largest class over the smallest, None where one has no usable picture."""
+        sizes = [count.used for count in self.classes.values()]
+        return max(sizes) / min(sizes) if min(sizes) else None
+
+    @property
+    def small_classes(self) -> dict[str, int]:
+        return {name: count.used for name, count in self.classes.items() if count.used < FEW_PICTURES}
+
+    @property
+    def stray_pictures(self) -> list[str]:
+        return [name for name in self.strays if PurePosixPath(name).suffix.lower() in EXTENSIONS]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was skipped and nothing contradicts itself.
+
+        Contradictory are: one picture, or two that look the same, under two labels or on both sides of a
+        ready-made split; an extension that names another format than the content has; a picture beside the
+        class folders; a fix that found no picture. Copies within a class, imbalance and oddities are none.
+        """
+        return not any(
+            [
+                self.skipped,
+                self.wrong_extensions,
+                self.copies_across,
+                self.look_alikes_across,
+                self.on_both_sides,
+                self.stray_pictures,
+                self.fixes and self.fixes.unmatched,
+            ]
+        )
+
+    def require_trainable(self) -> None:
+        """Raise PigeonholeError where a class lacks one usable picture to train and one to validate."""
+        short = [name for name, count in self.classes.items() if count.used < 2]
+        if short:
+            raise PigeonholeError(
+                f"{self.root}: fewer than two usable pictures in {', '.join(map(shown, short))}; "
+                "add pictures or leave the class out with --classes"
+            )
+
+    def lines(self) -> list[str]:
+        """The report as people read it: long lists cut, at most one screen for a folder in good order."""
+        return list(_Text(self).lines())
+
+    def to_json(self) -> dict[str, object]:
+        """The report for programs: nothing is cut, names are as on disk."""
+        return {
+            "root": str(self.root),
+            "found": self.found,
+            "used": self.used,
+            "skipped": [{"name": name, "reason": reason} for name, reason in self.skipped.items()],
+            "classes": [
+                {"class": name, "found": count.found, "used": count.used, "skipped": count.skipped}
+                for name, count in self.classes.items()
+            ],
+            "sides": self.sides,
+            "oddities": self.oddities,
+            "wrong_extensions": [{"name": n, "format": f} for n, f in self.wrong_extensions.items()],
+            "copies": self.copies,
+            "copies_across_classes": self.copies_across,
+            "look_alikes": [list(pair) for pair in self.look_alikes],
+            "look_alikes_across_classes": [list(pair) for pair in self.look_alikes_across],
+            "on_both_sides": self.on_both_sides,
+            "imbalance": self.imbalance,
+            "small_classes": self.small_classes,
+            "strays": self.strays,
+            "left_alone": self.left_alone,
+            "hidden": self.hidden,
+            "repeated_links": self.repeated_links,
+            "fixes": self.fixes and self.fixes.to_json(),
+            "clean": self.clean,
+        }
+
+
+def _count_classes(classes: Iterable[str], records: Iterable[Record]) -> dict[str, ClassCount]:
+    found: Counter[str] = Counter()
+    used: Counter[str] = Counter()
+    for record in records:
+        found[record.entry.class_name] += 1
+        used[record.entry.class_name] += record.skipped is None
+    return {name: ClassCount(found[name], used[name]) for name in classes}
+
+
+def _oddities(used: Iterable[Record]) -> dict[str, list[str]]:
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for record in used:
+        for oddity in record.oddities:
+            names[oddity].append(record.entry.name)
+    return dict(sorted(names.items()))
+
+
+def _has_wrong_extension(record: Record) -> bool:
+    suffix = PurePosixPath(record.entry.name).suffix.lower()
+    return suffix != "" and suffix not in FORMAT_EXTENSIONS[record.format]
+
+
+def _names(members: Iterable[Sequence[Record]]) -> list[list[str]]:
+    """The names in each group of several."""
+    return sorted(sorted(record.entry.name for record in group) for group in members if len(group) > 1)
+
+
+def _differ(names: Iterable[str], kind: dict[str, str]) -> bool:
+    """Whether the named pictures are of more than one kind: class or side."""
+    return len({kind.get(name) for name in names}) > 1
+
+
+class _Text:
+    """The report's lines for the terminal."""
+
+    def __init__(self, report: Preflight):
+        self._report = report
+
+    def lines(self) -> Iterator[str]:
+        report = self._report
+        sum_of_parts = f"{report.used:,} used + {len(report.skipped):,} skipped"
+        yield f"{shown(str(report.root))}: {report.found:,} files found = {sum_of_parts}"
+        if report.sides:
+            train, valid = report.sides.get("train", 0), report.sides.get("valid", 0)
+            yield f"split by its folders: {train:,} pictures to train on, {valid:,} to validate"
+        yield ""
+        yield from self._classes()
+        for section in (self._mistakes(), self._notes()):
+            lines = list(section)
+            yield from ["", *lines] if lines else []
+        if report.clean and not report.copies and not report.look_alikes:
+            yield ""
+            yield "Nothing was skipped, nothing is there twice, nothing contradicts itself."
+
+    def _classes(self) -> Iterator[str]:
+        counts = self._report.classes
+        rows = [("class", "found", "used", "skipped")]
+        rows += [(shown(name), f"{c.found:,}", f"{c.used:,}", f"{c.skipped:,}") for name, c in counts.items()]
+        cut = rows[: LISTED_CLASSES + 1]
+        wide = max(width(row[0]) for row in cut)
+        for name, *numbers in cut:
+            yield f"  {padded(name, wide)}" + "".join(f"{number:>10}" for number in numbers)
+        yield from _more(len(rows) - len(cut), "classes")
+
+    def _mistakes(self) -> Iterator[str]:
+        report = self._report
+        yield from _table("Skipped", report.skipped)
+        wrong = {name: f"is in fact {format.upper()}" for name, format in report.wrong_extensions.items()}
+        yield from _table("Named as another format than they are (read by content)", wrong)
+        yield from _table("Fixes that were not applied", report.fixes.unmatched if report.fixes else {})
+        yield from _sets("The same picture under two labels", report.copies_across)
+        yield from _sets("Pictures that look the same under two labels", report.look_alikes_across, " ~ ")
+        yield from _sets("In the training and in the validation folder", report.on_both_sides, " ~ ")
+        yield from _sets("The same picture more than once in a class", report.copies)
+        yield from _sets("Pictures that look the same in a class", report.look_alikes, " ~ ")
+
+    def _notes(self) -> Iterator[str]:
+        report = self._report
+        if report.fixes:
+            yield report.fixes.line()
+        for oddity, names in report.oddities.items():
+            yield f"{oddity}: {_pictures(len(names))} ({_some(names)})"
+        if report.imbalance and report.imbalance >= IMBALANCE:
+            yield (
+                f"Unbalanced: the largest class is {report.imbalance:.1f} times the smallest; "
+                "--class-weights can make up for it"
+            )
+        if report.small_classes:
+            few = [f"{name} {count}" for name, count in report.small_classes.items()]
+            yield f"Too few pictures to learn much from, under {FEW_PICTURES}: {_some(few)}"
+        if passed_over := list(self._passed_over()):
+            yield "Not looked at: " + "; ".join(passed_over)
+
+    def _passed_over(self) -> Iterator[str]:
+        report = self._report
+        if report.strays:
+            files = "file" if len(report.strays) == 1 else "files"
+            yield f"{len(report.strays):,} {files} beside the class folders ({_some(report.strays)})"
+        if report.left_alone:
+            yield f"the folder {' and '.join(report.left_alone)}, kept for testing"
+        if report.hidden:
+            yield f"{report.hidden:,} hidden " + (
+                "file or folder" if report.hidden == 1 else "files and folders"
+            )
+        if report.repeated_links:
+            links = "link" if report.repeated_links == 1 else "links"
+            yield f"{report.repeated_links:,} {links} to what was seen already"
+
+
+def _table(title: str, rows: dict[str, str]) -> Iterator[str]:
+    """A title and aligned lines of name and remark, nothing where there are none."""
+    if not rows:
+        return
+    yield f"{title}: {len(rows):,}"
+    cut = [(shown(name), remark) for name, remark in list(rows.items())[:LISTED]]
+    wide = max(width(name) for name, _ in cut)
+    for name, remark in cut:
+        yield f"  {padded(name, wide)}   {remark}"
+    yield from _more(len(rows) - len(cut))
+
+
+def _sets(title: str, sets: Sequence[Sequence[str]], relation: str = " = ") -> Iterator[str]:
+    """A title and one line for each set of names that belong together, nothing where there are none."""
+    if not sets:
+        return
+    yield f"{title}: {len(sets):,}"
+    for names in sets[:LISTED]:
+        yield f"  {_some(names, relation)}"
+    yield from _more(len(sets) - LISTED)
+
+
+def _more(count: int, noun: str = "") -> Iterator[str]:
+    if count > 0:
+        yield f"  ... and {count:,} more {noun}".rstrip() + "; --json lists all"
+
+
+def _some(names: Sequence[str], separator: str = ", ") -> str:
+    text = separator.join(map(shown, names[:NAMED]))
+    return f"{text} and {len(names) - NAMED:,} more" if len(names) > NAMED else text
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count:,} pictures"

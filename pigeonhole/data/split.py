@@ -1,0 +1,188 @@
+"""Which pictures train and which validate: decided by content alone, so it can be decided again and again."""
+
+import csv
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pigeonhole.data.duplicates import Pair, groups
+from pigeonhole.data.folders import Record
+from pigeonhole.errors import PigeonholeError, UsageError
+
+TRAIN, VALID = "train", "valid"
+COLUMNS = ["path", "class", "side", "digest"]
+
+
+@dataclass(frozen=True)
+class EarlierSplit:
+    """The sides that an earlier run wrote down, by content and, for pictures edited since, by path."""
+
+    by_digest: Mapping[str, str] = field(default_factory=dict)
+    by_path: Mapping[str, str] = field(default_factory=dict)
+
+    def side(self, record: Record) -> str | None:
+        return self.by_digest.get(record.digest) or self.by_path.get(record.entry.name)
+
+
+def assign(
+    records: Sequence[Record],
+    validation_size: float,
+    seed: int,
+    pairs: Iterable[Pair] = (),
+    earlier: EarlierSplit | None = None,
+) -> dict[str, str]:
+    """Map the name of every used record to "train" or "valid".
+
+    The side of a picture depends on `seed` and on its content, as in TensorFlow Hub's `retrain.py`: not on
+    file names, folders, order, or the other pictures. So a set may grow and no picture changes sides. All
+    copies of a picture, exact or near (`pairs`), take the side of the best: most pixels, then largest file.
+
+    The limits: each class's share is `validation_size` give or take chance (about 20 +- 4 of 100 pictures at
+    0.2). Where chance leaves one side of a class empty, the picture nearest to it is moved there, and may
+    move back when the class has grown. A better copy of a picture than all before, or one that shows two
+    pictures to be the same, may move them. With `earlier`, pictures that it names stay in any case.
+
+    Raises UsageError unless 0 < validation_size < 1.
+    """
+    if not 0 < validation_size < 1:
+        raise UsageError(f"the validation size must lie between 0 and 1, not {validation_size}")
+    earlier = earlier or EarlierSplit()
+    sides: dict[str, str] = {}
+    movable: list[_Group] = []
+    for members in groups(records, pairs):
+        group = _Group(members, f"split {seed}")
+        known = [side for member in group.members if (side := earlier.side(member))]
+        if not known:
+            movable.append(group)
+        side = known[0] if known else VALID if group.position < validation_size else TRAIN
+        sides |= {member.entry.name: earlier.side(member) or side for member in group.members}
+    _fill_empty_sides(sides, records, movable)
+    return sides
+
+
+class _Group:
+    """Copies of one picture, the best first, at a position in [0, 1) set by its content and `purpose`."""
+
+    __slots__ = ("class_name", "members", "position")
+
+    def __init__(self, members: Iterable[Record], purpose: str):
+        self.members = sorted(members, key=_rank)
+        self.position = _position(purpose, self.members[0].digest)
+        self.class_name = self.members[0].entry.class_name
+
+    @property
+    def in_one_class(self) -> bool:
+        return all(member.entry.class_name == self.class_name for member in self.members)
+
+
+def _rank(record: Record) -> tuple[int, int, str, str]:
+    return -record.width * record.height, -record.file_size, record.digest, record.entry.name
+
+
+def _position(purpose: str, digest: str) -> float:
+    return int(hashlib.sha256(f"{purpose} {digest}".encode()).hexdigest()[:13], 16) / 16**13
+
+
+def _fill_empty_sides(sides: dict[str, str], records: Sequence[Record], movable: Iterable[_Group]) -> None:
+    """Move one group of each class that lies on one side altogether, where the class has another to stay."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for record in records:
+        if record.entry.name in sides:
+            names[record.entry.class_name].append(record.entry.name)
+    candidates: defaultdict[str, list[_Group]] = defaultdict(list)
+    for group in movable:
+        # One that shows the same picture under two labels would take another class's picture along.
+        if group.in_one_class and len(group.members) < len(names[group.class_name]):
+            candidates[group.class_name].append(group)
+    for class_name, own in candidates.items():
+        present = {sides[name] for name in names[class_name]}
+        if len(present) == 1:
+            missing, nearest = (VALID, min) if present == {TRAIN} else (TRAIN, max)
+            moved = nearest(own, key=lambda group: group.position)
+            sides |= dict.fromkeys((member.entry.name for member in moved.members), missing)
+
+
+def fraction(records: Iterable[Record], share: float, seed: int, pairs: Iterable[Pair] = ()) -> list[Record]:
+    """A part of the used records, `share` of each class and at least one picture, in their order.
+
+    A smaller part lies inside a larger one. Copies of one picture stay together, so a class may come out
+    larger by them; when pictures are added, only those at the edge of the part can leave it.
+    Raises UsageError unless 0 < share <= 1.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(f"the fraction must be above 0 and at most 1, not {share}")
+    records = [record for record in records if record.skipped is None]
+    if share == 1:
+        return records
+    by_class: defaultdict[str, list[_Group]] = defaultdict(list)
+    for members in groups(records, pairs):
+        group = _Group(members, f"fraction {seed}")
+        by_class[group.class_name].append(group)
+    kept: set[str] = set()
+    for candidates in by_class.values():
+        kept |= _first_of(candidates, share)
+    return [record for record in records if record.entry.name in kept]
+
+
+def _first_of(candidates: Sequence[_Group], share: float) -> set[str]:
+    """The names in as many of the groups, by position, as make up `share` of all their pictures."""
+    wanted = max(1, round(share * sum(len(group.members) for group in candidates)))
+    kept: set[str] = set()
+    for group in sorted(candidates, key=lambda group: group.position):
+        if len(kept) >= wanted:
+            break
+        kept |= {member.entry.name for member in group.members}
+    return kept
+
+
+def write_split(file: str | os.PathLike[str], records: Iterable[Record], sides: Mapping[str, str]) -> None:
+    """Write the side of each record that has one as CSV, sorted by path: path, class, side, digest."""
+    chosen = [record for record in records if record.entry.name in sides]
+    chosen.sort(key=lambda record: record.entry.name)
+    # A file name need not be valid UTF-8 on Linux; it is written as the bytes that it has there.
+    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as target:
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for record in chosen:
+            name = record.entry.name
+            writer.writerow((name, record.entry.class_name, sides[name], record.digest))
+
+
+def read_split(file: str | os.PathLike[str]) -> EarlierSplit:
+    """Read a split.csv. Raises UsageError without the file, PigeonholeError with the line that is wrong."""
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such split file")
+    by_digest: dict[str, str] = {}
+    by_path: dict[str, str] = {}
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
+        reader = csv.reader(source)
+        try:
+            if next(reader, None) != COLUMNS:
+                raise PigeonholeError(f"{path}, line 1: must be the header {','.join(COLUMNS)}")
+            for row in filter(None, reader):
+                _check_row(f"{path}, line {reader.line_num}", row, by_digest, by_path)
+                name, _, side, digest = row
+                by_path[name] = side
+                if digest:
+                    by_digest[digest] = side
+        except csv.Error as error:
+            raise PigeonholeError(f"{path}, line {reader.line_num}: {error}") from error
+    if not by_path:
+        raise PigeonholeError(f"{path}: names no picture")
+    return EarlierSplit(by_digest, by_path)
+
+
+def _check_row(place: str, row: list[str], by_digest: Mapping[str, str], by_path: Mapping[str, str]) -> None:
+    if len(row) != len(COLUMNS):
+        raise PigeonholeError(f"{place}: {len(row)} fields instead of {len(COLUMNS)} ({', '.join(COLUMNS)})")
+    name, _, side, digest = row
+    if side not in (TRAIN, VALID):
+        raise PigeonholeError(f"{place}: the side must be {TRAIN} or {VALID}, not {side!r}")
+    if name in by_path:
+        raise PigeonholeError(f"{place}: {name} is there twice")
+    if by_digest.get(digest, side) != side:
+        raise PigeonholeError(f"{place}: {name} has the same content as a picture on the other side")

@@ -1,0 +1,242 @@
+"""A model tested on a folder of class folders: what it was asked, how good it is, what spoils the figure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole.data.folders import Record, Tree
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.evaluation import leakage, measures, predictions
+from pigeonhole.evaluation.leakage import Copy, Fingerprints
+from pigeonhole.evaluation.measures import Measures
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.statistics import accuracy_line, wilson_interval
+from pigeonhole.terminal import padded, shown, width
+
+if TYPE_CHECKING:
+    from pigeonhole.data.cache import Cache
+    from pigeonhole.model.classifier import Classifier
+
+LISTED = 10  # lines of one list in the terminal
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What testing a run on a folder brought.
+
+    run         the run's folder
+    tree        all that is in the tested folder
+    records     the files in folders of classes that the model knows, read or skipped
+    evaluation  the model's answers for those that could be read
+    copies      which of these the run has learnt from, by name; None where the run does not remember
+    """
+
+    run: Path
+    tree: Tree
+    records: Sequence[Record]
+    evaluation: Evaluation
+    measures: Measures
+    copies: Mapping[str, Copy] | None
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """The class folders that the model has no class for, and how many files were left out with each."""
+        counts = Counter(entry.class_name for entry in self.tree.entries)
+        return {name: counts[name] for name in self.tree.classes if name not in self.evaluation.classes}
+
+    @property
+    def missing(self) -> list[str]:
+        """The model's classes that have no folder."""
+        return [name for name in self.evaluation.classes if name not in self.tree.classes]
+
+    @property
+    def original(self) -> np.ndarray:
+        """bool [N], the pictures that are no copies of what the run has learnt from."""
+        return np.array([name not in (self.copies or {}) for name in self.evaluation.names], dtype=bool)
+
+    def lines(self) -> list[str]:
+        """The verdict as people read it in a terminal."""
+        return list(_Text(self).lines())
+
+    def summary(self) -> list[str]:
+        """The same in short: what was read, the accuracy, and what spoils it."""
+        return list(_Text(self).summary())
+
+    def to_json(self) -> dict[str, object]:
+        """The verdict for programs: nothing is cut, names are as on disk, shares are 0..1."""
+        return {
+            "model": str(self.run),
+            "folder": str(self.tree.root),
+            "found": len(self.records),
+            "used": self.evaluation.total,
+            "skipped": [{"name": name, "reason": why} for name, why in self.evaluation.skipped.items()],
+            "unknown_classes": [{"class": name, "files": count} for name, count in self.unknown.items()],
+            "missing_classes": self.missing,
+            "strays": self.tree.strays,
+            **_measures_to_json(self.measures),
+            "copies": self._copies_to_json(),
+            "without_copies": None if self.copies is None else self.without_copies(),
+        }
+
+    def without_copies(self) -> dict[str, object]:
+        """The accuracy on the pictures that the run has not learnt from; None where it knows them all."""
+        right, total = int(self.evaluation.right[self.original].sum()), int(self.original.sum())
+        if not total:
+            return {"right": 0, "total": 0, "accuracy": None, "interval": None}
+        interval = wilson_interval(right, total)
+        return {"right": right, "total": total, "accuracy": right / total, "interval": interval}
+
+    def table(self) -> Iterator[list[str]]:
+        """A row of texts for each record, the column names first."""
+        classes, copies = self.evaluation.classes, self.copies or {}
+        yield ["file", "true_class", "prediction", "right", "unsure", *classes, "copy_of", "skipped"]
+        answers = _cells(self.evaluation)
+        for record in self.records:
+            start = [str(record.entry.path), record.entry.class_name]
+            if record.skipped is not None:
+                yield [*start, *[""] * (3 + len(classes)), "", record.skipped]
+            else:
+                copy = copies.get(record.entry.name)
+                yield [*start, *next(answers), copy.training_name if copy else "", ""]
+
+    def _copies_to_json(self) -> list[dict[str, object]] | None:
+        if self.copies is None:
+            return None
+        return [{"name": name, **copy._asdict()} for name, copy in self.copies.items()]
+
+
+def judge(classifier: "Classifier", run: Path, tree: Tree, store: "Cache") -> Verdict:
+    """Test the model of `run` on every picture of `tree` whose class it knows.
+
+    Raises PigeonholeError where it knows none of the classes, or no picture can be read.
+    """
+    entries = [entry for entry in tree.entries if entry.class_name in classifier.classes]
+    if not entries:
+        raise PigeonholeError(
+            f"{tree.root}: holds {_some(tree.classes)}, and the model knows none of these; "
+            f"name class folders as it does: {_some(classifier.classes)}"
+        )
+    records, pixels = store.survey(replace(tree, entries=entries), classifier.preprocessing)
+    used = [record for record in records if record.skipped is None]
+    if not used:
+        raise PigeonholeError(f"{tree.root}: none of {_files(len(records))} is a picture that can be read")
+    answers = predictions.answer(
+        classifier,
+        tree.root,
+        [record.entry.name for record in used],
+        [classifier.classes.index(record.entry.class_name) for record in used],
+        pixels,
+        [record.digest for record in used],
+        {record.entry.name: record.skipped for record in records if record.skipped is not None},
+    )
+    known = leakage.read(run)
+    baseline = None if known is None else _nearest_thumbnail(known, answers)
+    copies = None if known is None else leakage.copies(known, records, pixels)
+    return Verdict(run, tree, records, answers, measures.measure(answers, baseline), copies)
+
+
+def _nearest_thumbnail(known: Fingerprints, answers: Evaluation) -> float:
+    train = [row for row, side in enumerate(known.sides) if side == "train"]
+    labels = np.array([answers.classes.index(known.classes[row]) for row in train], dtype=np.int64)
+    thumbnails = leakage.colours(answers.images, answers.total)
+    return measures.nearest_thumbnail(known.colours[train], labels, thumbnails, answers.labels)
+
+
+def _measures_to_json(figures: Measures) -> dict[str, object]:
+    majority, share = figures.majority
+    return asdict(figures) | {
+        "majority": {"class": majority, "share": share},
+        "confusion": figures.confusion.tolist(),
+    }
+
+
+def _cells(answers: Evaluation) -> Iterator[list[str]]:
+    """For each picture the prediction, whether it is right, whether it is unsure, and the probabilities."""
+    columns = (answers.predicted, answers.right, answers.unsure, answers.probabilities)
+    for predicted, right, unsure, shares in zip(*columns, strict=True):
+        flags = [str(bool(flag)).lower() for flag in (right, unsure)]
+        yield [answers.classes[predicted], *flags, *(f"{share:.6f}" for share in shares)]
+
+
+class _Text:
+    """The verdict's lines for the terminal."""
+
+    def __init__(self, verdict: Verdict):
+        self._verdict = verdict
+
+    def lines(self) -> Iterator[str]:
+        yield from self._folder()
+        yield ""
+        yield from self._verdict.measures.lines()
+        yield ""
+        yield from self._copies()
+
+    def summary(self) -> Iterator[str]:
+        yield from self._read()
+        yield self._verdict.measures.summary()[0]
+        if self._verdict.copies:
+            yield from self._copies()
+
+    def _folder(self) -> Iterator[str]:
+        count = len(self._verdict.evaluation.classes)
+        yield f"model       {shown(str(self._verdict.run))}, {count:,} classes"
+        yield from self._read()
+
+    def _read(self) -> Iterator[str]:
+        verdict = self._verdict
+        answers, tree = verdict.evaluation, verdict.tree
+        parts = f"{answers.total:,} used + {len(answers.skipped):,} skipped"
+        yield f"test        {shown(str(tree.root))}: {len(verdict.records):,} files found = {parts}"
+        yield from _listed(answers.skipped)
+        if unknown := verdict.unknown:
+            yield f"left out    {sum(unknown.values()):,} files of classes that the model does not know"
+            yield from _listed({name: _files(count) for name, count in unknown.items()})
+        if verdict.missing:
+            yield f"missing     no folder for {_some(verdict.missing)}: nothing is known of these classes"
+        if tree.strays:
+            yield f"not read    {_files(len(tree.strays))} beside the class folders ({_some(tree.strays)})"
+
+    def _copies(self) -> Iterator[str]:
+        copies, total = self._verdict.copies, self._verdict.evaluation.total
+        if copies is None:
+            yield "copies      could not be looked for: the run does not remember its training pictures"
+        elif not copies:
+            yield "copies      none: no picture is one that the model learnt from"
+        else:
+            yield from self._found(copies, total)
+
+    def _found(self, copies: Mapping[str, Copy], total: int) -> Iterator[str]:
+        exact = sum(copy.exact for copy in copies.values())
+        kinds = f"{exact:,} equal in content, {len(copies) - exact:,} by their looks"
+        yield f"copies      the model learnt from {len(copies):,} of the {total:,} pictures ({kinds})"
+        yield from _listed(
+            {name: f"{'=' if copy.exact else '~'} {copy.training_name}" for name, copy in copies.items()}
+        )
+        rest = self._verdict.without_copies()
+        if rest["total"]:
+            yield f"            without them {accuracy_line(rest['right'], rest['total'])}"
+        else:
+            yield "            so the accuracy above says nothing about new pictures: test on others"
+
+
+def _listed(remarks: Mapping[str, str]) -> Iterator[str]:
+    """Aligned lines of name and remark, a long list cut."""
+    cut = [(shown(name), shown(remark)) for name, remark in list(remarks.items())[:LISTED]]
+    wide = max((width(name) for name, _ in cut), default=0)
+    for name, remark in cut:
+        yield f"              {padded(name, wide)}   {remark}"
+    if len(remarks) > LISTED:
+        yield f"              ... and {len(remarks) - LISTED:,} more; --json lists all"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return ", ".join(map(shown, names[:LISTED])) + more
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"

@@ -1,0 +1,311 @@
+"""How good a model is on labelled pictures: every figure with what is needed to judge it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.model.calibration import Bin, expected_calibration_error, reliability
+from pigeonhole.statistics import accuracy_line, majority_share, wilson_interval
+from pigeonhole.terminal import padded, shown, width
+
+if TYPE_CHECKING:
+    from pigeonhole.data.pixels import Pixels
+
+RANKS = (1, 2, 3, 5)  # of top-k accuracy
+THUMBNAIL = 8  # pixels along each side
+NEIGHBOURS = 10_000  # training pictures that are enough for a baseline
+BLOCK_BYTES = 32 << 20  # of pictures read at a time
+MATRIX_CLASSES = 15  # the widest confusion matrix that a terminal has room for
+LISTED_CLASSES = 40
+LISTED_CONFUSIONS = 15
+
+Interval = tuple[float, float]  # 95 %, as fractions
+
+
+@dataclass(frozen=True)
+class ClassMeasures:
+    """One class: of `support` pictures of it, and of `predicted` pictures answered with it.
+
+    Recall is the share of the former that were found, precision the share of the latter that are of the
+    class, F1 their harmonic mean. None stands for what no picture tells: all of them where the support is 0.
+    """
+
+    name: str
+    support: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    precision_interval: Interval | None
+    recall_interval: Interval | None
+    f1_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All figures about a model's answers for `total` labelled pictures; shares and errors are 0..1.
+
+    right, total, accuracy   over all pictures, with Wilson's 95 % `interval`
+    classes                  in the order of the model's outputs
+    confusion                int64 [K, K], how many pictures of the row's class got the column's answer
+    top_k                    k -> share of pictures whose class is among the k best answers
+    majority                 the most frequent class and its share: what always answering with it would get
+    nearest_thumbnail        what the class of the most similar training thumbnail would get, if known
+    ece_raw, ece_calibrated  expected calibration error without and with temperature scaling
+    reliability_*            the bins behind them
+    unsure                   share of pictures for which the model says "none of these"
+    accuracy_of_sure         the accuracy on the others, None where there are none
+    """
+
+    right: int
+    total: int
+    accuracy: float
+    interval: Interval
+    classes: tuple[ClassMeasures, ...]
+    confusion: np.ndarray
+    top_k: dict[int, float]
+    majority: tuple[str, float]
+    nearest_thumbnail: float | None
+    ece_raw: float
+    ece_calibrated: float
+    reliability_raw: list[Bin]
+    reliability_calibrated: list[Bin]
+    unsure: float
+    accuracy_of_sure: float | None
+
+    def lines(self) -> list[str]:
+        """The figures as people read them in a terminal."""
+        return list(_Text(self).lines())
+
+    def summary(self) -> list[str]:
+        """The first of these lines, accuracy first: what holds for all classes together."""
+        return list(_Text(self).summary())
+
+
+def measure(evaluation: Evaluation, nearest_thumbnail: float | None = None) -> Measures:
+    """The figures of an evaluation. Raises PigeonholeError where it has no picture."""
+    from scipy.special import softmax
+
+    if not evaluation.total:
+        raise PigeonholeError(f"{evaluation.root}: no picture to measure on; add some to its class folders")
+    labels, right = evaluation.labels, evaluation.right
+    raw = softmax(evaluation.logits, axis=1)
+    majority, share = majority_share(labels.tolist())
+    sure = ~evaluation.unsure
+    confusion = _confusion(evaluation)
+    return Measures(
+        right=int(right.sum()),
+        total=evaluation.total,
+        accuracy=float(right.mean()),
+        interval=wilson_interval(int(right.sum()), evaluation.total),
+        classes=_classes(evaluation, confusion),
+        confusion=confusion,
+        top_k=_top_k(evaluation.logits, labels),
+        majority=(evaluation.classes[majority], share),
+        nearest_thumbnail=nearest_thumbnail,
+        ece_raw=expected_calibration_error(raw, labels),
+        ece_calibrated=expected_calibration_error(evaluation.probabilities, labels),
+        reliability_raw=reliability(raw, labels),
+        reliability_calibrated=reliability(evaluation.probabilities, labels),
+        unsure=float(evaluation.unsure.mean()),
+        accuracy_of_sure=float(right[sure].mean()) if sure.any() else None,
+    )
+
+
+def nearest_thumbnail(
+    train_images: "np.ndarray | Pixels",
+    train_labels: np.ndarray,
+    images: "np.ndarray | Pixels",
+    labels: np.ndarray,
+) -> float:
+    """A baseline: the share right when each picture gets the class of the most similar training picture.
+
+    Images uint8 [N, S, S, C], alike in S and C, labels int [N]. Similar are those whose thumbnails of 8 x 8
+    pixels have the least Euclidean distance; of more than 10,000 training pictures a random sample is
+    compared. What a network gains over this it owes to more than colour and coarse shape.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    known = np.arange(len(train_labels))
+    if len(known) > NEIGHBOURS:
+        known = np.sort(np.random.default_rng(0).choice(known, NEIGHBOURS, replace=False))
+    neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(_thumbnails(train_images, known))
+    asked = _thumbnails(images, np.arange(len(labels)))
+    nearest = neighbours.kneighbors(asked, return_distance=False)[:, 0]
+    return float(np.mean(train_labels[known[nearest]] == labels))
+
+
+def _thumbnails(images: "np.ndarray | Pixels", rows: np.ndarray) -> np.ndarray:
+    """float32 [n, values] of the pictures in these rows, read in blocks, since they may lie on disk."""
+    step = max(1, BLOCK_BYTES // int(np.prod(images.shape[1:])))
+    parts = [_block_means(images[rows[start : start + step]]) for start in range(0, len(rows), step)]
+    return np.concatenate(parts).reshape(len(rows), -1)
+
+
+def _block_means(images: np.ndarray) -> np.ndarray:
+    """uint8 [n, S, S, C] -> float32 [n, 8, 8, C], the means of 8 x 8 blocks; what is smaller stays so."""
+    size = images.shape[1]
+    starts = np.arange(min(THUMBNAIL, size)) * size // min(THUMBNAIL, size)
+    sums = np.add.reduceat(np.add.reduceat(images, starts, axis=1, dtype=np.uint32), starts, axis=2)
+    sides = np.diff(starts, append=size)
+    return (sums / np.outer(sides, sides)[..., None]).astype(np.float32)
+
+
+def _confusion(evaluation: Evaluation) -> np.ndarray:
+    from sklearn.metrics import confusion_matrix
+
+    every = np.arange(len(evaluation.classes))
+    return confusion_matrix(evaluation.labels, evaluation.predicted, labels=every)
+
+
+def _classes(evaluation: Evaluation, confusion: np.ndarray) -> tuple[ClassMeasures, ...]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    every = np.arange(len(evaluation.classes))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        evaluation.labels, evaluation.predicted, labels=every, zero_division=0
+    )
+    columns = (confusion.diagonal(), confusion.sum(axis=0), support, precision, recall, f1)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(_class(name, *row) for name, row in zip(evaluation.classes, rows, strict=True))
+
+
+def _class(
+    name: str, hits: int, predicted: int, support: int, precision: float, recall: float, f1: float
+) -> ClassMeasures:
+    if not support:
+        return ClassMeasures(name, 0, predicted, None, None, None, None, None, None)
+    return ClassMeasures(
+        name,
+        support,
+        predicted,
+        precision if predicted else None,
+        recall,
+        f1,
+        wilson_interval(hits, predicted) if predicted else None,
+        wilson_interval(hits, support),
+        _f1_interval(hits, support + predicted - hits),
+    )
+
+
+def _f1_interval(hits: int, concerned: int) -> Interval:
+    """Wilson's interval for F / (2 - F), carried over to F.
+
+    That is the share of hits among the pictures concerned, those of the class and those taken for it: a
+    binomial proportion, of which F1 is a rising function (the "Wilson indirect" method of Lam, Gopal and
+    Qian, "Confidence Intervals for the F1 Score: A Comparison of Four Methods", 2023).
+    """
+    low, high = wilson_interval(hits, concerned)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def _top_k(logits: np.ndarray, labels: np.ndarray) -> dict[int, float]:
+    # Sorted so that of equal logits the first comes first, as with argmax: the best one is the accuracy.
+    order = np.argsort(-logits, axis=1, kind="stable")
+    found = order == labels[:, None]
+    return {k: float(found[:, :k].any(axis=1).mean()) for k in RANKS if k < logits.shape[1]}
+
+
+class _Text:
+    """The figures' lines for the terminal."""
+
+    def __init__(self, measures: Measures):
+        self._measures = measures
+        self._names = [shown(each.name) for each in measures.classes]
+
+    def lines(self) -> Iterator[str]:
+        yield from self.summary()
+        yield ""
+        yield from self._class_table()
+        yield ""
+        few = len(self._names) <= MATRIX_CLASSES
+        yield from self._matrix() if few else self._confusions()
+
+    def summary(self) -> Iterator[str]:
+        of = self._measures
+        majority, share = of.majority
+        yield f"accuracy    {accuracy_line(of.right, of.total)}"
+        yield f"baselines   always answering {shown(majority)!r} would get {100 * share:.1f} %"
+        if of.nearest_thumbnail is not None:
+            thumbnail = f"{100 * of.nearest_thumbnail:.1f} %"
+            yield f"            the class of the most similar training thumbnail would get {thumbnail}"
+        if ranks := [f"{k}: {100 * found:.1f} %" for k, found in of.top_k.items() if k > 1]:
+            yield f"top-k       right among the best {', '.join(ranks)}"
+        yield (
+            f"confidence  off by {100 * of.ece_calibrated:.1f} % (expected calibration error; "
+            f"{100 * of.ece_raw:.1f} % before temperature scaling)"
+        )
+        if of.unsure:
+            rest = (
+                ""
+                if of.accuracy_of_sure is None
+                else f"; of the others {100 * of.accuracy_of_sure:.1f} % right"
+            )
+            yield f"unsure      {100 * of.unsure:.1f} % perhaps none of these classes{rest}"
+
+    def _class_table(self) -> Iterator[str]:
+        classes = self._measures.classes
+        chosen = sorted(range(len(classes)), key=lambda k: -1 if classes[k].f1 is None else classes[k].f1)
+        if cut := chosen[LISTED_CLASSES:]:
+            yield f"The {LISTED_CLASSES} classes of lowest F1, of {len(classes):,}"
+        else:
+            chosen = sorted(chosen)
+        rows = [["class", "pictures", "precision, 95 %", "recall, 95 %", "F1, 95 %"]]
+        for k in chosen[:LISTED_CLASSES]:
+            each = classes[k]
+            scores = (
+                (each.precision, each.precision_interval),
+                (each.recall, each.recall_interval),
+                (each.f1, each.f1_interval),
+            )
+            rows.append([self._names[k], f"{each.support:,}", *(_score(*score) for score in scores)])
+        yield from _columns(rows, "   ")
+        if cut:
+            yield ""
+
+    def _matrix(self) -> Iterator[str]:
+        yield "True class downwards, answered class across"
+        yield ""
+        numbers = [str(number) for number in range(1, len(self._names) + 1)]
+        wide = max(map(width, self._names))
+        rows = [["", *numbers]]
+        for number, name, counts in zip(numbers, self._names, self._measures.confusion.tolist(), strict=True):
+            label = f"{padded(name, wide)} {number:>2}"
+            rows.append([label, *(f"{count:,}" if count else "." for count in counts)])
+        yield from _columns(rows, "  ")
+
+    def _confusions(self) -> Iterator[str]:
+        confusion = self._measures.confusion
+        wrong = confusion - np.diag(confusion.diagonal())
+        order = np.argsort(-wrong, axis=None, kind="stable")[:LISTED_CONFUSIONS]
+        yield "The most frequent confusions, true class and answer"
+        rows = []
+        for true, answer in zip(*np.unravel_index(order, wrong.shape), strict=True):
+            if count := int(wrong[true, answer]):
+                rows.append(
+                    [
+                        f"{self._names[true]} -> {self._names[answer]}",
+                        f"{count:,} of {confusion[true].sum():,}",
+                    ]
+                )
+        yield from _columns(rows, "   ") if rows else ["  none"]
+
+
+def _score(value: float | None, interval: Interval | None) -> str:
+    """`84.3  82.0-86.4`, in per cent."""
+    if value is None or interval is None:
+        return "-"
+    low, high = interval
+    return f"{100 * value:.1f} {100 * low:5.1f}-{100 * high:.1f}"
+
+
+def _columns(rows: Sequence[Sequence[str]], between: str) -> Iterator[str]:
+    """Rows of cells as aligned lines, the first column to the left, the others to the right."""
+    wide = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [" " * (columns - width(cell)) + cell for cell, columns in zip(others, wide[1:], strict=True)]
+        yield "  " + between.join([padded(first, wide[0]), *cells])

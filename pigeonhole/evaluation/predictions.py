@@ -1,0 +1,111 @@
+"""A model's answers for labelled pictures: what all honest figures and the report are made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pigeonhole.data.pixels import Pixels
+    from pigeonhole.model.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """N labelled pictures of K classes and what the model said to each.
+
+    root           the folder that was read; `names` are posix paths relative to it
+    classes        K class names, in the order of the model's outputs
+    labels         int64 [N], the folder's opinion: positions in `classes`
+    images         uint8 [N, S, S, C], RGB or grey 0..255, as the network sees them; may lie on disk
+    logits         float32 [N, K], raw
+    probabilities  float32 [N, K], calibrated
+    features       float32 [N, F], the penultimate layer
+    unsure         bool [N], where the model says "none of these"
+    digests        N sha256 of the files' content, hexadecimal
+    skipped        name -> reason, the files that could not be read and are not among the N
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    names: Sequence[str]
+    labels: np.ndarray
+    images: "np.ndarray | Pixels"
+    logits: np.ndarray
+    probabilities: np.ndarray
+    features: np.ndarray
+    unsure: np.ndarray
+    digests: Sequence[str]
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """N."""
+        return len(self.labels)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """int64 [N], the class with the highest probability."""
+        return self.logits.argmax(axis=1)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """float32 [N], the probability of the predicted class."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def right(self) -> np.ndarray:
+        """bool [N]."""
+        return self.predicted == self.labels
+
+    def select(self, chosen: np.ndarray) -> "Evaluation":
+        """The part of the pictures that `chosen`, bool [N] or indices, names."""
+        rows = np.flatnonzero(chosen) if np.asarray(chosen).dtype == bool else np.asarray(chosen)
+        return Evaluation(
+            self.root,
+            self.classes,
+            [self.names[row] for row in rows],
+            self.labels[rows],
+            self.images[rows],
+            self.logits[rows],
+            self.probabilities[rows],
+            self.features[rows],
+            self.unsure[rows],
+            [self.digests[row] for row in rows],
+            self.skipped,
+        )
+
+
+def answer(
+    classifier: "Classifier",
+    root: Path,
+    names: Sequence[str],
+    labels: np.ndarray,
+    images: "np.ndarray | Pixels",
+    digests: Sequence[str],
+    skipped: Mapping[str, str] | None = None,
+) -> Evaluation:
+    """Ask a model for all labelled pictures; the parameters and what is given are fields of `Evaluation`.
+
+    The pictures are preprocessed already, uint8 [N, S, S, C] at the model's size. A model of an older
+    Pigeonhole, which has no rule for "none of these", is never unsure.
+    """
+    flags = ["unsure"] if classifier.has("unsure") else []
+    logits, probabilities, features, *found = classifier.fetch(
+        images, ["logits", "y_pred", "features", *flags]
+    )
+    return Evaluation(
+        root=root,
+        classes=classifier.classes,
+        names=names,
+        labels=np.asarray(labels, dtype=np.int64),
+        images=images,
+        logits=logits,
+        probabilities=probabilities,
+        features=features,
+        unsure=found[0] if found else np.zeros(len(images), dtype=bool),
+        digests=digests,
+        skipped=dict(skipped or {}),
+    )

@@ -1,0 +1,373 @@
+"""Does something beside the object give its class away: file, shape, border, light, camera?
+
+A network takes whatever tells the classes apart on the training pictures, also what will not be there later
+(Geirhos et al. 2020, "Shortcut learning in deep neural networks"). A small model gets nothing but one such
+kind of feature; where it tells the classes all the same, the network may have learnt that, too.
+
+Some of it is natural: skies are smooth and blue at the border. A kind of feature is therefore held against
+what the picture itself explains, see `check`.
+"""
+
+import functools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pigeonhole.data.folders import Record
+from pigeonhole.evaluation.studies.suspects import deal
+
+if TYPE_CHECKING:
+    from pigeonhole.data.pixels import Pixels
+
+GAIN = 0.10  # better than expected by this share of the pictures, ...
+SIGNIFICANCE = 0.01  # ... and not by chance: a shortcut
+MOST_PICTURES = 4_000  # looked at, in proportion to their classes
+FOLDS = 5
+COLOUR_LEFT = 0.1  # of the expected mistakes; the object's own colour often leaves no more than half
+CELLS = 4  # along each side of the middle
+NAMED = 5  # classes in one sentence
+_BLOCK = 256  # pictures in memory at once
+
+FILE_SIZE, FORMAT, SHAPE = "file size", "file format", "width and height"
+BORDER, COLOUR, CAMERA = "border pixels", "mean colour", "camera"
+_DANGERS = {
+    FILE_SIZE: "how much the pictures were compressed",
+    FORMAT: "how the pictures were saved",
+    SHAPE: "how much they are squashed",
+    BORDER: "the border",
+    COLOUR: "the light or the background",
+    CAMERA: "the look of a camera",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether one kind of feature tells the classes: all of them, or one (`class_name`) from the others.
+
+    `accuracy` is that of pictures which the model was not fitted to. For one class it is taken on as many
+    pictures of the class as of the others, so that a guess gets 0.5. `expected` is what always answering with
+    the largest class gets, or what the picture itself explains, whichever is more. `p_value` is for chance
+    alone to have made the difference, times the number of questions asked of the kind (Bonferroni).
+    """
+
+    class_name: str | None
+    accuracy: float
+    expected: float
+    p_value: float
+    fires: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one kind of feature tells: of all classes, and of each single one."""
+
+    kind: str
+    overall: Question
+    classes: tuple[Question, ...]  # of two classes only the smaller: it is the same question
+
+    @property
+    def fires(self) -> bool:
+        return any(question.fires for question in (self.overall, *self.classes))
+
+
+@dataclass(frozen=True)
+class ShortcutCheck:
+    """`accuracy` is that of all kinds of features together, cross-validated, `majority` that of always
+    answering `majority_class`, `p_value` that of the one beating the other by chance. `left_out` gives the
+    reason for each kind of feature that cannot tell anything."""
+
+    pictures: int
+    accuracy: float
+    majority: float
+    majority_class: str
+    p_value: float
+    findings: tuple[Finding, ...]
+    left_out: dict[str, str]
+
+    @property
+    def fires(self) -> bool:
+        """Whether any kind of feature tells more than the picture itself explains."""
+        return any(finding.fires for finding in self.findings)
+
+    @property
+    def by_feature(self) -> dict[str, float]:
+        """Kind of feature -> the share of pictures whose class it tells alone."""
+        return {finding.kind: finding.overall.accuracy for finding in self.findings}
+
+    def warnings(self) -> list[str]:
+        """One sentence for each shortcut."""
+        return [self._warning(finding) for finding in self.findings if finding.fires]
+
+    def lines(self) -> list[str]:
+        """The check for people: one sentence for each shortcut, then all figures."""
+        warned = self.warnings()
+        verdict = "" if warned else "no shortcut found; "
+        return [
+            *warned,
+            f"Shortcuts: {verdict}told by one kind of feature alone, of {self.pictures:,} pictures "
+            f"(always {self.majority_class!r}: {_percent(self.majority)})",
+            *(self._row(finding) for finding in self.findings),
+            f"  {'all of these together':<22}{_percent(self.accuracy):>7}",
+            *(f"  {kind:<22}left out: {reason}" for kind, reason in self.left_out.items()),
+        ]
+
+    def _warning(self, finding: Finding) -> str:
+        overall, danger = finding.overall, f"the network may learn {_DANGERS[finding.kind]} instead."
+        single = sorted((each for each in finding.classes if each.fires), key=lambda each: -each.accuracy)
+        if overall.fires:
+            above_all = f", above all {_names(single)}" if single and len(finding.classes) > 1 else ""
+            return (
+                f"From the {finding.kind} alone the class can be told in {_percent(overall.accuracy)} of "
+                f"pictures (always answering {self.majority_class!r} would get "
+                f"{_percent(self.majority)}){above_all}: {danger}"
+            )
+        first, *others = single
+        likewise = f", and likewise {_names(others)}" if others else ""
+        return (
+            f"From the {finding.kind} alone {first.class_name!r} can be told from the other classes in "
+            f"{_percent(first.accuracy)} of pictures (to be expected: {_percent(first.expected)})"
+            f"{likewise}: {danger}"
+        )
+
+    def _row(self, finding: Finding) -> str:
+        overall = finding.overall
+        return (
+            f"  {finding.kind:<22}{_percent(overall.accuracy):>7}, to be expected "
+            f"{_percent(overall.expected)}{', a shortcut' if finding.fires else ''}"
+        )
+
+
+def check(
+    records: Sequence[Record],
+    pictures: "np.ndarray | Pixels",
+    labels: Sequence[int] | np.ndarray,
+    classes: Sequence[str],
+    groups: Sequence[int] | np.ndarray | None = None,
+    seed: int = 0,
+) -> ShortcutCheck:
+    """Look for features that give the class away without the object being looked at.
+
+    records   N, none of them skipped
+    pictures  uint8 [N, S, S, C], the same pictures decoded; may lie on disk
+    labels    int [N], positions in `classes`
+    groups    int [N], equal for copies of one picture, which then share a fold; None: no copies
+
+    A kind of feature is a shortcut where its model beats what is expected by 10 points with p < 0.01 (exact
+    binomial test, one-sided, on the pictures it was not fitted to): on all classes, or on telling one class
+    from as many pictures of the others. Expected is at least what a guess gets. Three kinds may also follow
+    from what the pictures show, there being more sky at the border of planes than of cats. The difference
+    from what is expected then is tested on the same pictures (exact sign test):
+
+    - the border is expected to tell what a coarse look at the middle of the picture tells;
+    - the file's size is expected to tell what the detail tells that there is to compress;
+    - the mean colour cannot be held against the object's own. It must leave at most a tenth of the mistakes.
+
+    So a border is not reported where the middle tells its class as well; its figure is listed all the same.
+    """
+    labels = np.asarray(labels)
+    rows = _sample(labels, seed)
+    records, labels = [records[row] for row in rows], labels[rows]
+    model = _Model(labels, rows if groups is None else np.asarray(groups)[rows], seed)
+    kinds, left_out = _without_constant(_features(records, pictures, rows))
+    majority_class = int(np.bincount(labels).argmax())
+    majority = float(np.mean(labels == majority_class))
+    together = np.concatenate([kind.features for kind in kinds.values()], axis=1) if kinds else None
+    right = model.right(model.probabilities(together)) if kinds else labels == majority_class
+    return ShortcutCheck(
+        pictures=len(labels),
+        accuracy=float(right.mean()),
+        majority=majority,
+        majority_class=classes[majority_class],
+        p_value=_beats_share(right, majority),
+        findings=tuple(_find(name, kind, model, classes) for name, kind in kinds.items()),
+        left_out=left_out,
+    )
+
+
+class _Kind(NamedTuple):
+    """Features of one kind, float [N, F]; what in the picture may explain them, float [N, G]; and the share
+    of the expected mistakes that a shortcut may leave."""
+
+    features: np.ndarray
+    explanation: np.ndarray | None = None
+    may_leave: float = 1.0
+
+
+def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Sorted indices of at most about MOST_PICTURES, the same share of each class and at least one."""
+    share = min(1.0, MOST_PICTURES / len(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    by_class = [order[labels[order] == label] for label in np.unique(labels)]
+    return np.sort(np.concatenate([rows[: max(1, round(share * len(rows)))] for rows in by_class]))
+
+
+def _features(
+    records: Sequence[Record], pictures: "np.ndarray | Pixels", rows: np.ndarray
+) -> dict[str, _Kind]:
+    measured = [_measure(pictures[rows[at : at + _BLOCK]]) for at in range(0, len(rows), _BLOCK)]
+    border, middle, colour, detail = map(np.concatenate, zip(*measured, strict=True))
+    sides = np.array([(record.width, record.height) for record in records])
+    sizes = np.log([record.file_size for record in records])
+    oddities = sorted({oddity for record in records for oddity in record.oddities})
+    saved = [[record.format for record in records]]
+    saved += [[oddity in record.oddities for record in records] for oddity in oddities]
+    return {
+        FILE_SIZE: _Kind(np.column_stack([sizes, sizes - np.log(sides.prod(axis=1))]), detail),
+        FORMAT: _Kind(np.column_stack([_codes(values) for values in saved])),
+        SHAPE: _Kind(np.column_stack([sides, sides[:, 0] / sides[:, 1]])),
+        BORDER: _Kind(border, middle),
+        COLOUR: _Kind(colour, may_leave=COLOUR_LEFT),
+        CAMERA: _Kind(_codes([record.camera for record in records])[:, np.newaxis]),
+    }
+
+
+def _measure(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of uint8 [n, S, S, C]: figures of the border, of the middle, the mean colour, and the detail."""
+    return _border(pictures), _middle(pictures), pictures.mean(axis=(1, 2)), _detail(pictures)
+
+
+def _border(pictures: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each channel of the outermost pixels along each side: [n, 8 C]."""
+    sides = pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1]
+    return np.concatenate([figure for s in sides for figure in (s.mean(axis=1), s.std(axis=1))], axis=1)
+
+
+def _middle(pictures: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each channel in the cells of the inner half: [n, 2 CELLS^2 C]."""
+    count, side, _, channels = pictures.shape
+    inset = side // 4
+    cells = min(CELLS, side - 2 * inset)
+    width = (side - 2 * inset) // cells
+    inner = slice(inset, inset + cells * width)
+    parts = pictures[:, inner, inner].reshape(count, cells, width, cells, width, channels)
+    figures = parts.mean(axis=(2, 4)), parts.std(axis=(2, 4))
+    return np.concatenate([figure.reshape(count, -1) for figure in figures], axis=1)
+
+
+def _detail(pictures: np.ndarray) -> np.ndarray:
+    """How much there is to compress: contrast, and steps between neighbours at two scales, [n, 5].
+
+    Taken at a half and a quarter of the size, where the traces of an earlier compression are gone.
+    """
+    half = _halved(pictures.mean(axis=3))
+    scales = half, _halved(half)
+    steps = [np.abs(np.diff(scale, axis=axis)).sum(axis=(1, 2)) for scale in scales for axis in (1, 2)]
+    return np.column_stack([half.std(axis=(1, 2)), *steps])
+
+
+def _halved(planes: np.ndarray) -> np.ndarray:
+    """[n, S, S] averaged over squares of two by two."""
+    even = planes.shape[1] // 2 * 2
+    rows = planes[:, 0:even:2] + planes[:, 1:even:2]
+    return (rows[:, :, 0:even:2] + rows[:, :, 1:even:2]) / 4
+
+
+def _codes(values: Sequence) -> np.ndarray:
+    """A number for each different value, in the values' order."""
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _without_constant(kinds: dict[str, _Kind]) -> tuple[dict[str, _Kind], dict[str, str]]:
+    """The kinds that differ between pictures, and why the others can tell nothing."""
+    constant = {name for name, kind in kinds.items() if not np.ptp(kind.features, axis=0).any()}
+    kept = {name: kind for name, kind in kinds.items() if name not in constant}
+    return kept, dict.fromkeys(sorted(constant), "the same in all pictures")
+
+
+class _Model:
+    """Random trees, asked about pictures that they were not fitted to, nor to a copy of them."""
+
+    def __init__(self, labels: np.ndarray, groups: np.ndarray, seed: int):
+        self.labels, self.seed = labels, seed
+        self._fold_of = deal(labels, groups, FOLDS, seed)
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """float [N, L]: what the model of the other folds says to each picture of each label that occurs."""
+        from sklearn.ensemble import ExtraTreesClassifier
+        from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
+        trees = ExtraTreesClassifier(25, min_samples_leaf=5, random_state=self.seed)
+        folds = PredefinedSplit(self._fold_of)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Number of classes in training fold")
+            return cross_val_predict(trees, features, self.labels, cv=folds, method="predict_proba")
+
+    def right(self, probabilities: np.ndarray) -> np.ndarray:
+        """bool [N]: whether the most probable label is the picture's."""
+        return np.unique(self.labels)[probabilities.argmax(axis=1)] == self.labels
+
+    def right_about(self, label: int, probabilities: np.ndarray) -> np.ndarray:
+        """bool [N]: whether the label is called more probable than usual for its pictures, and only those."""
+        truth = self.labels == label
+        of_label = probabilities[:, np.searchsorted(np.unique(self.labels), label)]
+        return (of_label > truth.mean()) == truth
+
+
+def _find(name: str, kind: _Kind, model: _Model, classes: Sequence[str]) -> Finding:
+    told = model.probabilities(kind.features)
+    explained = None if kind.explanation is None else model.probabilities(kind.explanation)
+    present, counts = np.unique(model.labels, return_counts=True)
+    single = present if len(present) > 2 else present[counts.argmin() :][:1]
+    ask = functools.partial(_question, may_leave=kind.may_leave, questions=len(single) + 1)
+    natural = None if explained is None else model.right(explained)
+    overall = ask(None, model.right(told), natural, counts.max() / counts.sum())
+    about_classes = []
+    for label in single:
+        rows = _balanced(model.labels == label, model.seed)
+        natural = None if explained is None else model.right_about(label, explained)[rows]
+        about_classes.append(ask(classes[label], model.right_about(label, told)[rows], natural, 0.5))
+    return Finding(name, overall, tuple(about_classes))
+
+
+def _balanced(members: np.ndarray, seed: int) -> np.ndarray:
+    """Indices of as many members as others, drawn at random."""
+    random = np.random.default_rng(seed)
+    inside, outside = (random.permutation(np.flatnonzero(part)) for part in (members, ~members))
+    count = min(len(inside), len(outside))
+    return np.concatenate([inside[:count], outside[:count]])
+
+
+def _question(
+    class_name: str | None,
+    right: np.ndarray,
+    explained: np.ndarray | None,
+    guess: float,
+    may_leave: float,
+    questions: int,
+) -> Question:
+    """The answer by `right` bool [n], against the share `guess` and what `explained`, bool [n], had right."""
+    expected, chance = float(guess), _beats_share(right, guess)
+    if explained is not None:
+        expected = max(expected, float(explained.mean()))
+        chance = max(chance, _beats(right, explained))
+    accuracy, p_value = float(right.mean()), min(1.0, chance * questions)
+    gains = accuracy - expected >= max(GAIN, (1 - may_leave) * (1 - expected)) - 1e-9
+    return Question(class_name, accuracy, expected, p_value, bool(gains and p_value < SIGNIFICANCE))
+
+
+def _beats_share(right: np.ndarray, share: float) -> float:
+    """How often so many or more would be right by chance: exact binomial test, one-sided."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(int(right.sum()), len(right), share, alternative="greater").pvalue)
+
+
+def _beats(right: np.ndarray, other: np.ndarray) -> float:
+    """The same against another model's answers: exact sign test on the pictures where only one is right."""
+    from scipy.stats import binomtest
+
+    only, differing = int((right & ~other).sum()), int((right != other).sum())
+    return float(binomtest(only, differing, alternative="greater").pvalue) if differing else 1.0
+
+
+def _names(questions: Sequence[Question]) -> str:
+    """The classes asked about; the first few where they are many."""
+    names = ", ".join(repr(question.class_name) for question in questions[:NAMED])
+    return f"{names} and {len(questions) - NAMED} more" if len(questions) > NAMED else names
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,1 @@
+"""What a saved model is computed by, each behind the same few methods."""

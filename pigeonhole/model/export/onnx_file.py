@@ -1,0 +1,150 @@
+"""A saved model as one ONNX file beside it, which answers without TensorFlow."""
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pigeonhole.errors import PigeonholeError, first_line
+from pigeonhole.model import golden, metagraph
+from pigeonhole.runs import runs
+
+v1 = tf.compat.v1
+
+INPUT = "x"
+OUTPUTS = ("y_pred", "logits", "features")
+REJECTION_OUTPUTS = ("certainty", "unsure")  # of a model with a rule for pictures of no class
+OPSET = 17
+TOLERANCE = 1e-5  # the same float32 arithmetic in another order
+
+
+def export(run: Path) -> Path:
+    """Write `model.onnx` into the finished `run`, made from its meta graph, and give the file's path.
+
+    Input `x` float32 [N, S, S, C]; outputs `y_pred`, `logits`, `features`, and `certainty` and `unsure` where
+    the model has them; the contract, the class names (a JSON list) and the golden examples are its metadata.
+    The file appears only after ONNX Runtime has replayed the golden examples with it. Raises PigeonholeError
+    where it cannot be made; the run itself is never touched.
+    """
+    session = metagraph.restore(runs.find(run))
+    try:
+        model = _convert(session)
+        _describe(model, session)
+        data = model.SerializeToString()
+        _replay_golden(data, session)
+    finally:
+        session.close()
+    aside = run / f".{runs.ONNX}"
+    aside.write_bytes(data)
+    return aside.replace(run / runs.ONNX)
+
+
+def outputs(session: v1.Session) -> tuple[str, ...]:
+    """The names of the model's outputs, one [N] or [N, ...] each."""
+    has_rule = metagraph.read_contract(session).rejection is not None
+    return OUTPUTS + REJECTION_OUTPUTS if has_rule else OUTPUTS
+
+
+def inference_graph(session: v1.Session) -> tf.compat.v1.GraphDef:
+    """The session's graph with its variables frozen to constants and its dropout taken out."""
+    graph_def = session.graph.as_graph_def()
+    variables = [node.name for node in graph_def.node if node.op == "VariableV2"]
+    values = dict(zip(variables, session.run([f"{name}:0" for name in variables]), strict=True))
+    bypass = _around_dropout(graph_def)
+    frozen = v1.GraphDef(versions=graph_def.versions)
+    for node in graph_def.node:
+        if node.name in values:
+            frozen.node.append(_constant(node.name, values[node.name]))
+        else:
+            node.input[:] = [bypass.get(name, name) for name in node.input]
+            frozen.node.append(node)
+    return v1.graph_util.extract_sub_graph(frozen, list(outputs(session)))
+
+
+def _around_dropout(graph_def: v1.GraphDef) -> dict[str, str]:
+    """Each dropout layer's output -> its input, which are named beside it."""
+    sources = {node.name: node.input[0] for node in graph_def.node if node.op == "Identity"}
+    return {
+        sources[name.removesuffix("/input") + "/output"]: source
+        for name, source in sources.items()
+        if name.endswith("/input") and name.removesuffix("/input") + "/output" in sources
+    }
+
+
+def _constant(name: str, value: np.ndarray) -> v1.NodeDef:
+    node = v1.NodeDef(name=name, op="Const")
+    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    return node
+
+
+def _convert(session: v1.Session):
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise PigeonholeError(f"no ONNX file was written: {error}") from error
+    with _quiet():
+        try:
+            model, _ = tf2onnx.convert.from_graph_def(
+                inference_graph(session),
+                input_names=[f"{INPUT}:0"],
+                output_names=[f"{name}:0" for name in outputs(session)],
+                opset=OPSET,
+            )
+        except Exception as error:  # the converter raises anything
+            raise PigeonholeError(
+                f"no ONNX file was written: the conversion failed ({first_line(error)})"
+            ) from error
+    return model
+
+
+def _describe(model, session: v1.Session) -> None:
+    """Plain tensor names (`x`, not `x:0`), and what the model says about itself."""
+    names = {f"{name}:0": name for name in (INPUT, *outputs(session))}
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names[value.name]
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    for key, text in (
+        ("contract", metagraph.read_contract(session).to_json()),
+        ("classes", json.dumps(metagraph.read_classes(session), ensure_ascii=False)),
+        ("golden", golden.to_text(*metagraph.read_golden(session))),
+    ):
+        model.metadata_props.add(key=key, value=text)
+
+
+def _replay_golden(data: bytes, session: v1.Session) -> None:
+    import onnxruntime
+
+    examples, expected = metagraph.read_golden(session)
+    try:
+        runtime = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        (answers,) = runtime.run(["y_pred"], {INPUT: examples.pixels.astype(np.float32)})
+        golden.check_numerics(expected, answers, TOLERANCE)
+    except Exception as error:  # the runtime raises anything
+        raise PigeonholeError(
+            f"no ONNX file was written: ONNX Runtime does not agree ({first_line(error)})"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The converter's progress and TensorFlow's advice to use other functions tell the user nothing."""
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tf2onnx.tfonnx", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

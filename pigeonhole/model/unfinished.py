@@ -1,0 +1,59 @@
+"""The model of a run whose training has not ended: its best network so far, for those who cannot wait."""
+
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.model import calibration, metagraph
+from pigeonhole.networks import standard
+from pigeonhole.networks.averaging import Views
+from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.runs import checkpoints, runs
+
+
+@contextlib.contextmanager
+def model(prefix: Path) -> Iterator[Path]:
+    """The prefix of a complete model: `prefix` itself, or one made of the interrupted run's last checkpoint.
+
+    That one lies in a temporary folder, says on standard error what it is, and is never unsure: where the
+    classes lie among the training pictures is learnt at a training's end. Raises PigeonholeError where the
+    training has not got to its first validation.
+    """
+    run = prefix.parent
+    if not runs.is_interrupted(run):
+        yield prefix
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        step = _save_best(run, Path(folder))
+        print(
+            f"{run}: the training has not ended; its best network so far, of step {step:,}", file=sys.stderr
+        )
+        yield Path(folder, runs.MODEL)
+
+
+def _save_best(run: Path, folder: Path) -> int:
+    """Save the best network in `folder`, and give its step."""
+    state = checkpoints.newest(run)
+    if state is None or state.best_weights is None:
+        raise PigeonholeError(f"{run}: interrupted before its first validation; go on with train.py --resume")
+    settings = json.loads((run / runs.SETTINGS).read_text("utf-8"))
+    options, classes = settings["options"], settings["classes"]
+    side, channels = settings["recipe"]["image_size"], options["channels"]
+    views = Views.asked_for(options)
+    network = standard.build(options["network"], side, channels, len(classes), views=views)
+    network.set_weights(state.best_weights)
+    temperature = calibration.fit_temperature(state.best_logits, state.valid_labels)
+    (best,) = [validation for validation in state.validations if validation.is_kept][-1:]
+    metagraph.save(
+        network,
+        classes,
+        Preprocessing(side, channels),
+        folder,
+        global_step=best.step,
+        temperature=temperature,
+    )
+    return best.step

@@ -1,0 +1,1 @@
+"""From pixels to logits: the networks, their layers and recipes. Knows no files."""

@@ -1,0 +1,335 @@
+"""Named training settings, and how the defaults follow from the data."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
+
+THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its details at full size only
+OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")
+SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
+
+PRETRAINED = {  # networks of keras.applications, and the side in pixels that they were published for
+    "mobilenet_v3_small": 224,
+    "mobilenet_v3_large": 224,
+    "efficientnet_v2_b0": 224,
+    "efficientnet_v2_b3": 300,
+}
+SMALLEST_SIDE = 32  # pixels, for any of these
+_OURS = ("standard", "deep", "wide")  # with settings for few epochs and for trained weights, too
+_STRONG_DECAY = 0.6
+_RATE_FROM_TRAINED = 0.3  # of that from random weights: the full one wipes out most of what was learnt
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training but its data, its network and its seed.
+
+    `image_size` in pixels; the length is `steps` or, where that is None, `epochs`, which may be a fraction;
+    `learning_rate` is the schedule's highest, and falls tenfold after every `decay_steps` (None: a third of
+    the training) if the schedule is `exponential`; `weight_decay`: what a step at rate r takes from each
+    weight is r times this share of it; `mix`: by what chance a step's pictures are mixed (`augment.mix`);
+    `patience`: the number of validations without gain after which training stops early, None for never;
+    `dropout`: what replaces the rates of the network's dropout layers, None for their own. `freeze`: the
+    share of the training, at its beginning, in which only the head learns, at most at `head_learning_rate`,
+    None for the same rate. `brief`: whether the settings are those for a training of few epochs.
+
+    `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
+    `same-order`: so, and in every epoch in the order of the first; `afresh`: each batch is drawn from all,
+    none twice in it; `with-replacement`: each picture is.
+    """
+
+    image_size: int
+    batch_size: int
+    epochs: float | None
+    optimizer: str
+    schedule: str
+    learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    augmentation: Augmentation
+    mix: float
+    patience: int | None
+    steps: int | None = None
+    decay_steps: int | None = None
+    dropout: float | None = None
+    draw: str = "epochs"
+    freeze: float = 0.0
+    head_learning_rate: float | None = None
+    brief: bool = False
+
+    @property
+    def settles(self) -> bool:
+        """Whether the learning rate falls to nothing, by which later weights are better but for chance."""
+        return self.schedule in ("one-cycle", "cosine")
+
+    def steps_per_epoch(self, num_pictures: int) -> int:
+        """How many batches it takes to show as many pictures as there are."""
+        return math.ceil(num_pictures / self.batch_size)
+
+    def length(self, num_pictures: int) -> float:
+        """The steps of a training on so many pictures, not yet rounded."""
+        return self.steps or self.epochs * self.steps_per_epoch(num_pictures)
+
+    def times_as_long(self, factor: float) -> "Recipe":
+        """This recipe, but longer or shorter."""
+        if self.steps:
+            return replace(self, steps=max(1, round(self.steps * factor)))
+        return replace(self, epochs=self.epochs * factor)
+
+    def with_given(self, augment: bool | None = None, **given) -> "Recipe":
+        """This recipe with every setting in `given` that is not None; `augment` False turns variations off.
+
+        `augment` True for a recipe without any takes those of the standard recipe. Given `epochs` take the
+        place of `steps`. A given Adam or AdamW in place of Muon halves the rate, unless that is given too.
+        """
+        changes = {name: value for name, value in given.items() if value is not None}
+        if "epochs" in changes:
+            changes["steps"] = None
+        if self.optimizer == "muon" and changes.get("optimizer") in ("adam", "adamw"):
+            changes = {"learning_rate": self.learning_rate / 2, **changes}
+        if augment is False:
+            changes |= {"augmentation": NONE, "mix": 0.0}
+        elif augment and self.augmentation == NONE:
+            changes["augmentation"] = _variation(self.image_size > THUMBNAIL, all_grey=False)
+        return replace(self, **changes)
+
+
+def image_size(network: str, median_side: float) -> int:
+    """The side in pixels at which `network` looks at pictures of this median shorter side by default."""
+    if network in _IMAGE_SIZES:
+        return _IMAGE_SIZES[network]
+    return 32 if median_side <= THUMBNAIL else 128
+
+
+def smallest_image(network: str) -> int:
+    """The side in pixels below which nothing would be left after the layers of `network`."""
+    return {"classic_tiny": 18, "deep": 9, "wide": 9}.get(network, 1)
+
+
+def channels(network: str) -> int:
+    """1 (grey) or 3 (colour), as `network` looks at pictures by default."""
+    return 1 if network == "classic_mnist" else 3
+
+
+def has_dropout(network: str) -> bool:
+    """Whether `network` has layers whose rate `dropout` replaces."""
+    return network in ("standard", "classic_tiny", "classic_dropout", *PRETRAINED)
+
+
+def provenance(network: str) -> str:
+    """Whose the default settings of `network` are."""
+    return "ours" if network in (*_OURS, "classic_tiny", *PRETRAINED) else "as published"
+
+
+def recipe(
+    network: str, size: int, num_pictures: int, all_grey: bool, brief: bool = False, trained: bool = False
+) -> Recipe:
+    """The default recipe of `network` for so many training pictures at `size` pixels.
+
+    `brief`: with the settings for a training of few epochs, where there are such. `trained`: for weights that
+    have learnt something before, not random ones.
+    """
+    made = _RECIPES[network](size, num_pictures, all_grey)
+    if network in PRETRAINED and not trained:
+        made = replace(made, freeze=0.0)  # at random weights there is nothing to keep
+    if network in _OURS and trained:
+        made = replace(made, learning_rate=made.learning_rate * _RATE_FROM_TRAINED)
+    return _brief(made, has_dropout(network)) if brief and network in _OURS else made
+
+
+def is_brief(network: str, size: int, num_pictures: int, epochs: float) -> bool:
+    """Whether so many epochs are too few for the usual settings: fewer than usual, and few by themselves.
+
+    A network learns its pictures by heart by seeing them again and again, be they many or few.
+    """
+    usual = recipe(network, size, num_pictures, all_grey=False)
+    return network in _OURS and epochs < min(usual.epochs, 50 if size > THUMBNAIL else 12)
+
+
+def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """One-cycle Muon. The fewer the pictures, the more epochs and the smaller the batch.
+
+    There is no early stop: a cycle is at its best at its end. By the strong weight decay of photos kernels
+    stop growing early, so that steps go on turning them as far as the learning rate says.
+    """
+    photos = size > THUMBNAIL
+    usual, at_pictures, growth = (100, 800, 0.2) if photos else (16, 40_000, 0.3)
+    if photos and num_pictures < at_pictures:
+        growth = 0.4
+    return Recipe(
+        image_size=size,
+        batch_size=_between(16, round(num_pictures / (160 if photos else 320)) * 10, 50 if photos else 125),
+        epochs=_between(5, round(usual * (at_pictures / num_pictures) ** growth), 400),
+        optimizer="muon",
+        schedule="one-cycle",
+        learning_rate=6e-3 if photos else 1e-2,
+        weight_decay=_STRONG_DECAY if photos else 0.05,
+        label_smoothing=0.1,
+        augmentation=_variation(photos, all_grey),
+        mix=0.5 if photos else 0.0,
+        patience=None,
+    )
+
+
+def _brief(usual: Recipe, with_dropout: bool) -> Recipe:
+    """What keeps a long training from learning its pictures by heart only holds a brief one back.
+
+    So pictures are not mixed; half as many photos a step make twice as many steps; thumbnails are shifted
+    half as far and not tinted, and less drops out. Grey ones were as well served by the usual variation.
+    """
+    settings = replace(usual, mix=0.0, brief=True)
+    if usual.image_size > THUMBNAIL:
+        return replace(settings, batch_size=max(8, usual.batch_size // 2))
+    if usual.augmentation.flip:
+        varied = replace(usual.augmentation, shift=usual.augmentation.shift / 2, colour=0)
+        settings = replace(settings, augmentation=varied)
+    return replace(settings, dropout=0.1 if with_dropout else None)
+
+
+def _deep(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """As the standard network, and one and a half times as many epochs."""
+    usual = _standard(size, num_pictures, all_grey)
+    return usual.times_as_long(1.5)
+
+
+def _wide(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """As `deep`, in batches twice as large, which a processor works through faster.
+
+    So wide a network soon has thumbnails by heart: it needs the weight decay of photos, and no tint.
+    """
+    usual = _deep(size, num_pictures, all_grey)
+    wide = replace(usual, batch_size=2 * usual.batch_size)
+    if size > THUMBNAIL:
+        return wide
+    untinted = replace(wide.augmentation, colour=0)
+    return replace(wide, weight_decay=_STRONG_DECAY, label_smoothing=0.2, augmentation=untinted)
+
+
+def _tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """The classic settings: Adam at a constant 1e-4, batches of 32, pictures as they are."""
+    return _plain(size, batch_size=32, epochs=30, learning_rate=1e-4, patience=10)
+
+
+def _classic_tiny(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Ours, since none was published: Adam at a constant 1e-3, batches of 128, 30 epochs."""
+    return _plain(size, batch_size=128, epochs=30, learning_rate=1e-3)
+
+
+def _classic_dropout(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Adam at a constant 1e-3, batches of 256, 50 epochs; the published code never shuffles."""
+    return _plain(size, batch_size=256, epochs=50, draw="same-order", learning_rate=1e-3)
+
+
+def _classic_augmented(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Adam at a constant 1e-4, 100,000 steps of 64 pictures, each batch drawn from all."""
+    return _plain(
+        size,
+        batch_size=64,
+        steps=100_000,
+        draw="afresh",
+        learning_rate=1e-4,
+        augmentation=IN_NETWORK,
+    )
+
+
+def _classic_mnist(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Momentum 0.9 at a constant 0.005, 500 steps of 100 pictures drawn with replacement."""
+    return _plain(
+        size,
+        batch_size=100,
+        steps=500,
+        draw="with-replacement",
+        optimizer="momentum",
+        learning_rate=0.005,
+    )
+
+
+def _classic_lrn(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """Gradient descent at a constant 0.1, 20,000 steps of 128 pictures.
+
+    The published code means the rate to fall tenfold after every 250 steps, but never advances the counter
+    that it reads, so that the constant is what was run. `--schedule exponential` is what was intended.
+    """
+    return _plain(
+        size,
+        batch_size=128,
+        steps=20_000,
+        optimizer="sgd",
+        learning_rate=0.1,
+        decay_steps=250,
+        augmentation=IN_NETWORK,
+    )
+
+
+def _plain(size: int, **settings) -> Recipe:
+    """What the classic recipes have in common: Adam, a constant rate, pictures as they are, no early stop."""
+    usual = {
+        "epochs": None,
+        "optimizer": "adam",
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "augmentation": NONE,
+        "mix": 0.0,
+        "patience": None,
+    }
+    return Recipe(image_size=size, **{**usual, **settings})
+
+
+def _pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """One-cycle AdamW in two phases: the head on the network as it comes, then all at a tenth of the rate."""
+    return Recipe(
+        image_size=size,
+        batch_size=_between(8, round(num_pictures / 160) * 8, 32),
+        epochs=_between(5, round(20 * (800 / num_pictures) ** 0.5), 40),
+        optimizer="adamw",
+        schedule="one-cycle",
+        learning_rate=3e-4,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        augmentation=_variation(True, all_grey),
+        mix=0.0,
+        patience=None,
+        freeze=0.25,
+        head_learning_rate=3e-3,
+    )
+
+
+def _variation(photos: bool, all_grey: bool) -> Augmentation:
+    """Thumbnails are shifted, photos cropped; both are mirrored and tinted.
+
+    Where all pictures are grey they are mostly scans, digits or letters, which have one right way round.
+    """
+    if photos:
+        return Augmentation(flip=not all_grey, crop=0.3, aspect=0.3, rotate=10, colour=0.15)
+    return Augmentation(flip=not all_grey, shift=0.125, rotate=10 if all_grey else 0, colour=0.1)
+
+
+_RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {
+    "standard": _standard,
+    "deep": _deep,
+    "wide": _wide,
+    "tutorial": _tutorial,
+    "classic_tiny": _classic_tiny,
+    "classic_dropout": _classic_dropout,
+    "classic_augmented": _classic_augmented,
+    "classic_mnist": _classic_mnist,
+    "classic_lrn": _classic_lrn,
+    **dict.fromkeys(PRETRAINED, _pretrained),
+}
+_IMAGE_SIZES = {
+    "tutorial": 128,
+    "classic_tiny": 32,
+    "classic_dropout": 32,
+    "classic_augmented": 32,
+    "classic_mnist": 28,
+    "classic_lrn": 32,
+    **PRETRAINED,
+}
+NETWORKS = tuple(_RECIPES)
+
+
+def _between(low: int, value: int, high: int) -> int:
+    return max(low, min(value, high))

@@ -1,0 +1,94 @@
+"""What a picture file says about itself, read from its container without decoding a pixel.
+
+Decoders fill what is missing from a cut file with grey and say nothing, so each container is walked from its
+first byte to its end mark: a file that lost its last two bytes is found here, and so is one whose header
+claims more pixels than any computer should decode. Bytes after the end mark are ignored, as viewers do.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+
+from pigeonhole.pictures.formats import avif, bmp, gif, jpeg, png, ppm, tiff, webp
+from pigeonhole.pictures.formats.container import (
+    MOST_PIXELS,
+    NAMES,
+    Container,
+    DamagedError,
+    ImageError,
+    TruncatedError,
+)
+
+__all__ = ["Container", "ImageError", "read"]
+
+# A photograph has 2 to 20 pixels per byte, a blank page scanned at 600 dpi up to 8,000.
+_BOMB_PIXELS, _BOMB_PIXELS_PER_BYTE = 50_000_000, 1_000
+
+_SIGNATURES = {
+    "jpeg": rb"\xff\xd8\xff",
+    "png": rb"\x89PNG\r\n\x1a\n",
+    "gif": rb"GIF8[79]a",
+    "webp": rb"RIFF.{4}WEBP",
+    "tiff": rb"II[*+]\0|MM\0[*+]",
+    "bmp": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    "ppm": rb"P[1-6][\s#]",
+    "avif": rb".{4}ftyp(avif|avis|mif1.{4}(.{4}){0,8}avif)",
+}
+_UNSUPPORTED = {
+    "HEIC": rb".{4}ftyp(hei|hev|mif1|msf1)",
+    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "Photoshop": rb"8BPS\0",
+}
+
+
+_READERS: dict[str, Callable[[bytes], Container]] = {
+    "jpeg": jpeg.read,
+    "png": png.read,
+    "gif": gif.read,
+    "webp": webp.read,
+    "tiff": tiff.read,
+    "bmp": bmp.read,
+    "ppm": ppm.read,
+    "avif": avif.read,
+}
+
+
+def read(data: bytes) -> Container:
+    """Walk a file's container from its first byte to its end mark.
+
+    Raises ImageError: empty, not a picture, truncated, damaged, over 200 megapixels, a decompression bomb,
+    or of a format or kind that is not supported.
+    """
+    if not data:
+        raise ImageError("empty")
+    format_ = _recognise(data)
+    try:
+        container = _READERS[format_](data)
+    except (TruncatedError, struct.error, IndexError, OverflowError) as error:
+        # The readers let struct and indexing notice that an offset lies behind the end.
+        raise ImageError(f"truncated {NAMES[format_]}") from error
+    except DamagedError as error:
+        raise ImageError(f"damaged {NAMES[format_]}") from error
+    _check_size(container, len(data))
+    return container
+
+
+def _recognise(data: bytes) -> str:
+    for format_, signature in _SIGNATURES.items():
+        if re.match(signature, data, re.DOTALL):
+            return format_
+    for name, signature in _UNSUPPORTED.items():
+        if re.match(signature, data, re.DOTALL):
+            raise ImageError(f"{name} is not supported")
+    raise ImageError("not a picture")
+
+
+def _check_size(container: Container, file_size: int) -> None:
+    pixels = container.width * container.height
+    if pixels <= 0:
+        raise ImageError(f"damaged {container.name}")
+    if pixels > MOST_PIXELS:
+        raise ImageError("over 200 megapixels")
+    if pixels > _BOMB_PIXELS and pixels > _BOMB_PIXELS_PER_BYTE * file_size:
+        raise ImageError("a decompression bomb")

@@ -1,0 +1,172 @@
+"""What a killed training goes on from: its state after some step, on disk, whole or not at all.
+
+A run's `checkpoints/` holds the last two, one file each, named by their step and not by any clock. A file
+takes its place only when all of it has reached the disk; a damaged one gives itself away by its checksums.
+"""
+
+import io
+import sys
+import time
+import zipfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from pigeonhole import atomic_file
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs import runs
+from pigeonhole.runs.records import Score, State, Validation
+
+KEPT = 2
+COLUMNS = ("epoch", "step", "learning_rate", "seconds", "pictures_per_second", "is_kept", "workers")
+SCORES = ("train", "valid")
+FORMER = {"validations": "checkups", "is_kept": "is_best"}  # words of runs that were begun before these
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
+
+
+def write(run: Path, state: State) -> None:
+    """Add a checkpoint to the run, and remove those that are older than the last two."""
+    folder = run / runs.CHECKPOINTS
+    folder.mkdir(exist_ok=True)
+    with atomic_file.write_binary(folder / f"step-{state.step:010}.npz") as file:
+        np.savez(file, **_arrays(state))
+    for older in _files(run)[KEPT:]:
+        older.unlink(missing_ok=True)
+
+
+def newest(run: Path) -> State | None:
+    """The run's last state that can be read; None where there is none at all.
+
+    Says on standard error which files are damaged. Raises PigeonholeError when all of them are.
+    """
+    files = _files(run)
+    for file in files:
+        try:
+            with np.load(file) as arrays:
+                return _state(arrays)
+        except DAMAGE as error:
+            print(f"{file}: damaged ({error}); trying the checkpoint before it", file=sys.stderr)
+    if files:
+        raise PigeonholeError(f"{run / runs.CHECKPOINTS}: no checkpoint that can be read; train anew")
+    return None
+
+
+def packed(state: State) -> bytes:
+    """The state as the content of a checkpoint, for another process."""
+    content = io.BytesIO()
+    np.savez(content, **_arrays(state))
+    return content.getvalue()
+
+
+def unpacked(content: bytes) -> State:
+    """What `packed` was given."""
+    with np.load(io.BytesIO(content)) as arrays:
+        return _state(arrays)
+
+
+class Writer(AbstractContextManager):
+    """Writes a training's checkpoints while it goes on, at least every `minutes`."""
+
+    def __init__(self, run: Path, minutes: float):
+        self._run = run
+        self._seconds = minutes * 60
+        self._written = time.monotonic()
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future | None = None
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._written >= self._seconds
+
+    @property
+    def is_busy(self) -> bool:
+        return self._writing is not None and not self._writing.done()
+
+    def write(self, state: State) -> None:
+        """Begin to write. Waits for the one before, and raises OSError where that could not be written."""
+        self.wait()
+        self._written = time.monotonic()
+        self._writing = self._thread.submit(write, self._run, state)
+
+    def wait(self) -> None:
+        """Return when the last checkpoint is on disk. Raises OSError where it could not be written."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.wait()
+        finally:
+            self._thread.shutdown()
+
+
+def _files(run: Path) -> list[Path]:
+    """The run's checkpoints, the newest first."""
+    return sorted((run / runs.CHECKPOINTS).glob("step-*.npz"), reverse=True)
+
+
+def _arrays(state: State) -> dict[str, np.ndarray]:
+    rows = [asdict(validation) for validation in state.validations]
+    arrays = {
+        "step": np.int64(state.step),
+        "seconds": np.float64(state.seconds),
+        "tally": np.array(state.tally, np.float64),
+        "valid_labels": state.valid_labels,
+        **{f"validations/{name}": np.array([row[name] for row in rows]) for name in COLUMNS},
+        **{f"validations/{side}": np.array([list(row[side].values()) for row in rows]) for side in SCORES},
+        "validations/valid_right": np.array([np.packbits(row["valid_right"]) for row in rows], np.uint8),
+        **_numbered("variables", state.variables),
+    }
+    if state.best_weights is not None:
+        arrays |= {"best_logits": state.best_logits, **_numbered("best_weights", state.best_weights)}
+    return arrays
+
+
+def _state(arrays: Mapping[str, np.ndarray]) -> State:
+    loss, right, total, seconds = arrays["tally"].tolist()
+    labels = arrays["valid_labels"]
+    has_best = "best_logits" in arrays
+    return State(
+        step=int(arrays["step"]),
+        variables=_listed("variables", arrays),
+        tally=(loss, int(right), int(total), seconds),
+        seconds=float(arrays["seconds"]),
+        validations=_validations(arrays, len(labels)),
+        best_weights=_listed("best_weights", arrays) if has_best else None,
+        best_logits=arrays["best_logits"] if has_best else None,
+        valid_labels=labels,
+    )
+
+
+def _validations(arrays: Mapping[str, np.ndarray], pictures: int) -> list[Validation]:
+    group = "validations" if "validations/step" in arrays else FORMER["validations"]
+    columns = {
+        name: arrays[f"{group}/{name if group == 'validations' else FORMER.get(name, name)}"].tolist()
+        for name in COLUMNS
+    }
+    for side in SCORES:
+        rows = arrays[f"{group}/{side}"].tolist()
+        columns[side] = [Score(int(right), int(total), loss) for right, total, loss in rows]
+    columns["valid_right"] = [
+        np.unpackbits(row, count=pictures).astype(bool) for row in arrays[f"{group}/valid_right"]
+    ]
+    by_validation = zip(*columns.values(), strict=True)
+    return [Validation(**dict(zip(columns, values, strict=True))) for values in by_validation]
+
+
+def _numbered(name: str, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{name}/{number}": array for number, array in enumerate(arrays)}
+
+
+def _listed(name: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    count = sum(key.startswith(f"{name}/") for key in arrays)
+    return [arrays[f"{name}/{number}"] for number in range(count)]

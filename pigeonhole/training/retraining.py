@@ -1,0 +1,86 @@
+"""Further networks, trained as a run's own was, for what a single network cannot tell.
+
+How good would it be with fewer pictures? What does a network say to pictures it has not seen, to a class that
+it does not know? Each such question takes some more trainings on parts of the same data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pigeonhole.networks import standard
+from pigeonhole.networks.averaging import PLAIN, Views
+from pigeonhole.networks.recipes import Recipe
+from pigeonhole.runs.records import Progress
+from pigeonhole.training.training import Trainer, balanced_weights, batches
+
+if TYPE_CHECKING:
+    from pigeonhole.training.warm_start import Start
+
+START_SECONDS = 6.0  # building a network and compiling its step, whatever the data
+
+
+class Outputs(NamedTuple):
+    """What a network says to N pictures: `logits` float32 [N, K], and its penultimate layer, [N, F]."""
+
+    logits: np.ndarray
+    features: np.ndarray
+
+
+@dataclass(frozen=True)
+class Retrainer:
+    """Trains the named network on any part of a run's data, by the recipe that fits the part's size.
+
+    `recipe_for`: number of training pictures -> recipe. `balanced`: whether every class counts the same.
+    `pictures_per_second`: the speed that the run itself had. `start`: where its weights began, if not at
+    random. `views`: as in `networks.build`.
+    """
+
+    network: str
+    channels: int
+    recipe_for: Callable[[int], Recipe]
+    precision: str
+    seed: int
+    balanced: bool
+    pictures_per_second: float
+    start: "Start | None" = None
+    views: Views = PLAIN
+
+    def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
+        """A float32 network trained on all of `data`, a `dataset.DataSet`, to the end of its recipe.
+
+        No picture is set apart and none chooses among states, so nothing that it is tried on is flattered.
+        """
+        keras.utils.set_random_seed(self.seed)
+        recipe = self.recipe_for(data.num_examples)
+        classes = len(data.class_names)
+        model = standard.build(
+            self.network, recipe.image_size, self.channels, classes, self.precision, self.views
+        )
+        if self.start:
+            self.start.put_into(model, data.class_names)
+        weights = balanced_weights(data.label_indices, classes) if self.balanced else None
+        Trainer(model, data, None, recipe, self.seed, weights).learn(on_step)
+        return model if self.precision == "float32" else standard.in_float32(model, model.get_weights())
+
+    def seconds(self, num_pictures: int) -> float:
+        """How long a training on so many pictures will take, by the run's own speed."""
+        recipe = self.recipe_for(num_pictures)
+        shown = recipe.length(num_pictures) / recipe.steps_per_epoch(num_pictures) * num_pictures
+        return START_SECONDS + shown / self.pictures_per_second
+
+
+def outputs(model: keras.Model, images) -> Outputs:
+    """What `model` says to `images` uint8 [N, S, S, C], which may lie on disk."""
+    both = keras.Model(model.inputs, [model.output, model.layers[-1].input])
+
+    @tf.function(jit_compile=False, input_signature=[tf.TensorSpec(model.input.shape, tf.uint8)])
+    def answer(pixels):
+        return both(tf.cast(pixels, tf.float32), training=False)
+
+    parts = zip(*(answer(part) for part in batches(images)), strict=True)
+    return Outputs(*map(np.concatenate, parts))

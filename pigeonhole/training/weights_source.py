@@ -1,0 +1,101 @@
+"""Where the weights lie that a training starts from, before anything reads them."""
+
+import hashlib
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pigeonhole import quiet
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.networks import recipes
+from pigeonhole.runs import runs
+
+IMAGENET = "imagenet"
+FILES = (".h5", ".hdf5", ".keras")
+SECONDS = 30  # without an answer, until a download is given up
+
+
+@dataclass(frozen=True)
+class Source:
+    """`named`: as the user named it. `path`: a Keras weights file, or where `is_run` a model's prefix."""
+
+    named: str
+    path: Path
+    is_run: bool
+
+    def digest(self) -> str:
+        """sha256, hexadecimal, of everything that is read from it."""
+        digest = hashlib.sha256()
+        for file in self._files():
+            with file.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
+        return digest.hexdigest()
+
+    def settings(self) -> dict:
+        """What a run says of its training; nothing of a file, or of a model that came without settings."""
+        try:
+            return json.loads((self.path.parent / runs.SETTINGS).read_text("utf-8")) if self.is_run else {}
+        except (OSError, ValueError):
+            return {}
+
+    def _files(self) -> list[Path]:
+        if not self.is_run:
+            return [self.path]
+        kinds = (".meta", ".index", ".data-")
+        beginnings = tuple(f"{self.path.name}{kind}" for kind in kinds)
+        return sorted(file for file in self.path.parent.iterdir() if file.name.startswith(beginnings))
+
+
+def find(named: str, network: str | None) -> Source:
+    """The source that `--weights` names. Raises UsageError, and PigeonholeError for an unfinished run.
+
+    For `imagenet` Keras downloads the file for `network`, unless it has done so before.
+    """
+    if named == IMAGENET:
+        return Source(named, _published(network), is_run=False)
+    path = Path(named)
+    if path.is_file() and path.suffix in FILES:
+        return Source(named, path, is_run=False)
+    if path.suffix in FILES:
+        raise UsageError(f"--weights {named}: no such file")
+    prefix = runs.find(named, "--weights")
+    if runs.is_interrupted(prefix.parent):
+        raise PigeonholeError(f"--weights {named}: this training has not come to its end")
+    return Source(named, prefix, is_run=True)
+
+
+def _published(network: str | None) -> Path:
+    if network not in recipes.PRETRAINED:
+        raise UsageError(f"--weights imagenet: choose a --network from {', '.join(recipes.PRETRAINED)}")
+    quiet.import_tensorflow()
+    import keras
+
+    from pigeonhole.networks.backbones import PUBLISHED
+
+    published = PUBLISHED[network]
+    try:
+        with _patience():
+            name = Path(published.file).name
+            return Path(
+                keras.utils.get_file(name, published.url, cache_subdir="models", file_hash=published.md5)
+            )
+    except Exception as error:  # Keras raises plain exceptions
+        reason = str(error).rpartition(" -- ")[2]
+        raise PigeonholeError(
+            f"--weights imagenet: the download failed ({reason}); "
+            f"fetch {published.url} by other means and give --weights FILE"
+        ) from error
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Keras sets no time limit, and would wait for ever for a network that answers nothing."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,141 @@
+"""What a saved network has learnt is read from its graph; where it looks is where an object was planted."""
+
+import keras
+import numpy as np
+import pytest
+
+from pigeonhole.errors import UsageError
+from pigeonhole.evaluation import insight
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.networks import standard
+from pigeonhole.networks.averaging import Views
+from tests.support import saved_runs
+
+SIDE, OBJECT = 20, 5
+
+
+@pytest.fixture(scope="module", params=[Views(), Views(flip=True, shift=True)], ids=["plain", "views"])
+def model(request):
+    return saved_runs.network(views=request.param)
+
+
+@pytest.fixture(scope="module")
+def classifier(model, tmp_path_factory):
+    with Classifier.load(saved_runs.save(tmp_path_factory.mktemp("run"), model)) as loaded:
+        yield loaded
+
+
+def pixels(count: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, saved_runs.SIZE, saved_runs.SIZE, 3), np.uint8)
+
+
+def test_layers_are_those_of_the_network_in_its_order(classifier, model):
+    rows = [(name, after, count) for name, _, after, count in standard.layer_table(model)]
+    found = insight.layers(classifier)
+    assert [(each.name, " x ".join(map(str, each.shape)), each.parameters) for each in found] == rows
+    assert sum(each.parameters for each in found) == model.count_params()
+
+
+def test_layers_tell_their_kernels(classifier, model):
+    kernels = {layer.name: tuple(layer.kernel.shape) for layer in model.layers if hasattr(layer, "kernel")}
+    assert {each.name: each.kernel for each in insight.layers(classifier) if each.kernel} == kernels
+
+
+def test_filters_are_the_weights(classifier, model):
+    assert insight.convolutions(classifier) == ["conv1", "conv2", "conv3"]
+    for name in insight.convolutions(classifier):
+        np.testing.assert_array_equal(insight.filters(classifier, name), model.get_layer(name).kernel.numpy())
+
+
+def test_feature_maps_are_the_layers_outputs(classifier, model):
+    pictures = pixels(3)
+    plain = saved_runs.network()  # the first view of a picture is the picture
+    inner = keras.Model(plain.inputs, plain.get_layer("conv2").output)
+    expected = inner([pictures.astype(np.float32)]).numpy()
+    np.testing.assert_allclose(insight.feature_maps(classifier, pictures, "conv2"), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["conv4", "fc1", "relu1", ""])
+def test_a_layer_that_is_no_convolution_is_refused_with_the_choices(classifier, name):
+    with pytest.raises(UsageError, match=f"--layer {name}: .*choose from conv1, conv2, conv3"):
+        insight.filters(classifier, name)
+    with pytest.raises(UsageError, match="choose from"):
+        insight.feature_maps(classifier, pixels(1), name)
+
+
+def planted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Noise with a red (0) or blue (1) square somewhere: pictures, classes, and the squares' corners."""
+    random = np.random.default_rng(seed)
+    pictures = random.integers(80, 176, (count, SIDE, SIDE, 3)).astype(np.uint8)
+    labels = random.integers(0, 2, count)
+    corners = random.integers(0, SIDE - OBJECT + 1, (count, 2))
+    for picture, label, (top, left) in zip(pictures, labels, corners, strict=True):
+        picture[top : top + OBJECT, left : left + OBJECT] = ((240, 30, 30), (30, 30, 240))[label]
+    return pictures, labels, corners
+
+
+@pytest.fixture(scope="module")
+def looker(tmp_path_factory):
+    """A classifier that has learnt to tell red squares from blue ones, wherever they are."""
+    keras.utils.set_random_seed(0)
+    model = standard.build("standard", SIDE, 3, 2)
+    pictures, labels, _ = planted(600, seed=0)
+    model.compile(keras.optimizers.Adam(2e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(pictures.astype(np.float32), labels, batch_size=30, epochs=4, verbose=0)
+    with Classifier.load(saved_runs.save(tmp_path_factory.mktemp("looker"), model)) as loaded:
+        yield loaded
+
+
+def test_it_looks_at_the_planted_object(looker):
+    pictures, labels, corners = planted(30, seed=1)
+    assert (looker.predict_pixels(pictures)[:, :2].argmax(axis=1) == labels).mean() > 0.95
+    heat = insight.occlusion(looker, pictures, labels)
+    assert heat.shape == (30, SIDE, SIDE) and heat.dtype == np.float32
+    assert heat.min() == 0 and np.all(heat.max(axis=(1, 2)) == 1)
+    peaks = np.stack([np.unravel_index(one.argmax(), one.shape) for one in heat])
+    distance = np.abs(peaks - (corners + (OBJECT - 1) / 2)).max(axis=1)
+    assert (distance <= OBJECT / 2 + 1).mean() >= 0.9
+
+
+def test_what_speaks_against_a_class_gives_it_no_heat(looker):
+    pictures, labels, corners = planted(10, seed=2)
+    heat = insight.occlusion(looker, pictures, 1 - labels)
+    for one, (top, left) in zip(heat, corners, strict=True):
+        assert one[top + OBJECT // 2, left + OBJECT // 2] < 0.5
+
+
+@pytest.fixture(scope="module")
+def narrow_minded(tmp_path_factory):
+    """A classifier that looks at one pixel only, (8, 8), and is sure beyond float32 when it is lit."""
+    start = keras.Input((20, 20, 1), name="x")
+    outputs = keras.Model(start, keras.layers.Dense(3)(keras.layers.Flatten()(start)))
+    kernel, bias = np.zeros((20, 20, 3), np.float32), np.zeros(3, np.float32)
+    kernel[8, 8, 0] = 0.2
+    outputs.layers[-1].set_weights([kernel.reshape(400, 3), bias])
+    with Classifier.load(saved_runs.save(tmp_path_factory.mktemp("narrow"), outputs)) as loaded:
+        yield loaded
+
+
+def test_heat_lies_where_the_answer_comes_from_and_nowhere_else(narrow_minded):
+    pictures = np.zeros((2, 20, 20, 1), np.uint8)
+    pictures[0, 8, 8] = 255  # the second picture has nothing to lose
+    assert narrow_minded.predict_pixels(pictures)[0, 0] == 1
+    heat = insight.occlusion(narrow_minded, pictures, np.array([0, 0]))
+    assert heat[0, 8, 8] == 1
+    touched = np.argwhere(heat[0] > 0)
+    assert 0 < np.abs(touched - 8).max() <= 3  # the patch is a fifth of 20 pixels wide
+    assert not heat[1].any()
+
+
+def test_heat_of_another_class_is_another(narrow_minded):
+    pictures = np.zeros((1, 20, 20, 1), np.uint8)
+    pictures[0, 8, 8] = 255
+    assert not insight.occlusion(narrow_minded, pictures, np.array([1])).any()
+
+
+def test_no_pictures_give_no_heat(narrow_minded):
+    assert insight.occlusion(narrow_minded, np.zeros((0, 20, 20, 1), np.uint8), np.zeros(0, int)).shape == (
+        0,
+        20,
+        20,
+    )

@@ -1,0 +1,139 @@
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from pigeonhole import Classifier
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.model import golden
+from pigeonhole.model.engines import onnx_runtime
+from pigeonhole.model.export import onnx_file
+from pigeonhole.runs import runs
+from tests.support import saved_runs
+
+RANDOM = np.random.default_rng(0)
+NOISE = RANDOM.integers(0, 256, (20, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return saved_runs.network()
+
+
+@pytest.fixture(scope="module")
+def original(model, tmp_path_factory):
+    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run", model, rejection=saved_runs.rule(model))
+    onnx_file.export(run)
+    return run
+
+
+@pytest.fixture
+def run(original, tmp_path):
+    """A copy of the run that a test may spoil."""
+    return shutil.copytree(original, tmp_path / "run")
+
+
+def describe(run, **metadata: str) -> None:
+    """Give the run's ONNX file other metadata; an empty text takes the entry away."""
+    file = run / runs.ONNX
+    content = onnx.load(file)
+    kept = {entry.key: entry.value for entry in content.metadata_props} | metadata
+    del content.metadata_props[:]
+    onnx.helper.set_model_props(content, {key: value for key, value in kept.items() if value})
+    file.write_bytes(content.SerializeToString())
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_answers_are_those_of_the_meta_graph(original, threads):
+    with Classifier.load(original) as expected, Classifier.load_onnx(original, threads=threads) as classifier:
+        assert classifier.classes == expected.classes == saved_runs.CLASSES
+        assert classifier.preprocessing == expected.preprocessing
+        unsure = []
+        for picture in NOISE:
+            (one,), (other,) = classifier.answer_each([picture]), expected.answer_each([picture])
+            np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+            assert one.unsure is other.unsure
+            unsure.append(one.unsure)
+        assert set(unsure) == {True, False}
+        names = ["logits", "features", "certainty"]
+        for one, other in zip(classifier.fetch(NOISE, names), expected.fetch(NOISE, names), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_without_a_rule_is_never_unsure(tmp_path):
+    run = saved_runs.save(tmp_path / "run")
+    onnx_file.export(run)
+    with Classifier.load_onnx(run) as classifier:
+        assert not any(answer.unsure for answer in classifier.answer_each(NOISE))
+
+
+def test_a_run_without_the_file_is_told(run):
+    (run / runs.ONNX).unlink()
+    with pytest.raises(PigeonholeError, match=r"model\.onnx: no such file"):
+        Classifier.load_onnx(run)
+    with pytest.raises(UsageError, match="no such run"):
+        Classifier.load_onnx(run / "nothing")
+
+
+def test_the_file_is_of_no_other_model_in_the_folder(run):
+    for file in run.glob("model.*"):
+        if file.name != runs.ONNX:
+            shutil.copy(file, run / file.name.replace("model", "other", 1))
+    with pytest.raises(PigeonholeError, match="other: no finished run's model"):
+        Classifier.load_onnx(run / "other.meta")
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.999])
+def test_a_file_that_is_not_whole_is_told(run, share):
+    file = run / runs.ONNX
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(PigeonholeError, match=r"model\.onnx: ") as caught:
+        onnx_runtime.restore(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["contract", "classes", "golden"])
+def test_a_file_that_cannot_be_checked_is_told(run, name):
+    describe(run, **{name: ""})
+    with pytest.raises(PigeonholeError, match=rf"model\.onnx: .*{name}"):
+        onnx_runtime.restore(run / runs.ONNX)
+
+
+def test_damaged_golden_examples_are_told(run):
+    examples, expected = golden.from_text(
+        golden.to_text(golden.draw(saved_runs.Preprocessing(16)), np.eye(3))
+    )
+    for text, told in [
+        ("no base64!", "damaged"),
+        ("UEsDBA==", "damaged"),
+        (golden.to_text(examples, expected), "not those"),
+    ]:
+        describe(run, golden=text)
+        with pytest.raises(PigeonholeError, match=told):
+            onnx_runtime.restore(run / runs.ONNX)
+
+
+@pytest.mark.parametrize("name", ["contract", "classes"])
+@pytest.mark.parametrize("text", ["{", "5"])
+def test_damaged_descriptions_are_told(run, name, text):
+    describe(run, **{name: text})
+    with pytest.raises(PigeonholeError) as caught:
+        onnx_runtime.restore(run / runs.ONNX)
+    assert str(caught.value).startswith(f"{run / runs.ONNX}: ") and "\n" not in str(caught.value)
+
+
+def test_the_weights_of_another_model_are_told(run, tmp_path):
+    other = saved_runs.save(tmp_path / "other", saved_runs.network(seed=1))
+    onnx_file.export(other)
+    own = {entry.key: entry.value for entry in onnx.load(run / runs.ONNX).metadata_props}
+    shutil.copy(other / runs.ONNX, run / runs.ONNX)
+    describe(run, **own)
+    with pytest.raises(golden.DriftError, match=r"model\.onnx: numerical drift.*onnxruntime"):
+        onnx_runtime.restore(run / runs.ONNX)
+
+
+def test_a_model_that_is_saved_anew_does_not_keep_the_file_of_the_one_before(run):
+    saved_runs.save(run, saved_runs.network(seed=1), replace=True)
+    assert not (run / runs.ONNX).exists()

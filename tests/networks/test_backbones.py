@@ -1,0 +1,181 @@
+"""The networks of keras.applications: ours compute what Keras' own do, train, are saved and exported."""
+
+import importlib
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+
+from pigeonhole.data.dataset import DataSet
+from pigeonhole.errors import UsageError
+from pigeonhole.evaluation import insight
+from pigeonhole.model import metagraph
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.export import onnx_file
+from pigeonhole.networks import backbones, recipes, standard
+from pigeonhole.networks.averaging import Views
+from pigeonhole.report import network as drawing
+from pigeonhole.runs import runs
+from pigeonhole.training import training
+from tests.support import saved_runs
+from tests.training.test_training import RECIPE, Trainer, changed
+
+SIDE = 32
+SMALL = "mobilenet_v3_small"
+OF_EACH = [
+    SMALL,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in recipes.PRETRAINED if name != SMALL),
+]
+
+
+def published(name: str, seed: int = 0, side: int = SIDE) -> keras.Model:
+    """Keras' own network without its head, with random weights by which nothing is lost on the way."""
+    random = np.random.default_rng(seed)
+    model = backbones.PUBLISHED[name].make(
+        include_top=False, weights=None, pooling="avg", input_shape=(side, side, 3)
+    )
+    for variable in model.weights:
+        kind = variable.path.rpartition("/")[2]
+        if kind == "moving_variance" or kind == "gamma":
+            variable.assign(random.uniform(0.8, 1.2, variable.shape))
+        elif kind == "kernel":
+            depthwise = variable.shape[-1] == 1
+            fan_in = np.prod(variable.shape[:2] if depthwise else variable.shape[:-1])
+            variable.assign(random.normal(0, np.sqrt(1.5 / fan_in), variable.shape))
+        else:
+            variable.assign(random.normal(0, 0.1, variable.shape))
+    return model
+
+
+def take_weights(model: keras.Model, source: keras.Model) -> keras.Model:
+    values = {variable.path: variable.numpy() for variable in source.weights}
+    for variable in model.weights:
+        if not variable.path.startswith("fc/"):
+            variable.assign(values[variable.path])
+    return model
+
+
+def pixels(count: int, side: int = SIDE, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (count, side, side, channels), np.uint8)
+
+
+def pictures(count: int, seed: int) -> DataSet:
+    """Bright and dark pictures."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    images = random.integers(0, 120, (count, SIDE, SIDE, 3)) + 120 * labels[:, None, None, None]
+    names = [f"{index}.png" for index in range(count)]
+    return DataSet(images.astype(np.uint8), labels, names, ["dark", "bright"], seed=5)
+
+
+def test_the_list_is_one_list():
+    assert set(backbones.PUBLISHED) == set(recipes.PRETRAINED)
+
+
+@pytest.mark.parametrize("name", recipes.PRETRAINED)
+def test_its_imagenet_weights_are_the_file_that_keras_itself_takes(name):
+    each = backbones.PUBLISHED[name]
+    module = importlib.import_module(f"keras.src.applications.{each.make.__module__.rpartition('.')[2]}")
+    folder = getattr(module, "BASE_WEIGHT_PATH", None) or module.BASE_WEIGHTS_PATH
+    assert each.url.startswith(folder)
+    assert each.md5 in {without_top for _, without_top in module.WEIGHTS_HASHES.values()}
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_it_computes_what_kerass_own_computes(name):
+    theirs = published(name)
+    model = take_weights(standard.build(name, SIDE, 3, 5), theirs)
+    features = keras.Model(model.inputs, model.layers[-1].input)
+    expected = theirs(pixels(6).astype(np.float32)).numpy()
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(features(pixels(6).astype(np.float32)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_its_layers_are_named_alike_however_many_were_made_before():
+    first, again = (standard.build(SMALL, SIDE, 3, 5) for _ in range(2))
+    assert [layer.name for layer in first.layers] == [layer.name for layer in again.layers]
+    assert first.layers[1].name == "rescaling1"
+
+
+def test_grey_pictures_are_seen_as_colour_without_colour():
+    grey, colour = (standard.build(SMALL, SIDE, channels, 5) for channels in (1, 3))
+    grey.set_weights(colour.get_weights())
+    shown = pixels(4, channels=1).astype(np.float32)
+    np.testing.assert_array_equal(grey(shown), colour(np.repeat(shown, 3, axis=3)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [(SMALL, "float32"), (SMALL, "bfloat16"), ("efficientnet_v2_b0", "float32")],
+)
+def test_it_trains_in_both_phases(name, precision):
+    keras.utils.set_random_seed(0)
+    model = standard.build(name, SIDE, 3, 2, precision)
+    trainer = Trainer(model, pictures(32, 0), pictures(8, 1), changed(epochs=2, freeze=0.5), 1)
+    before = {variable.path: variable.numpy() for variable in model.variables}
+    moved = []
+
+    def look(progress):
+        moved.append({each.path for each in model.variables if (each.numpy() != before[each.path]).any()})
+
+    validations = list(trainer.run(look))
+    assert moved[1] == {"fc/kernel", "fc/bias"}
+    base = [path for path in before if not path.startswith("fc/")]
+    still = [path for path in base if path not in moved[-1]]
+    assert not still, still
+    assert all(np.isfinite(validation.valid.loss) for validation in validations)
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
+    model = take_weights(standard.build(name, SIDE, 3, len(saved_runs.CLASSES)), published(name))
+    run = saved_runs.save(tmp_path / "run", model)
+    shown = pixels(5).astype(np.float32)
+    with metagraph.restore(runs.find(run)) as session:
+        logits = session.run("logits:0", {"x:0": shown})
+    np.testing.assert_allclose(logits, model(shown), rtol=1e-3, atol=1e-4)
+    runtime = onnxruntime.InferenceSession(onnx_file.export(run))
+    np.testing.assert_allclose(runtime.run(["logits"], {"x": shown})[0], logits, rtol=1e-3, atol=1e-4)
+    with Classifier.load(run) as classifier:
+        found = insight.layers(classifier)
+        assert sum(layer.parameters for layer in found) == model.count_params()
+        shown_layers = insight.shown_convolutions(classifier)
+        assert len(shown_layers) == insight.MOST_SHOWN
+        for layer in shown_layers:
+            sheet = drawing.filters(layer, insight.filters(classifier, layer), channels=2)
+            assert 0 < len(sheet.channels) <= 2
+    drawn = drawing.blocks(found, (SIDE, SIDE, 3))
+    assert len(drawn) < 10 and drawn[0].shape.startswith("32") and drawn[-1].shape == "3"
+    assert sum(block.parameters for block in drawn) == model.count_params()
+
+
+def test_the_table_of_its_layers_fits_on_a_screen_and_loses_no_parameter():
+    model = standard.build(SMALL, SIDE, 3, 5)
+    lines = standard.table_lines(model)
+    assert len(lines) < standard.MOST_LINES
+    counts = [int(line.split()[-1].replace(",", "")) for line in lines[1:]]
+    assert sum(counts) == model.count_params()
+
+
+def test_pictures_too_small_for_it_are_refused_before_any_is_read(tmp_path):
+    from pigeonhole.commands import train
+
+    with pytest.raises(UsageError, match="needs at least 32 pixels"):
+        train.main(["--data", str(tmp_path), "--network", SMALL, "--image-size", "31"])
+
+
+@pytest.mark.parametrize("views", [Views(), Views(flip=True)])
+def test_its_head_alone_learns_while_the_rest_is_frozen(views):
+    model = standard.build(SMALL, SIDE, 3, 5, views=views)
+    training.freeze(model, True)
+    learning = [layer.name for layer in model.layers if layer.trainable and layer.name != "average"]
+    assert learning == ["dropout", "fc"]
+
+
+def test_its_recipe_begins_with_the_head():
+    usual = recipes.recipe(SMALL, 224, 800, all_grey=False, trained=True)
+    assert recipes.image_size(SMALL, 500) == recipes.image_size(SMALL, 32) == 224
+    assert 0 < usual.freeze < 0.5 and usual.head_learning_rate > usual.learning_rate
+    assert RECIPE.freeze == 0

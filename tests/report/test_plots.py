@@ -1,0 +1,157 @@
+"""Figures of a run as files: which are written, from what, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pigeonhole.data.augment import Augmentation
+from pigeonhole.errors import UsageError
+from pigeonhole.evaluation import insight
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.report import plots, rendering
+from tests.support import saved_runs
+
+ALWAYS = {"class_balance", "confusion", "reliability", "random_predictions", "network"}
+OF_TRAINING = {"curves", "learning_rate", "augmented"}
+OF_MISTAKES = {"mistakes", "attention"}
+HISTORY = """epoch,step,learning_rate,train_loss,train_accuracy,valid_loss,valid_accuracy
+1,10,0.001,1.5,0.4,1.25,0.5
+2,20,0.0,1.0,0.6,0.875,0.7
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = saved_runs.save(tmp_path_factory.mktemp("run"))
+    (folder / "history.csv").write_text(HISTORY, encoding="utf-8")
+    how = Augmentation(flip=True, shift=0.2).__dict__
+    (folder / "settings.json").write_text(json.dumps({"recipe": {"augmentation": how}}), encoding="utf-8")
+    rows = [("a.png", "cat", "train"), ("b.png", "cat", "valid"), ("c.png", "été 北", "train")]
+    table = "path,class,side,digest\n" + "".join(f"{path},{name},{side},0\n" for path, name, side in rows)
+    (folder / "split.csv").write_text(table, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    with Classifier.load(run) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def evaluation(classifier, tmp_path_factory) -> Evaluation:
+    """Six pictures, one class each in turn, so that a random network errs."""
+    pictures = np.random.default_rng(0).integers(0, 256, (6, saved_runs.SIZE, saved_runs.SIZE, 3), np.uint8)
+    logits, features, probabilities = classifier.fetch(pictures, ["logits", "features", "y_pred"])
+    labels = (logits.argmax(axis=1) + np.arange(6) % 2) % 3
+    files = [f"{number}.png" for number in range(6)]
+    unsure = np.zeros(6, bool)
+    root = tmp_path_factory.mktemp("pictures")
+    return Evaluation(
+        root, classifier.classes, files, labels, pictures, logits, probabilities, features, unsure, [""] * 6
+    )
+
+
+@pytest.fixture(scope="module")
+def written(run, classifier, evaluation, tmp_path_factory) -> Path:
+    """A folder that holds every figure."""
+    folder = tmp_path_factory.mktemp("out") / "a" / "b"
+    files = plots.write(folder, run, classifier, evaluation)
+    assert {*files} == {*folder.iterdir()}
+    return folder
+
+
+def layers(*names: str) -> set[str]:
+    return {f"{kind}_{name}" for name in names for kind in ("filters", "feature_maps")}
+
+
+def names(folder: Path) -> set[str]:
+    return {file.stem for file in folder.iterdir()}
+
+
+def test_every_figure_is_written(written):
+    assert names(written) == ALWAYS | OF_TRAINING | OF_MISTAKES | layers("conv1", "conv2", "conv3")
+    for file in written.iterdir():
+        assert rendering.is_own(file) and cv2.imread(str(file)).std() > 1
+
+
+def test_a_model_away_from_its_run_gives_the_rest(run, classifier, evaluation, tmp_path):
+    right = evaluation.select(evaluation.right)
+    files = plots.write(tmp_path / "out", tmp_path, classifier, right, layer="conv1")
+    assert {file.stem for file in files} == ALWAYS | layers("conv1")
+
+
+def test_the_chosen_channel_limits_the_layers(classifier):
+    assert list(plots.chosen_filters(classifier, None, 2)) == ["conv1", "conv2", "conv3"]
+    assert list(plots.chosen_filters(classifier, None, 3)) == ["conv2", "conv3"]
+    (kernel,) = plots.chosen_filters(classifier, "conv2", 31).values()
+    np.testing.assert_array_equal(kernel, insight.filters(classifier, "conv2"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "channel", "message"),
+    [
+        ("conv9", 0, "--layer conv9: .*conv1, conv2, conv3"),
+        ("conv1", 3, "--input-channel 3: .*conv1 0 to 2"),
+        (None, 64, "--input-channel 64: .*conv1 0 to 2, conv2 0 to 31, conv3 0 to 63"),
+    ],
+)
+def test_what_the_network_has_not_is_refused_with_the_choices(
+    run, classifier, evaluation, tmp_path, layer, channel, message
+):
+    with pytest.raises(UsageError, match=message):
+        plots.write(tmp_path / "out", run, classifier, evaluation, layer=layer, input_channel=channel)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_chosen_picture_is_drawn_and_earlier_figures_are_replaced(
+    run, classifier, evaluation, written, tmp_path
+):
+    shutil.copytree(written, tmp_path / "out")
+    picture = saved_runs.write_picture(tmp_path / "one.png", seed=5)
+    files = plots.write(tmp_path / "out", run, classifier, evaluation, layer="conv1", picture=picture)
+    changed = {file.stem for file in files if file.read_bytes() != (written / file.name).read_bytes()}
+    assert changed == {"augmented", "feature_maps_conv1"}
+    assert names(tmp_path / "out") == names(written)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture"])
+def test_a_picture_that_cannot_be_read_is_named(run, classifier, evaluation, tmp_path, content):
+    picture = tmp_path / "one.png"
+    if content is not None:
+        picture.write_bytes(content)
+    with pytest.raises(UsageError, match=r"--picture .*one\.png: "):
+        plots.write(tmp_path / "out", run, classifier, evaluation, picture=picture)
+
+
+def test_files_of_the_user_stay(run, classifier, evaluation, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    own = {"confusion.png": b"my own", "notes.txt": b"text"}
+    for name, content in own.items():
+        (folder / name).write_bytes(content)
+    with pytest.raises(UsageError, match=r"confusion\.png"):
+        plots.write(folder, run, classifier, evaluation)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == own
+
+
+def test_a_file_and_a_folder_of_pictures_are_refused(run, classifier, evaluation, tmp_path):
+    file = tmp_path / "out"
+    file.write_bytes(b"")
+    with pytest.raises(UsageError, match="a file, not a folder"):
+        plots.write(file, run, classifier, evaluation)
+    for inside in (evaluation.root, evaluation.root / "cat"):
+        with pytest.raises(UsageError, match="among the pictures"):
+            plots.write(inside, run, classifier, evaluation)
+    assert not list(evaluation.root.iterdir())
+
+
+def test_class_balance_counts_the_split_and_the_test(run, evaluation, tmp_path):
+    test = [int((evaluation.labels == label).sum()) for label in range(3)]
+    assert plots._counts(run, evaluation) == {"training": [1, 0, 1], "validation": [1, 0, 0], "test": test}
+    assert plots._counts(tmp_path, evaluation) == {"test": test}

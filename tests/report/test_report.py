@@ -1,0 +1,612 @@
+import base64
+import itertools
+import re
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from pigeonhole.data.augment import Augmentation
+from pigeonhole.data.fixes import Suspect
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.evaluation import insight, measures, predictions
+from pigeonhole.evaluation.leakage import Copy
+from pigeonhole.evaluation.studies import shortcuts
+from pigeonhole.evaluation.studies.audit import Findings
+from pigeonhole.evaluation.studies.learning_curve import Curve, Forecast, Outlook, PowerLaw
+from pigeonhole.evaluation.studies.unseen import Unseen
+from pigeonhole.model import metagraph
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.networks import standard
+from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.report import answers, confusion, data, network, page, pictures, training, writing
+from pigeonhole.report.page import Section
+from pigeonhole.report.pictures import GENEROSITY
+from pigeonhole.statistics import CorrectedAccuracy, wilson_interval
+from tests.support import report_runs
+from tests.support.report_runs import CLASSES, HOSTILE, PICTURES, SIZE, Case
+
+ALWAYS = ["summary", "figures", "confusion", "mistakes", "attention", "classes", "calibration", "random"]
+OF_TRAINING = [
+    *("intro", "curves", "balance", "preflight", "sample", "augmentation"),
+    *("layers", "filters", "maps", "settings"),
+]
+
+
+@dataclass
+class Page(HTMLParser):
+    """What a test wants to know of an HTML page."""
+
+    ids: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    without_alternative: list[str] = field(default_factory=list)
+    handlers: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    matrices: list[list[list[str]]] = field(default_factory=list)
+    _open: list[str] = field(default_factory=list)
+    _in_matrix: bool = False
+
+    def __post_init__(self):
+        super().__init__()
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given["href"]] if "href" in given else []
+        self.sources += [given["src"]] if "src" in given else []
+        self.handlers += [name for name in given if name.startswith("on")]
+        if tag == "img" and not given.get("alt"):
+            self.without_alternative.append(given["src"][:60])
+        if tag == "table":
+            self._in_matrix = "matrix" in given.get("class", "").split()
+            self.matrices += [[]] if self._in_matrix else []
+        if self._in_matrix and tag == "tr":
+            self.matrices[-1].append([])
+        if self._in_matrix and tag == "td":
+            self.matrices[-1][-1].append("")
+        if tag not in ("img", "meta", "link", "input", "path", "rect", "use"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag == "table":
+            self._in_matrix = False
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+    def handle_data(self, text):
+        if self._open and self._open[-1] in ("script", "style"):
+            return
+        self.texts.append(text)
+        if self._in_matrix and "td" in self._open:
+            self.matrices[-1][-1][-1] += text
+
+    @property
+    def text(self) -> str:
+        """All of it, with single spaces."""
+        return " ".join(" ".join(self.texts).split())
+
+
+def parse(path: Path) -> Page:
+    parsed = Page()
+    parsed.feed(path.read_text("utf-8"))
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    made = report_runs.make(tmp_path_factory.mktemp("report"))
+    yield made
+    made.classifier.close()
+
+
+@pytest.fixture(scope="module")
+def written(case):
+    """The page after a training and a test."""
+    write_training(case)
+    return writing.write_test(case.run, case.evaluation, case.measures, {}, case.classifier)
+
+
+@pytest.fixture(scope="module")
+def parsed(written):
+    return parse(written)
+
+
+def write_training(
+    case: Case, corrected: CorrectedAccuracy | None = None, findings: Findings | None = None
+) -> Path:
+    told = case.measures
+    return writing.write_training(
+        case.run,
+        case.sets,
+        case.evaluation,
+        told,
+        case.classifier,
+        corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1, kept=1),
+        findings or Findings(),
+    )
+
+
+def another_run(case: Case, folder: Path) -> Case:
+    """The same in a folder without a report."""
+    report_runs.write_facts(folder, case.sets.classes)
+    return replace(case, run=folder)
+
+
+# --- the page ---
+
+
+def test_every_section_is_there(case, written, parsed):
+    stored = page.read(case.run)
+    assert {*ALWAYS, *OF_TRAINING, *(f"test-{name}" for name in ALWAYS), "test-skipped"} <= stored.keys()
+    shown = stored.keys() - {"intro", "summary", "test-summary"}
+    assert shown <= set(parsed.ids)
+    order = [name for name in parsed.ids if name in shown]
+    assert order == [name for _, _, names in page.PARTS for name in names if name in shown]
+
+
+def test_each_identifier_is_there_once(parsed):
+    assert sorted(parsed.ids) == sorted(set(parsed.ids))
+
+
+def test_every_link_leads_to_something(parsed):
+    inside = [link for link in parsed.links if link.startswith("#")]
+    assert len(inside) > 30
+    assert {link[1:] for link in inside} <= set(parsed.ids)
+
+
+def test_nothing_comes_from_elsewhere(written, parsed):
+    assert all(link.startswith("#") or link == "data:," for link in parsed.links)
+    assert all(source.startswith("data:image/") for source in parsed.sources)
+    html = written.read_text("utf-8")
+    assert not re.search(r"url\((?!#)|@import|<link(?! rel=\"icon\" href=\"data:,\")|<iframe|fetch\(", html)
+    assert set(re.findall(r"https?://[^\"' <)]*", html)) <= {"http://www.w3.org/2000/svg"}
+
+
+def test_every_picture_has_a_text_alternative(parsed):
+    assert parsed.tags.count("img") > 50
+    assert not parsed.without_alternative
+
+
+def test_headings_skip_no_level(parsed):
+    levels = [int(tag[1]) for tag in parsed.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_names_cannot_break_out_of_the_page(written, parsed):
+    assert HOSTILE not in written.read_text("utf-8").replace("&lt;", "")
+    assert parsed.handlers == []
+    assert parsed.tags.count("script") == 1
+    assert f"said {HOSTILE}" in parsed.text or HOSTILE in parsed.text
+
+
+def test_a_name_that_is_no_text_is_written_all_the_same(case, tmp_path):
+    odd = [f"odd/\udcff{number}.png" for number in range(case.evaluation.total)]
+    changed = replace(case.evaluation, names=odd)
+    written = writing.write_test(tmp_path, changed, case.measures, {}, case.classifier)
+    assert b"odd/" in written.read_bytes()
+    written.read_text("utf-8")
+
+
+# --- its numbers ---
+
+
+def test_the_figures_are_those_given(case, parsed):
+    figures = case.measures
+    low, high = figures.interval
+    for text in (
+        f"{100 * figures.accuracy:.1f} %",
+        f"{figures.right} of {figures.total} right; 95 % interval {100 * low:.1f} to {100 * high:.1f} %",
+        "Nearest thumbnail 40.0 %",
+        f"One class for all {100 * figures.majority[1]:.1f} %",
+        f"Calibration error {100 * figures.ece_calibrated:.1f} %",
+        f"{100 * figures.ece_raw:.1f} % before calibration",
+        f"Unsure {100 * figures.unsure:.1f} %",
+    ):
+        assert text in parsed.text
+
+
+def test_the_confusion_matrix_is_the_one_given(case, parsed):
+    matrix = case.measures.confusion
+    expected = [[*row, sum(row)] for row in matrix.tolist()]
+    assert len(parsed.matrices) == 2
+    for drawn in parsed.matrices:
+        numbers = [[int(cell.strip().replace("·", "0") or 0) for cell in row] for row in drawn[1:]]
+        assert numbers == expected
+
+
+def test_each_class_has_its_figures(case, parsed):
+    text = parsed.text
+    for each in case.measures.classes:
+        for share in (each.recall, each.precision):
+            if share is not None:
+                assert f"{100 * share:.1f} %" in text
+
+
+def test_the_training_is_told_by_its_numbers(case, parsed):
+    text = parsed.text
+    parameters = sum(layer.parameters for layer in insight.layers(case.classifier))
+    assert f"A standard network of {parameters:,} weights, trained on {case.sets.train.num_examples} " in text
+    assert "in 3 min 51 s" in text
+    assert "the saved network is that of epoch 2, after 20 steps" in text
+    assert f"{3 * PICTURES + 1} files found = {3 * PICTURES} used + 1 skipped" in text
+    assert "cat/broken.png: " in text
+    assert "beeda46c" in text
+    assert "learning rate 0.005" in text
+
+
+def test_the_page_says_how_far_to_trust(case):
+    sure = replace(
+        case.measures, interval=(0.812, 0.839), majority=("cat", 0.1), ece_calibrated=0.02, total=900
+    )
+    first, second = answers.verdict(sure, (0.812, 0.839))
+    assert first.startswith("Of 100 new pictures like these, expect it to get 81 to 84 right; ")
+    assert first.endswith("always answering “cat” would get 10.")
+    assert "off by 2.0 points" in second
+    assert "word" in second
+
+
+def test_the_page_warns_of_what_cannot_be_trusted(case):
+    poor = replace(case.measures, majority=("cat", 0.5), ece_calibrated=0.2, total=20)
+    first, second, third = answers.verdict(poor, (0.4, 0.7))
+    assert first.startswith("Do not rely on it: always answering “cat” would be right in 50.0")
+    assert "only 20 pictures" in second
+    assert "off by 20.0 points" in third
+
+
+def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
+    corrected = CorrectedAccuracy(right=20.0, total=40, optimism=0.05, validations=7, kept=2)
+    written = write_training(another_run(case, tmp_path), corrected=corrected)
+    text = parse(written).text
+    low, high = wilson_interval(20.0, 40)
+    assert "50.0 % of new pictures expected right" in text
+    assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in text
+    assert "The network was chosen from 7 validations, and a choice is in part luck: 5.0 points" in text
+
+
+# --- writing again ---
+
+
+def test_a_test_renews_its_part_alone(case, tmp_path):
+    elsewhere = another_run(case, tmp_path)
+    write_training(elsewhere)
+    before = page.read(tmp_path)
+    assert not [name for name in before if name.startswith("test-")]
+    half = case.evaluation.select(np.arange(case.evaluation.total) % 2 == 0)
+    writing.write_test(tmp_path, case.evaluation, case.measures, {}, case.classifier)
+    writing.write_test(tmp_path, replace(half, skipped={}), measures.measure(half), None, case.classifier)
+    after = page.read(tmp_path)
+    assert {name: section for name, section in after.items() if not section.of_test} == before
+    assert "test-skipped" not in after
+    assert f"all {half.total} test pictures" in after["test-figures"].html
+    assert "cannot be told" in after["test-copies"].html
+    write_training(elsewhere)
+    assert after == page.read(tmp_path)
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_test_alone_makes_a_page(case, tmp_path):
+    parsed = parse(writing.write_test(tmp_path, case.evaluation, case.measures, {}, case.classifier))
+    assert "test-confusion" in parsed.ids
+    assert "curves" not in parsed.ids
+    assert parsed.tags.count("h1") == 1
+
+
+@pytest.mark.parametrize("content", ["{", '{"format": 1}', "[]", '{"format": 1, "sections": {"x": 3}}'])
+def test_a_damaged_store_is_named(tmp_path, content):
+    (tmp_path / "report.json").write_text(content, "utf-8")
+    with pytest.raises(PigeonholeError, match=r"report\.json.*delete it"):
+        page.update(tmp_path, [Section("summary", "In short", "")])
+
+
+def test_a_store_of_another_version_is_named(tmp_path):
+    (tmp_path / "report.json").write_text('{"format": 2, "sections": {}}', "utf-8")
+    with pytest.raises(PigeonholeError, match="another version"):
+        page.read(tmp_path)
+
+
+def test_a_section_has_its_place():
+    with pytest.raises(ValueError, match="weather"):
+        Section("weather", "Sunny", "")
+
+
+# --- what is there only when it was looked for ---
+
+
+def test_test_pictures_from_the_training_are_named(case, tmp_path):
+    names = list(case.evaluation.names)
+    copies = {
+        names[0]: Copy("cat/original.png", "train", True),
+        names[5]: Copy("cat/other.png", "valid", False),
+    }
+    parsed = parse(writing.write_test(tmp_path, case.evaluation, case.measures, copies, case.classifier))
+    rest = np.delete(case.evaluation.right, [0, 5])
+    text = parsed.text
+    assert f"Without them {rest.sum()} of {len(rest)} are right: {100 * rest.mean():.1f} %" in text
+    assert "cat/original.png train the same file" in text
+    assert "cat/other.png valid looks the same" in text
+
+
+def test_suspected_labels_are_shown(case, tmp_path):
+    name = case.sets.everything.names[3]
+    found = [Suspect(name, "cat", HOSTILE, 0.031, 0.942, 0.9)]
+    findings = Findings(suspects=found, all_labels=True)
+    parsed = parse(write_training(another_run(case, tmp_path), findings=findings))
+    text = parsed.text
+    assert f"in cat 3.1 % looks like {HOSTILE} 94.2 % {name}" in text
+    assert f": 1 of {case.sets.everything.num_examples}." in text
+    assert "--check-labels" not in text
+
+
+def test_it_says_where_labels_were_not_looked_at(case, tmp_path):
+    findings = Findings(suspects=[])
+    text = parse(write_training(another_run(case, tmp_path), findings=findings)).text
+    assert "Only the validation pictures were looked at; training with --check-labels looks at all." in text
+    assert f"None of the {case.sets.valid.num_examples} labels looks wrong." in text
+
+
+def test_the_shortcut_check_is_told(case, tmp_path):
+    every, records = case.sets.everything, {record.entry.name: record for record in case.sets.records}
+    check = shortcuts.check(
+        [records[name] for name in every.names], every.images, every.label_indices, every.class_names
+    )
+    text = parse(write_training(another_run(case, tmp_path), findings=Findings(shortcuts=check))).text
+    warned = check.lines()[0] if check.fires else "content gives their class away."
+    assert warned in text
+    for finding in check.findings:
+        both = (finding.overall.accuracy, finding.overall.expected)
+        assert " ".join([finding.kind, *(f"{100 * share:.1f} %" for share in both)]) in text
+
+
+def test_unseen_classes_are_told(case, tmp_path):
+    unseen = Unseen("combined", 0.05, {"cat": (3, 8), HOSTILE: (2, 5)}, 0.3875, 0.2, 0.6, {"combined": 0.8})
+    text = parse(write_training(another_run(case, tmp_path), findings=Findings(unseen=unseen))).text
+    assert "About 39 in 100 pictures of a class" in text
+    assert "prediction interval 20 to 60), beside 5 in 100" in text
+    assert "cat 3 8 37.5 %" in text
+    assert f"{HOSTILE} 2 5 40.0 %" in text
+
+
+def test_what_was_not_looked_for_is_not_there(parsed):
+    assert not {"suspects", "shortcuts", "unseen", "learning-curve"} & set(parsed.ids)
+
+
+def test_the_learning_curve_is_told(case, tmp_path):
+    halved = PowerLaw(1000, error=np.full(9, 0.4), floor=np.zeros(9), exponent=np.ones(9), noise=np.zeros(9))
+    outlook = Outlook("cat", 300, 0.5, Forecast(0.75, 0.7, 0.8), 0.25)
+    curve = Curve((500, 1000), (0.2, 0.6), 200, (outlook,), halved)
+    written = write_training(another_run(case, tmp_path), findings=Findings(learning_curve=curve))
+    text = parse(written).text
+    assert "With twice as many (2,000): 80 %" in text
+    for line in curve.lines()[1:]:
+        assert line[1:] in text
+    assert "1,000 4,000" in text  # at the drawing's axis
+
+
+# --- its size ---
+
+
+@pytest.mark.parametrize("generous", range(len(GENEROSITY)))
+def test_the_most_generous_limits_that_fit_are_taken(generous):
+    sizes = {limits: 1000 // (place + 1) for place, limits in enumerate(GENEROSITY)}
+    max_bytes = sizes[GENEROSITY[generous]]
+    (section,) = pictures.fitting(lambda limits: [Section("sample", "", "x" * sizes[limits])], max_bytes)
+    assert section.num_bytes == max_bytes
+
+
+def test_a_page_of_many_noisy_pictures_stays_small(case, tmp_path):
+    """300 classes, 6,000 pictures of 96 pixels that cannot be compressed, answered by chance."""
+    random = np.random.default_rng(0)
+    classes = [f"class of pictures number {number}" for number in range(300)]
+    model = standard.build("tutorial", SIZE, 3, len(classes))
+    metagraph.save(model, classes, Preprocessing(SIZE), tmp_path, global_step=1)
+    labels = np.arange(6000) % len(classes)
+    noise = random.integers(0, 256, (6000, SIZE, SIZE, 3), np.uint8)
+    names = [f"{'long' * 40}/{number}.png" for number in range(6000)]
+    with Classifier.load(tmp_path) as classifier:
+        answered = predictions.answer(classifier, tmp_path, names, labels, noise, names)
+        spread = random.normal(size=answered.logits.shape).astype(np.float32)
+        large = np.repeat(np.repeat(noise[:64], 6, axis=1), 6, axis=2)
+        answered = replace(
+            answered, logits=spread, probabilities=_softmax(spread), images=Repeated(large, noise)
+        )
+        of_test = answers.Answers(
+            answered, measures.measure(answered), (np.arange(6), np.ones((6, 96, 96))), of_test=True
+        )
+        fitted = pictures.fitting(of_test.sections, writing.TEST_BYTES)
+    assert sum(section.num_bytes for section in fitted) <= writing.TEST_BYTES
+    assert any("<img" in section.html for section in fitted)
+    assert writing.TEST_BYTES + writing.TRAINING_BYTES + page.FRAME_BYTES <= page.MAX_BYTES == 5_000_000
+    assert len(page.whole("run", {}).encode()) < page.FRAME_BYTES
+
+
+class Repeated:
+    """So many pictures as in `small`, each one of a few large ones."""
+
+    def __init__(self, large: np.ndarray, small: np.ndarray):
+        self._large, self.shape = large, (len(small), *large.shape[1:])
+
+    def __getitem__(self, row):
+        return self._large[np.asarray(row) % len(self._large)]
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_a_long_list_of_findings_is_cut(case):
+    facts = case.sets.preflight.to_json() | {"strays": [f"stray {number}" for number in range(1000)]}
+    stray = next(remark for remark in data.remarks(facts) if "beside" in remark.title)
+    assert (stray.count, len(stray.names)) == (1000, data.NAMED)
+
+
+# --- its parts ---
+
+
+def test_mistakes_come_by_confidence(case):
+    rows = answers.most_confident_mistakes(case.evaluation)
+    assert not case.evaluation.right[rows].any()
+    assert len(rows) == (~case.evaluation.right).sum()
+    assert (np.diff(case.evaluation.confidence[rows]) <= 0).all()
+    hits = answers.least_confident_hits(case.evaluation)
+    assert case.evaluation.right[hits].all()
+    assert (np.diff(case.evaluation.confidence[hits]) >= 0).all()
+
+
+def test_behind_a_cell_are_its_own_pictures(case):
+    told, matrix = case.evaluation, case.measures.confusion
+    behind = confusion.rows_behind(told, matrix, GENEROSITY[0], with_hits=True)
+    assert behind.keys() == {(i, j) for i, j in np.argwhere(matrix).tolist()}
+    for (true, predicted), rows in behind.items():
+        assert len(rows) == min(matrix[true, predicted], GENEROSITY[0].pile)
+        assert (told.labels[rows] == true).all()
+        assert (told.predicted[rows] == predicted).all()
+        rising = np.diff(told.confidence[rows]) * (1 if true == predicted else -1)
+        assert (rising >= 0).all()
+
+
+def test_confusions_come_by_number():
+    matrix = np.array([[9, 2, 0], [5, 9, 1], [0, 0, 9]])
+    assert confusion.confusions(matrix) == [(1, 0), (0, 1), (1, 2)]
+    assert confusion.confusions(np.eye(3, dtype=int)) == []
+
+
+def test_shades_tell_hits_by_row_and_mistakes_by_the_worst():
+    shades = confusion.shade(np.array([[8, 2, 0], [4, 6, 0], [0, 0, 0]]))
+    np.testing.assert_allclose(shades, [[0.8, 0.5, 0], [1, 0.6, 0], [0, 0, 0]])
+
+
+def test_a_large_matrix_is_drawn():
+    sheet = confusion.drawing(np.array([[1.0, 0.0], [0.25, 0.0]]))
+    assert sheet[0, 0].tolist() == [0x00, 0x63, 0xA8, 255]
+    assert sheet[1, 0].tolist() == [0xB8, 0x50, 0x0A, 128]
+    assert sheet[0, 1, 3] == 0
+
+
+def test_filters_are_coloured_by_sign_and_strength():
+    colours = network.diverging(np.array([-1.0, 0.0, 1.0, 0.5]))
+    assert colours[0].tolist() == [0xB8, 0x50, 0x0A, 255]
+    assert colours[1].tolist() == [255, 255, 255, 255]
+    assert colours[2].tolist() == [0x00, 0x63, 0xA8, 255]
+    assert colours[3].tolist() == [128, 177, 212, 255]
+
+
+def test_filters_come_with_their_statistics():
+    weights = np.random.default_rng(0).normal(size=(3, 5, 3, 7)).astype(np.float32)
+    drawn = network.filters("conv1", weights, channels=2)
+    assert (drawn.size, drawn.inputs, drawn.outputs) == ("3×5", 3, 7)  # noqa: RUF001
+    assert drawn.peak == pytest.approx(np.abs(weights).max())
+    assert [channel.name for channel in drawn.channels] == ["red", "green"]
+    green = weights[:, :, 1]
+    measured = [getattr(drawn.channels[1], name) for name in ("minimum", "maximum", "mean", "deviation")]
+    np.testing.assert_allclose(measured, [green.min(), green.max(), green.mean(), green.std()], rtol=1e-5)
+
+
+def test_small_pictures_are_laid_side_by_side():
+    maps = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 4), np.uint8)
+    sheet = pictures.tiled(maps, columns=3)
+    assert sheet.shape == (5, 11, 4)
+    assert sheet[:2, :3].min() == sheet[:2, :3].max() == 1
+    assert (sheet[3:, 4:7] == 5).all()
+    assert not sheet[2].any()
+    assert not sheet[:, 3].any()
+
+
+def test_a_drawing_keeps_every_pixel():
+    sheet = np.random.default_rng(0).integers(0, 256, (5, 4, 4), np.uint8)
+    uri = pictures.lossless_uri(sheet)
+    encoded = np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8)
+    np.testing.assert_array_equal(
+        cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA), sheet
+    )
+
+
+def test_a_spotlight_shows_what_counted():
+    image = np.full((2, 2, 3), (200, 100, 0), np.uint8)
+    lit = answers.spotlight(image, np.array([[1.0, 0.0], [0.25, 0.0]]))
+    assert lit[0, 0].tolist() == [200, 100, 0]
+    assert lit[0, 1].tolist() == [40, 40, 40]
+    assert lit[1, 0].tolist() == [120, 70, 20]
+
+
+def test_the_drawing_of_the_network_has_its_shapes(case):
+    layers = insight.layers(case.classifier)
+    drawn = network.blocks(layers, (SIZE, SIZE, 3))
+    assert [block.shape.replace("\N{MULTIPLICATION SIGN}", "x") for block in drawn][:3] == [
+        "16x16x3",
+        "16x16x32",
+        "8x8x32",
+    ]
+    assert drawn[0].layers == ["picture", "standardise"]
+    assert sum(block.parameters for block in drawn) == sum(layer.parameters for layer in layers)
+    assert [block.left for block in drawn] == sorted(block.left for block in drawn)
+
+
+def test_the_variations_are_the_trainings_own(case):
+    train = case.sets.train
+    plain = data._augmentation(train, Augmentation(), GENEROSITY[0]).html
+    assert "without variations" in plain
+    varied = data._augmentation(train, Augmentation(shift=0.4, colour=0.3), GENEROSITY[0]).html
+    sources = re.findall('src="(data:[^"]+)"', varied)
+    assert len(sources) == 1 + data.VARIATIONS
+    assert len(set(sources)) > 5
+
+
+def test_the_sample_takes_the_classes_in_turn(case):
+    html = data._sample(case.sets.train, GENEROSITY[0]).html
+    named = [parsed.strip() for parsed in re.findall(r'<figcaption><span class="name">(.*?)</span>', html)]
+    turns = min(np.bincount(case.sets.train.label_indices))
+    assert turns > 4
+    assert [len(set(named[3 * turn : 3 * turn + 3])) for turn in range(turns)] == [len(CLASSES)] * turns
+
+
+@pytest.mark.parametrize(
+    ("classes", "question"),
+    [
+        (["cats", "dogs"], "cats or dogs?"),
+        (["a", "b", "c"], "a, b or c?"),
+        (list("abcdefghij"), "a, b, c or 7 more?"),
+    ],
+)
+def test_the_heading_is_a_question(classes, question):
+    assert training.heading(classes) == question
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(42.4, "42 seconds"), (231, "3 min 51 s"), (7512, "2 h 5 min"), (5399.8, "1 h 30 min")],
+)
+def test_durations_are_read_easily(seconds, words):
+    assert training.duration(seconds) == words
+
+
+def test_settings_are_flattened():
+    values = {"a_b": 1, "c": {"d": True, "e": None, "f": [1, 2]}, "g": 0.25}
+    assert list(training.flat(values)) == [("a b", "1"), ("c: d", "yes"), ("c: f", "1, 2"), ("g", "0.25")]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.8164, "81.6 %"), (0, "0.0 %"), (1, "100.0 %"), (0.00012, "0.01 %"), (0.99987, "99.99 %")],
+)
+def test_percentages_keep_what_matters(share, text):
+    assert page.percent(share) == text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def test_history_is_read_by_column(tmp_path):
+    report_runs.write_facts(tmp_path, list(CLASSES))
+    facts = training.read_facts(tmp_path)
+    np.testing.assert_array_equal(facts.history["epoch"], [1, 2, 3])
+    np.testing.assert_array_equal(facts.history["valid_accuracy"], [0.5, 0.75, 0.75])
+    assert facts.settings["classes"] == list(CLASSES)

@@ -1,0 +1,60 @@
+"""Small networks with random weights, saved as finished runs, and pictures to ask them about."""
+
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+
+from pigeonhole.model import metagraph, rejection
+from pigeonhole.networks import standard
+from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.training import retraining
+
+CLASSES = ("cat", "dog", "été 北")
+SIZE = 16
+
+
+def network(
+    seed: int = 0, name: str = "standard", size: int = SIZE, channels: int = 3, **options
+) -> keras.Model:
+    """A network whose every weight is random, so that nothing about it is accidentally symmetric."""
+    random = np.random.default_rng(seed)
+    model = standard.build(name, size, channels, len(CLASSES), **options)
+    for variable in model.variables:
+        fan_in = int(np.prod(variable.shape[:-1]))
+        values = random.normal(0, np.sqrt(2 / fan_in), variable.shape)
+        variable.assign(np.abs(values) + 0.5 if "moving_variance" in variable.path else values)
+    return model
+
+
+def save(folder: Path, model: keras.Model | None = None, **options) -> Path:
+    """The model (by default a new one) as a finished run in `folder`."""
+    model = model or network()
+    _, size, _, channels = model.input.shape
+    metagraph.save(model, CLASSES, Preprocessing(size, channels), folder, **{"global_step": 7, **options})
+    return folder
+
+
+def rule(model: keras.Model, name: str = rejection.COMBINED) -> rejection.Rejection:
+    """A rule that calls about half of the pictures of noise unsure."""
+    random = np.random.default_rng(1)
+    _, size, _, channels = model.input.shape
+    train, valid = (
+        retraining.outputs(model, random.integers(0, 256, (60, size, size, channels), np.uint8))
+        for _ in range(2)
+    )
+    labels = np.arange(60) % len(CLASSES)
+    return rejection.fit(train.features, labels, *valid, 2.0, false_rejection=0.5, rule=name)
+
+
+def picture(seed: int, height: int = 40, width: int = 30) -> np.ndarray:
+    """uint8 [height, width, 3]: smooth random colours."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def write_picture(path: Path, seed: int = 0, **size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, picture(seed, **size)[..., ::-1])[1].tobytes())
+    return path

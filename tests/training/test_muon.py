@@ -1,0 +1,62 @@
+"""Muon: what a step does to the kernels of convolutions, and what it leaves to AdamW."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pigeonhole.training.muon import Muon
+
+RATE = 0.01
+
+
+def stepped(shape: tuple[int, ...], gradients: list[np.ndarray], decay: float = 0.0) -> list[np.ndarray]:
+    """What each step adds to a weight of ones whose gradients these are."""
+    weight = keras.Variable(np.ones(shape, np.float32), name="kernel")
+    optimizer = Muon(RATE, weight_decay=decay)
+    optimizer.build([weight])
+    values = [weight.numpy()]
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient, tf.float32)], [weight])
+        values.append(weight.numpy())
+    return list(np.diff(values, axis=0))
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 16), (3, 3, 1, 16), (5, 5, 3, 32)])
+def test_all_directions_of_a_kernel_are_learnt_at_about_the_same_pace(shape):
+    left, _, right = np.linalg.svd(np.random.default_rng(1).normal(size=shape).reshape(-1, shape[-1]), False)
+    strengths = np.geomspace(1, 0.05, len(right))
+    gradient = (left * strengths @ right).reshape(shape)
+    (change,) = stepped(shape, [gradient])
+    longest = max(left.shape[0], right.shape[1])
+    paces = left.T @ change.reshape(-1, shape[-1]) @ right.T / (RATE * 1.6 * longest**0.5)
+    assert np.diag(paces).min() > -1.3 and np.diag(paces).max() < -0.6, "downhill, 20 times nearer together"
+    np.testing.assert_allclose(paces, np.diag(np.diag(paces)), atol=1e-3)
+    assert np.sqrt((change**2).mean()) / RATE == pytest.approx(1.6, rel=0.3)
+
+
+def test_the_size_of_the_gradient_does_not_matter_and_its_past_does():
+    shape, random = (3, 3, 4, 8), np.random.default_rng(2)
+    first, second = random.normal(size=(2, *shape))
+    once, then = stepped(shape, [first, second])
+    np.testing.assert_allclose(stepped(shape, [first * 1e3])[0], once, rtol=1e-3, atol=1e-6)
+    nesterov = second + 0.8 * (second + 0.8 * first)
+    np.testing.assert_allclose(then, stepped(shape, [nesterov])[0], rtol=1e-3, atol=1e-6)
+
+
+def test_decay_takes_its_share_of_a_kernel_too():
+    shape = (3, 3, 4, 8)
+    gradient = np.random.default_rng(3).normal(size=shape)
+    (plain,), (decayed,) = (stepped(shape, [gradient], decay) for decay in (0.0, 0.5))
+    np.testing.assert_allclose(decayed, plain - RATE * 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(20, 10), (7,), (3, 3, 4, 1)])
+def test_dense_layers_biases_and_depthwise_kernels_learn_by_adamw(shape):
+    gradients = list(np.random.default_rng(4).normal(size=(3, *shape)))
+    weight = keras.Variable(np.ones(shape, np.float32), name="kernel")
+    adamw = keras.optimizers.AdamW(RATE, weight_decay=0.3, beta_2=0.99)
+    before = weight.numpy()
+    for gradient in gradients:
+        adamw.apply([tf.constant(gradient, tf.float32)], [weight])
+    np.testing.assert_allclose(sum(stepped(shape, gradients, 0.3)), weight.numpy() - before, atol=1e-6)
