@@ -157,6 +157,25 @@ def test_the_checks_find_what_they_are_for(tmp_path):
     assert set(circles(graph)) == {"data.fixes", "training.loop", "data.split"}
 
 
+def imported_tests(path: Path, own: str) -> list[str]:
+    """Test modules that a test imports, also in a program that it keeps as a string."""
+    names = re.findall(r"\b(?:from|import) ((?:\w+\.)*test_\w+)", path.read_text("utf-8"))
+    return [name for name in names if name != own]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda path: path.stem)
+def test_tests_share_by_way_of_support(path):
+    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    assert not imported_tests(path, own)
+
+
+def test_a_test_that_imports_another_is_found(tmp_path):
+    names = ["tests.data.test_split", "test_training"]
+    lines = [f"from {names[0]} import draw\n", f'PROGRAM = "import {names[1]}"\n', "import pytest\n"]
+    (tmp_path / "test_new.py").write_text("".join(lines))
+    assert imported_tests(tmp_path / "test_new.py", "tests.test_new") == names
+
+
 def called(path: Path) -> Iterator[tuple[str, str]]:
     """Module and attribute of each `module.attribute` in a file, whatever is done with it."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

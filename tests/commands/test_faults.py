@@ -13,9 +13,9 @@ import pytest
 
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import runs
-from tests.commands.test_resume import ROOT, WEIGHTS, command, done, flags, resume
-from tests.commands.test_train import draw
 from tests.support import saved_runs
+from tests.support.drawn_folders import draw_patches
+from tests.support.training_program import ROOT, WEIGHTS, command, done, flags, resume
 
 CHECKPOINT_BYTES = 6_300_000  # of the standard network at 20 pixels: weights, two moments, best weights
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -23,7 +23,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return draw(tmp_path_factory.mktemp("pictures") / "training data", 30)
+    return draw_patches(tmp_path_factory.mktemp("pictures") / "training data", 30)
 
 
 @contextmanager

@@ -21,11 +21,9 @@ from pigeonhole.commands import train
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import digests, runs
-from tests.commands.test_train import draw
+from tests.support.drawn_folders import draw_patches
+from tests.support.training_program import ROOT, WEIGHTS, command, done, flags, resume, stopped
 
-ROOT = Path(__file__).parents[2]
-WEIGHTS = "model.data-00000-of-00001"
-LENGTH = ["--epochs", "6", "--batch-size", "8", "--image-size", "20", "--threads", "2"]
 KILLS = 20
 ATTEMPTS = 5
 REPETITIONS = 10
@@ -34,20 +32,7 @@ STEPS = 54  # of a whole training
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return draw(tmp_path_factory.mktemp("pictures") / "training data", 30)
-
-
-def flags(data: Path, output: Path, name: str, *more: str) -> list[str]:
-    where = ["--data", data, "--output", output, "--cache-dir", output / "cache", "--name", name]
-    return [*map(str, where), *LENGTH, "--precision", "float32", "--no-report", *more]
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-u", str(ROOT / "train.py"), *map(str, arguments)]
-
-
-def done(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, cwd=cwd)
+    return draw_patches(tmp_path_factory.mktemp("pictures") / "training data", 30)
 
 
 def weights(run: Path) -> bytes:
@@ -65,19 +50,6 @@ def untimed_history(run: Path) -> list[dict[str, str]]:
 def last_step(run: Path) -> int:
     """That of the run's last checkpoint."""
     return int(max((run / runs.CHECKPOINTS).glob("*.npz")).stem.removeprefix("step-"))
-
-
-def stopped(arguments: list[str], by: signal.Signals, after: str) -> tuple[int, str]:
-    """Exit status and output of a training that gets the signal once a line begins like that."""
-    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, text=True) as process:
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if line.startswith(after):
-                process.send_signal(by)
-                break
-        said.append(process.communicate(timeout=120)[0])
-    return process.returncode, "".join(said)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +73,6 @@ def terminated(data, tmp_path_factory) -> Path:
 def interrupted(terminated, tmp_path) -> Path:
     """A copy of that run."""
     return shutil.copytree(terminated, tmp_path / "runs" / "ended")
-
-
-def resume(run: Path, *more: str) -> int:
-    return train.main(["--resume", str(run), "--cache-dir", str(run.parent / "cache"), *more])
 
 
 def test_a_terminated_training_goes_on_and_ends_like_one_that_was_not(interrupted, whole, capsys):

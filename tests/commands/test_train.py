@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -18,28 +17,15 @@ from pigeonhole.commands import train
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import runs
+from tests.support.drawn_folders import draw_patches
+from tests.support.published_networks import SMALL, published
 
 ROOT = Path(__file__).parents[2]
 
 
-def draw(folder: Path, count: int, seed: int = 0, classes: tuple[str, ...] = ("rot", "grün", "blau")) -> Path:
-    """Noisy pictures with a patch in the class's colour."""
-    rng = np.random.default_rng(seed)
-    for label, name in enumerate(classes):
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            image = rng.integers(60, 200, (24, 30, 3), np.uint8)
-            top, left = rng.integers(0, 12, 2)
-            image[top : top + 12, left : left + 12] = 0
-            image[top : top + 12, left : left + 12, 2 - label % 3] = 255
-            encoded = cv2.imencode(".png", image)[1]
-            (folder / name / f"{number:03}.png").write_bytes(encoded.tobytes())
-    return folder
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return draw(tmp_path_factory.mktemp("pictures") / "training data", 30)
+    return draw_patches(tmp_path_factory.mktemp("pictures") / "training data", 30)
 
 
 @pytest.fixture
@@ -53,7 +39,7 @@ def arguments(data, tmp_path) -> list[str]:
 def finished(data, tmp_path_factory) -> tuple[Path, str]:
     """A run by the default recipe but for its length, and what it printed."""
     folder = tmp_path_factory.mktemp("finished")
-    test = draw(folder / "testing data", 5, seed=1)
+    test = draw_patches(folder / "testing data", 5, seed=1)
     (test / "blau" / "broken.png").write_bytes(b"")
     command = [sys.executable, ROOT / "train.py", "--data", data, "--test", test, "--epochs", "12"]
     command += ["--output", folder / "runs", "--name", "first", "--cache-dir", folder / "cache"]
@@ -195,7 +181,7 @@ def test_edited_fixes_change_labels_and_no_file(arguments, data, tmp_path):
 
 def test_a_training_begins_with_the_network_of_an_earlier_run(finished, tmp_path, capsys):
     run, _ = finished
-    data = draw(tmp_path / "pictures", 20, seed=2, classes=("rot", "gelb"))
+    data = draw_patches(tmp_path / "pictures", 20, seed=2, classes=("rot", "gelb"))
     flags = ["--output", str(tmp_path), "--no-cache", "--precision", "float32", "--no-report"]
     begun = [
         "--data",
@@ -226,7 +212,7 @@ def test_a_training_begins_with_the_network_of_an_earlier_run(finished, tmp_path
 
 def test_starting_weights_that_have_changed_are_told(finished, tmp_path):
     run = shutil.copytree(finished[0], tmp_path / "first")
-    data = draw(tmp_path / "pictures", 10, seed=2)
+    data = draw_patches(tmp_path / "pictures", 10, seed=2)
     flags = ["--output", str(tmp_path), "--no-cache", "--precision", "float32", "--no-report"]
     begun = ["--data", str(data), "--weights", str(run), "--steps", "1", "--name", "second"]
     assert train.main([*begun, *flags]) == 0
@@ -273,8 +259,6 @@ def test_starting_weights_that_cannot_be_are_refused_at_once(arguments, more, to
 
 @pytest.mark.slow
 def test_a_published_network_goes_from_a_weights_file_to_a_report(data, tmp_path):
-    from tests.networks.test_backbones import SMALL, published
-
     published(SMALL).save_weights(tmp_path / "start.weights.h5")
     flags = ["--network", SMALL, "--weights", tmp_path / "start.weights.h5", "--image-size", "32"]
     where = ["--output", tmp_path, "--name", "run", "--no-cache", "--epochs", "2", "--precision", "float32"]

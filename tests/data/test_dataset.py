@@ -14,29 +14,16 @@ from pigeonhole.data import split
 from pigeonhole.data.dataset import DataSet, read_train_sets
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.pictures import grid
+from tests.support.drawn_folders import draw_blur, draw_tree
 
 REPOSITORY = Path(__file__).parents[2]
 COUNTS = {"犬 собака": 20, "cats": 30, "birds": 10}
 CLASSES = ["birds", "cats", "犬 собака"]
 
 
-def draw(path: Path, number: int) -> None:
-    random = np.random.default_rng(number)
-    picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (24, 20))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-
-
-def draw_tree(root: Path, counts: dict[str, int] = COUNTS) -> Path:
-    for place, (class_name, count) in enumerate(counts.items()):
-        for number in range(count):
-            draw(root / class_name / f"{number:03}.png", 1000 * place + number)
-    return root
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
-    return draw_tree(tmp_path_factory.mktemp("pictures"))
+    return draw_tree(tmp_path_factory.mktemp("pictures"), COUNTS)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +177,7 @@ def test_a_ready_made_split_is_kept(tmp_path, cache_dir):
     draw_tree(tmp_path / "train", {"a": 4, "b": 3})
     draw_tree(tmp_path / "val", {"c": 0, "a": 0, "b": 0})
     for number, name in enumerate(("val/a/x.png", "val/b/y.png", "val/b/z.png")):
-        draw(tmp_path / name, 5000 + number)
+        draw_blur(tmp_path / name, 5000 + number)
     sets = read_train_sets(tmp_path, 16, cache_dir=cache_dir)
     assert sets.train.num_examples == 7
     assert sets.valid.names.tolist() == ["val/a/x.png", "val/b/y.png", "val/b/z.png"]

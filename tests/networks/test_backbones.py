@@ -18,34 +18,15 @@ from pigeonhole.networks.averaging import Views
 from pigeonhole.report import network as drawing
 from pigeonhole.runs import runs
 from pigeonhole.training import training
+from pigeonhole.training.training import Trainer
 from tests.support import saved_runs
-from tests.training.test_training import RECIPE, Trainer, changed
+from tests.support.published_networks import SIDE, SMALL, published
+from tests.support.small_trainings import RECIPE, changed
 
-SIDE = 32
-SMALL = "mobilenet_v3_small"
 OF_EACH = [
     SMALL,
     *(pytest.param(name, marks=pytest.mark.slow) for name in recipes.PRETRAINED if name != SMALL),
 ]
-
-
-def published(name: str, seed: int = 0, side: int = SIDE) -> keras.Model:
-    """Keras' own network without its head, with random weights by which nothing is lost on the way."""
-    random = np.random.default_rng(seed)
-    model = backbones.PUBLISHED[name].make(
-        include_top=False, weights=None, pooling="avg", input_shape=(side, side, 3)
-    )
-    for variable in model.weights:
-        kind = variable.path.rpartition("/")[2]
-        if kind == "moving_variance" or kind == "gamma":
-            variable.assign(random.uniform(0.8, 1.2, variable.shape))
-        elif kind == "kernel":
-            depthwise = variable.shape[-1] == 1
-            fan_in = np.prod(variable.shape[:2] if depthwise else variable.shape[:-1])
-            variable.assign(random.normal(0, np.sqrt(1.5 / fan_in), variable.shape))
-        else:
-            variable.assign(random.normal(0, 0.1, variable.shape))
-    return model
 
 
 def take_weights(model: keras.Model, source: keras.Model) -> keras.Model:

@@ -16,8 +16,8 @@ from pigeonhole.networks import classics, recipes, standard
 from pigeonhole.networks.distortion import Distort
 from pigeonhole.networks.layers import LocalResponse
 from pigeonhole.runs import runs
-from tests.commands.test_train import draw
 from tests.support import saved_runs
+from tests.support.drawn_folders import draw_patches
 
 NAMES = [function.__name__ for function in classics.NETWORKS]
 PARAMETERS = {
@@ -160,7 +160,7 @@ def test_the_saved_network_answers_alike_everywhere(name, tmp_path):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return draw(tmp_path_factory.mktemp("pictures") / "training data", 12)
+    return draw_patches(tmp_path_factory.mktemp("pictures") / "training data", 12)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,7 +15,7 @@ from pigeonhole.networks.whitening import Whiten, filters_for
 from pigeonhole.training import warm_start, weights_source
 from pigeonhole.training.training import Trainer
 from tests.support import saved_runs
-from tests.training.test_training import RECIPE, SIDE, stripes
+from tests.support.small_trainings import RECIPE, SIDE, stripes
 
 NOISE = 5e-4  # what is added to each variance
 

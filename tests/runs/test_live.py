@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from pigeonhole.runs import live
-from tests.training.test_training import stripes, trainer
+from tests.support.small_trainings import stripes, trainer
 
 
 def test_progress_follows_the_training_to_its_end(tmp_path):

@@ -8,16 +8,9 @@ import pytest
 
 from pigeonhole.networks import standard
 from pigeonhole.networks.averaging import Views
-from pigeonhole.training.retraining import START_SECONDS, Retrainer, outputs
+from pigeonhole.training.retraining import START_SECONDS, outputs
 from pigeonhole.training.warm_start import Start
-from tests.training.test_training import RECIPE, SIDE, stripes
-
-
-def retrainer(precision: str = "float32", balanced: bool = False) -> Retrainer:
-    def recipe_for(num_pictures: int):
-        return RECIPE.with_given(epochs=240 / num_pictures)
-
-    return Retrainer("standard", 3, recipe_for, precision, seed=4, balanced=balanced, pictures_per_second=120)
+from tests.support.small_trainings import RECIPE, SIDE, retrainer, stripes
 
 
 def test_learns_and_repeats_whatever_was_trained_before():

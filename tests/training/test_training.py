@@ -13,51 +13,11 @@ import tensorflow as tf
 from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import standard
-from pigeonhole.networks.recipes import Recipe
 from pigeonhole.training import saving, training
 from pigeonhole.training.training import EVALUATION_PIXELS, MOST_VALIDATIONS, Trainer, learning_rate
+from tests.support.small_trainings import RECIPE, SIDE, changed, stripes, trainer
 
-SIDE = 16
 EVALUATION_BATCH = EVALUATION_PIXELS // SIDE**2
-RECIPE = Recipe(
-    image_size=SIDE,
-    batch_size=16,
-    epochs=4,
-    optimizer="adamw",
-    schedule="one-cycle",
-    learning_rate=5e-3,
-    weight_decay=0.01,
-    label_smoothing=0.0,
-    augmentation=Augmentation(flip=True, shift=0.1),
-    mix=0.0,
-    patience=None,
-)
-
-
-def stripes(count: int, seed: int = 0, noise: bool = False) -> DataSet:
-    """Horizontal against vertical stripes under noise; with `noise`, the labels are random instead."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count) % 2
-    wave = (np.sin(np.arange(SIDE) * 1.6) * 60).astype(int)
-    images = np.empty((count, SIDE, SIDE, 3), np.uint8)
-    for index, label in enumerate(labels):
-        pattern = np.tile(wave, (SIDE, 1)) if label else np.tile(wave, (SIDE, 1)).T
-        images[index] = np.clip(128 + pattern[..., None] + rng.normal(0, 30, (SIDE, SIDE, 3)), 0, 255)
-    if noise:
-        labels = rng.integers(0, 2, count)
-    return DataSet(images, labels, [f"{index}.png" for index in range(count)], ["across", "upright"], seed=5)
-
-
-def trainer(
-    recipe: Recipe = RECIPE, seed: int = 1, train: DataSet | None = None, valid=None, **options
-) -> Trainer:
-    keras.utils.set_random_seed(seed)
-    model = standard.build("standard", SIDE, 3, 2)
-    return Trainer(model, train or stripes(90), valid or stripes(40, seed=9), recipe, seed, **options)
-
-
-def changed(**settings) -> Recipe:
-    return RECIPE.with_given(**settings)
 
 
 def test_learns_what_can_be_learnt():

@@ -11,8 +11,8 @@ import tensorflow as tf
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks import backbones, standard
 from pigeonhole.training import warm_start, weights_source
-from tests.networks.test_backbones import SIDE, SMALL, published
 from tests.support import saved_runs
+from tests.support.published_networks import SIDE, SMALL, published
 
 FORMATS = ("start.weights.h5", "start.keras", "start.h5")
 

@@ -13,8 +13,8 @@ from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies import audit, learning_curve
 from pigeonhole.evaluation.studies.audit import Findings, Looker
 from pigeonhole.training.retraining import Retrainer
-from tests.data.test_dataset import draw_tree
-from tests.training.test_training import RECIPE
+from tests.support.drawn_folders import draw_tree
+from tests.support.small_trainings import RECIPE
 
 SUSPECT = Suspect("a/1.png", "a", "b", 0.01, 0.95, 0.9)
 

@@ -8,8 +8,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.studies import learning_curve
 from pigeonhole.evaluation.studies.learning_curve import carry_on, fit, part_sizes, stratified_order
 from pigeonhole.training.retraining import outputs
-from tests.training.test_retraining import retrainer
-from tests.training.test_training import stripes
+from tests.support.small_trainings import retrainer, stripes
 
 SIZES = [500, 500, 1000, 1000, 2000]
 CLASSES = ["cat", "dog"]

@@ -13,8 +13,7 @@ from pigeonhole.data.folders import Entry, Record
 from pigeonhole.evaluation.studies import suspects
 from pigeonhole.model.calibration import fit_temperature
 from pigeonhole.training import retraining
-from tests.training.test_retraining import retrainer
-from tests.training.test_training import RECIPE, stripes
+from tests.support.small_trainings import RECIPE, retrainer, stripes
 
 
 def alone(data) -> list[list[Record]]:

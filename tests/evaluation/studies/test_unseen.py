@@ -17,7 +17,7 @@ from pigeonhole.evaluation.studies.unseen import (
 )
 from pigeonhole.model import calibration, rejection
 from pigeonhole.training.retraining import Retrainer, outputs
-from tests.training.test_training import RECIPE, SIDE
+from tests.support.small_trainings import RECIPE, SIDE
 
 CLASSES = ["across", "chequered", "plain", "upright"]
 

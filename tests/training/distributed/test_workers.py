@@ -17,7 +17,7 @@ import pytest
 from pigeonhole.runs import runs
 from pigeonhole.training.distributed import cluster
 from pigeonhole.training.distributed.launcher import LOOPBACK, free_ports
-from tests.commands.test_train import draw
+from tests.support.drawn_folders import draw_patches
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 300  # for a whole training; a test that needs them has failed
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return draw(tmp_path_factory.mktemp("pictures") / "data", 30)
+    return draw_patches(tmp_path_factory.mktemp("pictures") / "data", 30)
 
 
 def command(data: Path, folder: Path, name: str, *more: object) -> list[str]:
@@ -88,12 +88,11 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from test_training import RECIPE, SIDE, stripes
-
-from pigeonhole import networks
-from pigeonhole.augment import IN_NETWORK
-from pigeonhole.training import Trainer
-from pigeonhole.workers import Workers
+from pigeonhole.data.augment import IN_NETWORK
+from pigeonhole.networks import standard
+from pigeonhole.training.distributed.workers import Workers
+from pigeonhole.training.training import Trainer
+from tests.support.small_trainings import RECIPE, SIDE, stripes
 
 network = sys.argv[1]
 
@@ -104,7 +103,7 @@ def losses(workers):
     if network != "standard":
         recipe = replace(recipe, augmentation=IN_NETWORK)
     with workers.strategy.scope() if workers else contextlib.nullcontext():
-        model = networks.build(network, SIDE, 3, 2)
+        model = standard.build(network, SIDE, 3, 2)
         trainer = Trainer(model, stripes(89), stripes(40, seed=9), recipe, 1, workers=workers)
     trainer.total_steps = 7  # the sixth has 9 pictures only
     found = []
@@ -122,10 +121,9 @@ np.testing.assert_allclose(together, losses(None), rtol=1e-4)
     [("standard", "0"), ("classic_augmented", "0"), pytest.param("standard", "0.5", marks=pytest.mark.slow)],
 )
 def test_two_devices_of_one_machine_train_as_one(network, freeze):
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     done = subprocess.run(
         [sys.executable, "-c", DEVICES, network, freeze],
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=SECONDS,
