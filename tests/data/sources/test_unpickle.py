@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import pickletools
 import struct
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pigeonhole.data.sources.unpickle import MOST_ARRAYS, UnpickleError, load
+from pigeonhole.data.sources.unpickle import MOST_BUILDS, MOST_OPCODES, UnpickleError, load
 
 PLAIN = {
     "none": None,
@@ -25,6 +26,9 @@ PLAIN = {
 }
 TUPLES_IN_TUPLES = b"\x80\x02" + b"K\x01" + b"\x85" * 200_000  # (((...(1,)...),),)
 DOUBLED_TUPLES = b"\x80\x02" + b"K\x01" + b"q\x01h\x01\x86" * 60  # t = (t, t), sixty times
+COLLIDING = (
+    b"\x8a\x0c" + (number * sys.hash_info.modulus).to_bytes(12, "little") + b"N" for number in range(200_000)
+)
 
 
 def python2_string(text: bytes) -> bytes:
@@ -148,6 +152,17 @@ HOSTILE = {
     "odd number of items": b"\x80\x02}(Nu.",
     "building a dict": b"\x80\x02}}b.",
     "not a dict": pickle.dumps([1, 2]),
+    "colliding numbers as keys": b"\x80\x02}(" + b"".join(COLLIDING) + b"u.",
+    "a mark for each byte": b"\x80\x02" + b"(" * 30_000_000,
+    "a list for each byte": b"\x80\x02}(X\x01\0\0\0a]" + b"]" * 30_000_000,
+    "doubling by DUP": b"\x80\x02}N" + b"2\x86" * 60 + b"Ns.",
+    "LONG4 longer than the file": b"\x80\x02\x8b\xff\xff\xff\x7f1.",
+    "a number of a million digits": b"I" + b"9" * 1_000_000 + b"\n.",
+    "state of a stand-in class": b"\x80\x02cnumpy\ndtype\n}X\x06\0\0\0dtypeXNsb.",
+    "slots of a stand-in class": b"\x80\x02cnumpy\ndtype\nN}X\x05\0\0\0dtypeNs\x86b.",
+    "dtype's own byte order a list": python2_pickle(a=python2_array((1, 1), b"1")).replace(
+        python2_string(b"|"), b"]"
+    ),
     "empty": b"",
     "cut": pickle.dumps({"a": [1, 2, 3]})[:-3],
     "no pickle": b"\x89PNG\r\n\x1a\n",
@@ -170,10 +185,17 @@ def test_a_shape_is_compared_with_its_data_before_numpy_sees_it(name):
 
 
 def test_one_array_cannot_be_copied_for_ever():
-    array = python2_array((1, 1), b"1")
-    assert len(load(python2_pickle(**{f"a{number}": array for number in range(MOST_ARRAYS)}))) == MOST_ARRAYS
+    array, most = python2_array((1, 1), b"1"), MOST_BUILDS // 2
+    assert len(load(python2_pickle(**{f"a{number}": array for number in range(most)}))) == most
     with pytest.raises(UnpickleError, match="arrays"):
-        load(python2_pickle(**{f"a{number}": array for number in range(MOST_ARRAYS + 1)}))
+        load(python2_pickle(**{f"a{number}": array for number in range(most + 1)}))
+
+
+def test_the_bounds_leave_room_for_the_largest_version():
+    batch = {name: [f"{number}" for number in range(50_000)] for name in ("fine", "coarse", "filenames")}
+    data = pickle.dumps(batch, protocol=2)
+    assert load(data) == batch
+    assert 3 * sum(1 for _ in pickletools.genops(data)) < MOST_OPCODES
 
 
 def test_hostile_pickles_cost_neither_memory_nor_time():
