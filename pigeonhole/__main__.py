@@ -1,16 +1,55 @@
-"""`python -m pigeonhole COMMAND`."""
+"""`pigeonhole COMMAND`, also as `python -m pigeonhole COMMAND`."""
 
+import difflib
 import importlib
 import sys
 
-from pigeonhole import cli
-
-COMMANDS = ("check", "train", "predict", "evaluate", "serve", "import-cifar", "import-mnist")
+from pigeonhole import __version__, cli
+from pigeonhole.errors import UsageError
 
 
 def main() -> None:
-    command = sys.argv.pop(1).replace("-", "_")
-    cli.run(importlib.import_module(f"pigeonhole.commands.{command}").main)
+    """The console script."""
+    cli.run(dispatch)
+
+
+def dispatch(arguments: list[str]) -> int | None:
+    """Call the command that the first argument names with the others; its exit status."""
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print(overview())
+        return 0 if arguments else UsageError.exit_status
+    if name == "--version":
+        print(f"pigeonhole {__version__}")
+        return 0
+    if name not in cli.COMMANDS:
+        near = difflib.get_close_matches(name, cli.COMMANDS, 1, cutoff=0.5)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        print(f"error: {name}: no such command{meant}\nhelp:  {_program()} --help", file=sys.stderr)
+        return UsageError.exit_status
+    module = importlib.import_module(f"pigeonhole.commands.{name.replace('-', '_')}")
+    return module.main(arguments[1:])
+
+
+def overview() -> str:
+    """What `pigeonhole --help` prints."""
+    lines = [f"  {name:<14}{command.summary}" for name, command in cli.COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {_program()} COMMAND ...",
+            "",
+            "Pictures sorted into folders in, a trained image classifier out.",
+            "",
+            *lines,
+            "",
+            f"{_program()} COMMAND --help   what a command can do",
+            f"{_program()} --version        which version this is",
+        ]
+    )
+
+
+def _program() -> str:
+    return cli.command("").rstrip()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,26 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
+from pigeonhole import cli
 from pigeonhole.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command: its help says how the user starts it, a mistake is told in two lines."""
+
+    def __init__(self, command: str, description: str, operands: str = ""):
+        super().__init__(
+            prog=cli.command(command),
+            usage=f"%(prog)s [flags] {operands}".rstrip(),
+            description=cli.as_started(description),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with status 2, saying what is wrong and where help is."""
+        self.exit(UsageError.exit_status, f"error: {message}\nhelp:  {self.prog} --help\n")
 
 
 def add_reading_flags(group: argparse._ActionsContainer) -> None:

@@ -1,15 +1,38 @@
-"""What every program does around its own `main`: one line for an error, and the documented exit status."""
+"""The commands, and what each does around its own `main`: one line for an error, and the exit status."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from pigeonhole.errors import PigeonholeError
 
 INTERRUPTED = 130
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+class Command(NamedTuple):
+    """What the command does, and the program of a checkout that does the same."""
+
+    summary: str
+    program: str | None = None
+
+
+COMMANDS = {
+    "check": Command("look through a folder of pictures before the training", "dataset.py"),
+    "train": Command("train a classifier on a folder of class folders", "train.py"),
+    "predict": Command("say what is in pictures", "predict.py"),
+    "evaluate": Command("test a trained model on a folder of class folders", "evaluate.py"),
+    "serve": Command("put trained models behind a web page and an API", "serve.py"),
+    "import-cifar": Command("write CIFAR-10 or CIFAR-100 as class folders", "export_cifar_folders.py"),
+    "import-mnist": Command(
+        "write MNIST, Fashion-MNIST or EMNIST as class folders", "export_mnist_folders.py"
+    ),
+}
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
@@ -35,6 +58,43 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         place = f": {error.filename}" if error.filename else ""
         status = _say(f"{error.strerror or error}{place}", 1)
     sys.exit(status)
+
+
+def command(name: str) -> str:
+    """How the user starts the command `name`, in the way in which this process was started.
+
+    "python predict.py" in a program of a checkout, "python -m pigeonhole predict" after that, and otherwise,
+    also within another program, "pigeonhole predict".
+    """
+    if program := _program(name):
+        return f"python {quote(program)}"
+    started = Path(sys.argv[0])
+    is_module = (started.parent.name, started.name) == ("pigeonhole", "__main__.py")
+    return f"python -m pigeonhole {name}" if is_module else f"pigeonhole {name}"
+
+
+def process(name: str) -> list[str]:
+    """What starts the command `name` in another process, in the way in which this process was started."""
+    if program := _program(name):
+        return [sys.executable, str(program)]
+    if Path(sys.argv[0]).stem == "pigeonhole":
+        return [sys.executable, sys.argv[0], name]
+    return [sys.executable, "-m", "pigeonhole", name]
+
+
+def as_started(text: str) -> str:
+    """The text with each `pigeonhole COMMAND` as `command` puts it."""
+    return re.sub(rf"\bpigeonhole ({'|'.join(COMMANDS)})\b", lambda match: command(match[1]), text)
+
+
+def _program(name: str) -> Path | None:
+    """The program that does the same, where this process was started as one of the checkout's programs."""
+    started = Path(sys.argv[0])
+    is_program = started.name in {each.program for each in COMMANDS.values()}
+    if not is_program or started.resolve().parent != CHECKOUT or name not in COMMANDS:
+        return None
+    program = COMMANDS[name].program
+    return started.with_name(program) if program else None
 
 
 def quote(path: Path) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import pigeonhole
+from pigeonhole import __main__, cli
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,6 +37,60 @@ def program(body: str) -> subprocess.CompletedProcess:
 def test_exit_status_and_one_line(body, status, line):
     done = program(body)
     assert (done.returncode, done.stderr.strip()) == (status, line)
+
+
+@pytest.mark.parametrize(
+    ("started", "command", "process"),
+    [
+        ("/usr/bin/pigeonhole", "pigeonhole train", ["/usr/bin/pigeonhole", "train"]),
+        (str(ROOT / "pigeonhole/__main__.py"), "python -m pigeonhole train", ["-m", "pigeonhole", "train"]),
+        (str(ROOT / "predict.py"), f"python {ROOT / 'train.py'}", [str(ROOT / "train.py")]),
+        ("/elsewhere/predict.py", "pigeonhole train", ["-m", "pigeonhole", "train"]),
+    ],
+)
+def test_a_command_is_named_as_the_user_started_it(monkeypatch, started, command, process):
+    monkeypatch.setattr(sys, "argv", [started, "dog.jpg"])
+    assert cli.command("train") == command
+    assert cli.process("train") == [sys.executable, *process]
+    assert cli.as_started("see pigeonhole train --help") == f"see {command} --help"
+
+
+def test_a_program_in_the_working_directory_is_named_without_a_path(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["predict.py"])
+    assert cli.command("import-cifar") == "python export_cifar_folders.py"
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_overview_fits_a_screen_and_names_every_command(flag, capsys):
+    assert __main__.dispatch([flag]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    for name, command in cli.COMMANDS.items():
+        assert any(line.split(maxsplit=1) == [name, command.summary] for line in lines)
+
+
+def test_the_version(capsys):
+    assert __main__.dispatch(["--version"]) == 0
+    assert capsys.readouterr().out == f"pigeonhole {pigeonhole.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["preidct"], "error: preidct: no such command; did you mean predict?"),
+        (["zzz"], "error: zzz: no such command"),
+        (["predict"], "error: the following arguments are required: PICTURE"),
+        (["predict", "--top", "0", "a.jpg"], "error: argument --top: '0' is not a whole number from 1 up"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_two_lines(arguments, error):
+    command = [sys.executable, "-m", "pigeonhole", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    told, where = done.stderr.splitlines()
+    named = "predict " if "predict" in arguments else ""
+    assert (done.returncode, told) == (2, error)
+    assert where == f"help:  python -m pigeonhole {named}--help"
 
 
 def test_a_mistake_of_ours_is_not_hidden():

@@ -1,8 +1,8 @@
 """The pre-flight check: what was found in a folder of class folders, skipped, odd, duplicated.
 
-python dataset.py training_data                     what was found, skipped, odd, duplicated
-python dataset.py training_data --show 5            the same, and statistics with five pictures
-python dataset.py training_data --save-grid a.png   the same, and those pictures drawn with their classes
+pigeonhole check training_data                     what was found, skipped, odd, duplicated
+pigeonhole check training_data --show 5            the same, and statistics with five pictures
+pigeonhole check training_data --save-grid a.png   the same, and those pictures drawn with their classes
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pigeonhole.arguments import add_reading_flags, count
+from pigeonhole.arguments import Parser, add_reading_flags, count
 from pigeonhole.data.dataset import DataSet, DataSets, read_train_sets
 
 PREFLIGHT_IMAGE_SIZE = 32  # the check itself needs no more, and 50,000 pictures then take 150 MB of cache
@@ -106,12 +106,13 @@ def _draw(file: Path, sets: DataSets, count: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="dataset.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("check", __doc__, "FOLDER")
     add = parser.add_argument
     add(
-        "folder", type=Path, help="holds one folder of pictures per class, or such folders in train and valid"
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="holds one folder of pictures per class, or such folders in train and valid",
     )
     add("--show", type=count, metavar="N", help="print statistics, and N pictures of the training set")
     add("--save-grid", type=_drawing, metavar="FILE", help=f"draw N ({DEFAULT_DRAWN}) of them, with classes")

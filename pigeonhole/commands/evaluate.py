@@ -1,9 +1,9 @@
 """Test a trained model on a folder of class folders: how good it is, where it fails, what spoils the figure.
 
-    python evaluate.py --data testing_data
-    python evaluate.py --data testing_data --csv answers.csv --fail-under 0.9
-    python evaluate.py --data testing_data --compare runs/before
-    python evaluate.py --data testing_data --plots figures --layer conv2 --picture dog.jpg
+    pigeonhole evaluate --data testing_data
+    pigeonhole evaluate --data testing_data --csv answers.csv --fail-under 0.9
+    pigeonhole evaluate --data testing_data --compare runs/before
+    pigeonhole evaluate --data testing_data --plots figures --layer conv2 --picture dog.jpg
 
 Every file is accounted for, test pictures that are copies of training pictures are named, and the run's
 report.html gets its part about the test.
@@ -18,8 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole import atomic_file, quiet
-from pigeonhole.arguments import add_cache_flags, part
+from pigeonhole import atomic_file, cli, quiet
+from pigeonhole.arguments import Parser, add_cache_flags, part
 from pigeonhole.errors import UsageError
 from pigeonhole.runs import runs
 
@@ -62,9 +62,7 @@ def main(arguments: list[str]) -> int:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line, checked as far as that goes without reading anything."""
-    parser = argparse.ArgumentParser(
-        prog="evaluate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("evaluate", __doc__)
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="FOLDER", help="one folder per class")
     add("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
@@ -127,7 +125,7 @@ def load(prefix: Path) -> "Classifier":
     except UsageError as error:  # it was found, so what is missing is what it should say of itself
         raise UsageError(
             f"{prefix}: a checkpoint of another program, which does not say how it wants its pictures; "
-            "python predict.py --csv asks it for answers"
+            f"{cli.command('predict')} --csv asks it for answers"
         ) from error
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole.arguments import add_export_flags, check_export
+from pigeonhole import cli
+from pigeonhole.arguments import Parser, add_export_flags, check_export
 
 if TYPE_CHECKING:
     from pigeonhole.data.sources.cifar import Batch
@@ -31,14 +32,12 @@ def main(arguments: list[str]) -> None:
     sides = {options.train_dir: data.train, options.test_dir: [data.test]}
     exports = {folder: pictures(batches, classes, options.limit) for folder, batches in sides.items()}
     importing.export(exports, classes, options.overwrite)
-    print(f"next: python train.py --data {options.train_dir}")
+    print(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; `batches` as a list of numbers or None. Leaves with status 2 on a wrong one."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("import-cifar", __doc__)
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--source", type=Path, metavar="PATH", help="archive or unpacked folder, python or binary version"

@@ -1,8 +1,8 @@
 """Write MNIST, Fashion-MNIST or EMNIST as class folders of 8-bit grey PNG files.
 
-    python export_mnist_folders.py                                  training_data/7/train_00015.png ...
-    python export_mnist_folders.py --dataset fashion-mnist
-    python export_mnist_folders.py --source FOLDER                  idx files, plain or .gz, or a zip of them
+    pigeonhole import-mnist                      training_data/7/train_00015.png ...
+    pigeonhole import-mnist --dataset fashion-mnist
+    pigeonhole import-mnist --source FOLDER      idx files, plain or .gz, or a zip of them
 
 Without --source the files are downloaded into downloads/; a broken download goes on where it stopped. The
 program may be killed and run again at any time. EMNIST's pictures, which lie on their side in its files, are
@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole.arguments import add_export_flags, check_export
+from pigeonhole import cli
+from pigeonhole.arguments import Parser, add_export_flags, check_export
 
 if TYPE_CHECKING:
     from pigeonhole.data.sources.importing import Picture
@@ -41,14 +42,12 @@ def main(arguments: list[str]) -> None:
         options.test_dir: pictures("test", data.test, classes, options.limit),
     }
     importing.export(exports, classes, options.overwrite)
-    print(f"next: python train.py --data {options.train_dir}")
+    print(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options. Leaves with status 2 on a wrong one."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("import-mnist", __doc__)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--source", type=Path, metavar="PATH", help="folder or zip archive of idx files")
     source.add_argument(

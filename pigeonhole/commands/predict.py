@@ -1,8 +1,8 @@
 """Say what is in pictures: class names with probabilities, best first, from a trained model.
 
-python predict.py dog.jpg
-python predict.py holiday/ "more/*.png" --top 3
-curl -s https://example.org/dog.jpg | python predict.py -
+pigeonhole predict dog.jpg
+pigeonhole predict holiday/ "more/*.png" --top 3
+curl -s https://example.org/dog.jpg | pigeonhole predict -
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pigeonhole import atomic_file
-from pigeonhole.arguments import count, names
+from pigeonhole.arguments import Parser, count, names
 from pigeonhole.data.folders import is_hidden
 from pigeonhole.errors import UsageError
 from pigeonhole.runs import runs
@@ -72,9 +72,7 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("predict", __doc__, "PICTURE ...")
     parser.add_argument(
         "pictures",
         nargs="+",

@@ -1,8 +1,8 @@
 """Put trained models behind a web page and a JSON API.
 
-    python serve.py
-    python serve.py --model runs/leaves --model runs/scans --host 0.0.0.0 --api-key SECRET
-    python serve.py --watch
+    pigeonhole serve
+    pigeonhole serve --model runs/leaves --model runs/scans --host 0.0.0.0 --api-key SECRET
+    pigeonhole serve --watch
 
 Ctrl-C or a termination signal stops it, once every request that was accepted is answered.
 """
@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole.arguments import count, positive
+from pigeonhole import cli
+from pigeonhole.arguments import Parser, count, positive
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.interrupts import StopRequest
 from pigeonhole.runs import runs
@@ -62,9 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="serve.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("serve", __doc__)
     add = parser.add_argument
     add("--model", action="append", metavar="RUN", help="a run's folder or name; repeatable (newest)")
     add(
@@ -106,7 +105,7 @@ def find_models(options: argparse.Namespace) -> list[Path]:
         if options.model:
             raise
         if options.watch is None:
-            raise UsageError(f"{error}; or follow a training: python serve.py --watch") from None
+            raise UsageError(f"{error}; or follow a training: {cli.command('serve')} --watch") from None
         return []
     names = [prefix.parent.resolve().name for prefix in prefixes]
     if len(set(names)) < len(names):

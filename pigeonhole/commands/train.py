@@ -1,10 +1,10 @@
-"""Train a classifier on a folder of class folders and save it as a run, from which predict.py answers.
+"""Train a classifier on a folder of class folders and save it as a run, from which `predict` answers.
 
-    python train.py --data training_data
-    python train.py --resume                 go on with the newest training that was interrupted
-    python train.py --repeat runs/NAME       train again just so, and say whether the outcome is identical
-    python train.py --data training_data --workers 2    as on two machines; TF_CONFIG names real ones
-    python train.py --data my_pictures --weights runs/NAME      start from what an earlier run has learnt
+    pigeonhole train --data training_data
+    pigeonhole train --resume                 go on with the newest training that was interrupted
+    pigeonhole train --repeat runs/NAME       train again just so, and say whether the outcome is identical
+    pigeonhole train --data training_data --workers 2    as on two machines; TF_CONFIG names real ones
+    pigeonhole train --data my_pictures --weights runs/NAME      start from what an earlier run has learnt
 
 Ctrl-C ends the training early; the best network so far is then saved all the same.
 """
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
     training_flags.settle_network(options, before)
     training_flags.check_network(options)
     if (options.workers or 1) > 1 and not place:
-        return launcher.run([sys.executable, "-m", "pigeonhole", "train", *arguments], options.workers)
+        return launcher.run([*cli.process("train"), *arguments], options.workers)
     workers = None
     if place:
         workers, _ = join(arguments, options, place, before)
@@ -425,7 +425,7 @@ def write_start(
 
 
 def resume_command(run: Path) -> str:
-    return f"python train.py --resume {cli.quote(run)}"
+    return f"{cli.command('train')} --resume {cli.quote(run)}"
 
 
 @contextlib.contextmanager
@@ -561,7 +561,7 @@ def conclude(
     print(f"time        {clock(followed.seconds)} (minutes:seconds)")
     print(f"kept        the network of epoch {trainer.best.epoch:.1f}")
     print(f"saved       {run}")
-    print(f"next        python predict.py --model {cli.quote(run)} {cli.quote(a_picture(sets))}")
+    print(f"next        {cli.command('predict')} --model {cli.quote(run)} {cli.quote(a_picture(sets))}")
     if stopped:
         print(f"            {resume_command(run)}")
 

@@ -1,10 +1,10 @@
-"""What train.py is asked for: its flags, and those of the earlier run that it goes on with or repeats."""
+"""What `train` is asked for: its flags, and those of the earlier run that it goes on with or repeats."""
 
 import argparse
 import math
 from pathlib import Path
 
-from pigeonhole.arguments import add_reading_flags, below_one, count, not_negative, positive
+from pigeonhole.arguments import Parser, add_reading_flags, below_one, count, not_negative, positive
 from pigeonhole.errors import UsageError
 from pigeonhole.networks import recipes
 from pigeonhole.runs import previous, runs
@@ -89,9 +89,7 @@ def refuse(before: Earlier, changes: list[str], force: bool) -> None:
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train.py", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("train", description)
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, metavar="FOLDER", help="one folder per class (required)")
     data.add_argument(

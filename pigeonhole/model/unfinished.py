@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import calibration, metagraph
 from pigeonhole.networks import standard
@@ -39,7 +40,10 @@ def _save_best(run: Path, folder: Path) -> int:
     """Save the best network in `folder`, and give its step."""
     state = checkpoints.newest(run)
     if state is None or state.best_weights is None:
-        raise PigeonholeError(f"{run}: interrupted before its first validation; go on with train.py --resume")
+        raise PigeonholeError(
+            f"{run}: interrupted before its first validation; go on with: "
+            f"{cli.command('train')} --resume {cli.quote(run)}"
+        )
     settings = json.loads((run / runs.SETTINGS).read_text("utf-8"))
     options, classes = settings["options"], settings["classes"]
     side, channels = settings["recipe"]["image_size"], options["channels"]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pigeonhole import locks
+from pigeonhole import cli, locks
 from pigeonhole.errors import PigeonholeError, UsageError
 
 RUNS = Path("runs")
@@ -127,9 +127,9 @@ def _newest_anywhere() -> Path:
     if begun:
         raise UsageError(
             f"no finished run yet, only the unfinished {begun[-1]}; "
-            "train first: python train.py --data training_data"
+            f"train first: {cli.command('train')} --data training_data"
         )
-    raise UsageError("no run yet; train first: python train.py --data training_data")
+    raise UsageError(f"no run yet; train first: {cli.command('train')} --data training_data")
 
 
 def _named(model: str, flag: str) -> Path:

@@ -9,6 +9,7 @@ import flask
 import numpy as np
 from werkzeug.exceptions import NotFound
 
+from pigeonhole import cli
 from pigeonhole.model.classifier import ImageError
 from pigeonhole.web import problems, security
 from pigeonhole.web.answering import Answered
@@ -27,6 +28,7 @@ def common() -> dict[str, object]:
         "models": _models(),
         "watched": flask.current_app.config["RUNS"] is not None,
         "accepted": problems.accepted(),
+        "command": cli.command,
     }
 
 

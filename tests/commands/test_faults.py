@@ -65,7 +65,8 @@ def test_a_disk_that_fills_stops_the_training_and_leaves_its_last_state(data, tm
         run = disk / "run"
         assert process.returncode == 1
         (line,) = errors.splitlines()
-        assert os.strerror(errno.ENOSPC) in line and f"go on with: python train.py --resume {run}" in line
+        assert os.strerror(errno.ENOSPC) in line
+        assert f"go on with: python {ROOT / 'train.py'} --resume {run}" in line
         with Classifier.load(run) as classifier:
             assert len(classifier.classes) == 3
         filler.unlink()

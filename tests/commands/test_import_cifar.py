@@ -157,7 +157,7 @@ def test_default_folders_and_the_batches_own_file_names(tmp_path, export):
     ]
     assert names(export.here / "training_data") == sorted([*own, "labels.txt"])
     assert len(names(export.here / "testing_data")) == ROWS + 1
-    assert "next: python train.py --data training_data" in output
+    assert "next: pigeonhole train --data training_data" in output
 
 
 def test_binary_names_say_batch_and_row(tmp_path, export):

@@ -78,7 +78,7 @@ def test_every_data_set_is_exported_pixel_by_pixel(tmp_path, export, name, packe
     version = mnist.BY_NAME[name]
     files = make(version, rows=70)
     said = export("--source", write_folder(tmp_path / "files", files, packed), "--dataset", name)
-    assert version.title in said and "70 pictures" in said and "next: python train.py" in said
+    assert version.title in said and "70 pictures" in said and "next: pigeonhole train" in said
     for side, folder, place in (("train", "training_data", 0), ("test", "testing_data", 2)):
         images = np.frombuffer(files[version.files[place]], np.uint8, offset=16).reshape(-1, 9, 7)
         found = exported(folder)

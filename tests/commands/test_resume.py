@@ -65,7 +65,7 @@ def terminated(data, tmp_path_factory) -> Path:
     """A run that was terminated in its third epoch."""
     output = tmp_path_factory.mktemp("terminated")
     status, said = stopped(flags(data, output, "ended", "--log-every", "1"), signal.SIGTERM, "step 21/")
-    assert status == 143 and f"go on with: python train.py --resume {output / 'ended'}" in said
+    assert status == 143 and f"go on with: python {ROOT / 'train.py'} --resume {output / 'ended'}" in said
     return output / "ended"
 
 
@@ -216,7 +216,7 @@ def test_two_processes_cannot_train_one_run(interrupted):
 def test_a_stopped_training_has_a_model_and_can_be_gone_on_with(data, tmp_path, whole):
     status, said = stopped(flags(data, tmp_path, "stopped", "--log-every", "1"), signal.SIGINT, "step 21/")
     run = tmp_path / "stopped"
-    assert status == 130 and f"python train.py --resume {run}" in said
+    assert status == 130 and f"python {ROOT / 'train.py'} --resume {run}" in said
     assert runs.is_finished(run)
     with Classifier.load(run) as classifier:
         assert len(classifier.classes) == 3

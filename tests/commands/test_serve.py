@@ -39,7 +39,7 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "train first.*serve.py --watch"),
+        ([], "train first.*serve --watch"),
         (["--model", "none"], "--model none: no such run"),
         (["--watch", "none"], "--watch none: no such folder"),
         (["--watch", "--model", "none"], "--model none: no such run"),

@@ -70,7 +70,7 @@ def test_find_takes_checkpoints_of_other_programs():
 
 def test_no_run_yet(monkeypatch):
     monkeypatch.setattr(runs, "_CHECKOUT_RUNS", Path("checkout/runs"))
-    with pytest.raises(UsageError, match=r"no run yet; train first: python train.py --data training_data"):
+    with pytest.raises(UsageError, match=r"no run yet; train first: pigeonhole train --data training_data"):
         runs.find()
     runs.new_run(Path("runs"), "killed")
     with pytest.raises(UsageError, match=r"unfinished runs.killed; train first"):

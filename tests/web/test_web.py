@@ -563,7 +563,7 @@ def test_the_state_of_a_training(watched, state, age, shown):
 
 def test_a_saved_run_can_be_asked(watched):
     (watched / "checkpoint").write_text("")
-    assert "python serve.py --model training &lt;now&gt;" in watch(watched)
+    assert "pigeonhole serve --model training &lt;now&gt;" in watch(watched)
 
 
 def test_the_newest_training_is_watched_and_others_can_be(watched):
