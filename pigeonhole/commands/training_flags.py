@@ -114,7 +114,7 @@ def _add_network_flags(group) -> None:
     group.add_argument(
         "--weights",
         metavar="START",
-        help="start from a run's network, from a Keras weights file, or from imagenet, which Keras downloads",
+        help="start from a run's network, from a Keras weights file, or from imagenet, which is downloaded",
     )
     group.add_argument(
         "--freeze",

@@ -2,20 +2,18 @@
 
 import hashlib
 import json
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pigeonhole import quiet
+from pigeonhole.data.sources import downloads
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks import recipes
 from pigeonhole.runs import runs
 
 IMAGENET = "imagenet"
 FILES = (".h5", ".hdf5", ".keras")
-SECONDS = 30  # without an answer, until a download is given up
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Source:
 def find(named: str, network: str | None) -> Source:
     """The source that `--weights` names. Raises UsageError, and PigeonholeError for an unfinished run.
 
-    For `imagenet` Keras downloads the file for `network`, unless it has done so before.
+    For `imagenet` the file for `network` is downloaded to where Keras keeps its own, unless it is there.
     """
     if named == IMAGENET:
         return Source(named, _published(network), is_run=False)
@@ -71,31 +69,13 @@ def _published(network: str | None) -> Path:
     if network not in recipes.PRETRAINED:
         raise UsageError(f"--weights imagenet: choose a --network from {', '.join(recipes.PRETRAINED)}")
     quiet.import_tensorflow()
-    import keras
-
     from pigeonhole.networks.backbones import PUBLISHED
 
     published = PUBLISHED[network]
-    try:
-        with _patience():
-            name = Path(published.file).name
-            return Path(
-                keras.utils.get_file(name, published.url, cache_subdir="models", file_hash=published.md5)
-            )
-    except Exception as error:  # Keras raises plain exceptions
-        reason = str(error).rpartition(" -- ")[2]
-        raise PigeonholeError(
-            f"--weights imagenet: the download failed ({reason}); "
-            f"fetch {published.url} by other means and give --weights FILE"
-        ) from error
+    path = keras_home() / "models" / Path(published.file).name
+    return downloads.once(published.url, path, published.md5, flag="--weights")
 
 
-@contextmanager
-def _patience() -> Iterator[None]:
-    """Keras sets no time limit, and would wait for ever for a network that answers nothing."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def keras_home() -> Path:
+    """The folder in which Keras keeps what it downloads."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")

@@ -1,5 +1,9 @@
 """Starting weights: taken over exactly, by name, from a run or a weights file; anything else is refused."""
 
+import functools
+import hashlib
+import http.server
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +111,31 @@ def test_a_weight_that_is_missing_is_named(run, trained):
 def test_what_is_not_there_is_named(named, network, told):
     with pytest.raises(UsageError, match=told):
         weights_source.find(named, network)
+
+
+def test_published_weights_are_downloaded_once_and_checked(tmp_path, monkeypatch):
+    content = bytes(range(256)) * 100
+    checksum = hashlib.md5(content).hexdigest()
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "small.h5").write_bytes(content)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "web")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(backbones, "WEIGHTS_URL", f"http://127.0.0.1:{server.server_port}/")
+    entry = replace(backbones.PUBLISHED[SMALL], file="small.h5", md5=checksum)
+    monkeypatch.setitem(backbones.PUBLISHED, SMALL, entry)
+    kept = tmp_path / "keras" / "models" / "small.h5"
+    assert weights_source.find("imagenet", SMALL).path == kept and kept.read_bytes() == content
+    server.shutdown()
+    server.server_close()
+    assert weights_source.find("imagenet", SMALL).path == kept
+    kept.write_bytes(b"another file")
+    with pytest.raises(PigeonholeError, match=r"small\.h5 is not the published file: .*--weights"):
+        weights_source.find("imagenet", SMALL)
+    kept.unlink()
+    with pytest.raises(PigeonholeError, match=r"small\.h5 cannot be reached .*add --weights FILE"):
+        weights_source.find("imagenet", SMALL)
 
 
 def test_an_unfinished_run_is_refused(tmp_path):

@@ -34,20 +34,21 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def once(url: str, path: Path, checksum: str | None = None) -> Path:
+def once(url: str, path: Path, checksum: str | None = None, flag: str = "--source") -> Path:
     """Give `path`, fetched from `url` unless it is there. The error says what else the user can do.
 
-    `checksum`: the md5 that the file must have. Raises `DownloadError`.
+    `checksum`: the md5 that the file must have. `flag`: which takes such a file from the user. Raises
+    `DownloadError`.
     """
     if path.exists():
         if checksum and md5(path) != checksum:
-            raise DownloadError(f"{path} is not the published file: delete it, or take it with --source")
+            raise DownloadError(f"{path} is not the published file: delete it, or take it with {flag}")
         return path
     try:
         fetch(url, path, checksum)
     except DownloadError as error:
         raise DownloadError(
-            f"{error}; try again, or download it by other means and add --source FILE"
+            f"{error}; try again, or download it by other means and add {flag} FILE"
         ) from error
     return path
 
