@@ -31,6 +31,20 @@ DECODERS = {"imdecode", "imdecodemulti", "imdecodeanimation", "imread", "imreadm
 # duplicates compares thumbnails: none of their pixels reaches a network
 RESIZERS = {"pictures.images", "data.duplicates"}
 UNPICKLER = PACKAGE / "data" / "sources" / "unpickle.py"  # builds plain data only
+MOST_LINES = 350  # of a file
+MOST_LINES_OF_A_FUNCTION = 50  # from `def` to its last line, decorators aside
+MOST_PARAMETERS = 6  # `self` aside
+# The tutorial's own function, whose options can be given by name only.
+MANY_OPTIONS = {"data.dataset.read_train_sets"}
+# To be cut; what is no longer too long leaves this list, and nothing is added.
+STILL_TOO_LONG = {
+    "commands.train", "commands.train.prepare_training", "commands.train.start", "data.cache",
+    "data.dataset.read_train_sets", "evaluation.measures._class", "evaluation.predictions.answer",
+    "evaluation.studies.shortcuts", "jobs.conclusion.write_report", "model.metagraph.save",
+    "model.rejection.fit", "report.plots.write", "report.writing.write_training", "runs.settings.write",
+    "training.adam.step", "training.distributed.workers.compile_step", "training.distributed.workers.step",
+    "training.training", "training.training.__init__", "web.server.__init__",
+}  # fmt: skip
 
 
 def module_name(path: Path) -> str:
@@ -156,6 +170,49 @@ def test_the_checks_find_what_they_are_for(tmp_path):
     graph = imports(found)
     assert pointing_up(graph) == ["data.fixes imports training.loop"]
     assert set(circles(graph)) == {"data.fixes", "training.loop", "data.split"}
+
+
+def too_long(package: dict[str, Path]) -> dict[str, str]:
+    """Modules and functions over the bounds, by name, and what each is too long by."""
+    found = {}
+    for module, path in package.items():
+        text = path.read_text("utf-8")
+        if (lines := len(text.splitlines())) > MOST_LINES:
+            found[module] = f"{lines} lines"
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            name, given = f"{module}.{node.name}", node.args
+            parameters = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+            lines, count = node.end_lineno - node.lineno + 1, len(parameters) - ("self" in parameters)
+            if lines > MOST_LINES_OF_A_FUNCTION:
+                found[name] = f"{lines} lines"
+            elif count > MOST_PARAMETERS and name not in MANY_OPTIONS:
+                found[name] = f"{count} parameters"
+    return found
+
+
+def test_no_file_and_no_function_is_long():
+    found = too_long(modules())
+    assert not {name: by for name, by in found.items() if name not in STILL_TOO_LONG}
+
+
+def test_what_is_too_long_is_found(tmp_path):
+    statements = ["    pass\n"] * MOST_LINES_OF_A_FUNCTION
+    found = package_of(
+        tmp_path,
+        {
+            "data.short": "@f\ndef g(self, a, b, c, d, e, *, f):\n" + "".join(statements[1:]),
+            "data.long": "pass\n" * (MOST_LINES + 1),
+            "data.deep": "class A:\n    def g():\n" + "".join(f"    {line}" for line in statements),
+            "data.wide": "async def g(a, /, b, c, d, *, e, f, g):\n    pass\n",
+        },
+    )
+    assert too_long(found) == {
+        "data.long": "351 lines",
+        "data.deep.g": "51 lines",
+        "data.wide.g": "7 parameters",
+    }
 
 
 def imported_tests(path: Path, own: str) -> list[str]:
