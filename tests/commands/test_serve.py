@@ -32,7 +32,6 @@ PNG = encode(PICTURE, "PNG")
 def home(tmp_path, monkeypatch):
     """A folder without any run, in which the test runs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pigeonhole.runs.runs._CHECKOUT_RUNS", tmp_path / "nowhere")
     return tmp_path
 
 

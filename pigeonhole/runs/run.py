@@ -1,0 +1,214 @@
+"""One run: where each file of its folder lies, how to read and write it, and how far its training has got."""
+
+import ast
+import contextlib
+import csv
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pigeonhole import atomic_file, locks
+from pigeonhole.errors import PigeonholeError
+
+MODEL = "model"
+_MODEL_PATH = re.compile(r'^\s*model_checkpoint_path:\s*("(?:[^"\\]|\\.)*")\s*$', re.MULTILINE)
+
+
+class Inside:
+    """The path of a file or folder inside a run, as an attribute of the run. Of the class: its name."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, run: "Run | None", owner: type | None = None) -> "Path | Inside":
+        return self if run is None else run.folder / self.name
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder. Its model's files are `model.meta` and others; a checkpoint that another program wrote
+    into `folder` has another `model_name`. Nothing is read before it is asked for, and no file need exist.
+
+    Readers raise PigeonholeError, naming the file, where it is missing or damaged. Writers replace the file
+    as a whole, and raise OSError.
+    """
+
+    folder: Path
+    model_name: str = MODEL
+
+    checkpoint_file = Inside("checkpoint")  # TensorFlow's: names the model's files, and is written last
+    labels_file = Inside("labels.txt")
+    onnx_file = Inside("model.onnx")  # by model.export
+    settings_file = Inside("settings.json")
+    history_file = Inside("history.csv")
+    split_file = Inside("split.csv")  # by data.split
+    progress_file = Inside("progress.json")
+    result_file = Inside("result.json")
+    fixes_file = Inside("fixes.csv")  # by data.fixes
+    fingerprints_file = Inside("fingerprints.npz")  # by evaluation.leakage
+    report_page = Inside("report.html")  # by report.page, from the sections in report_store
+    report_store = Inside("report.json")
+    checkpoints_folder = Inside("checkpoints")  # by runs.checkpoints; removed when the training is complete
+    lock_file = Inside(os.path.join("checkpoints", "lock"))
+    unfinished_model_folder = Inside(".saving")  # by model.metagraph
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    @property
+    def prefix(self) -> Path:
+        """What the names of the model's files begin with: `runs/NAME/model` for `runs/NAME/model.meta`."""
+        return self.folder / self.model_name
+
+    # How far its training has got.
+
+    def named_model(self) -> str | None:
+        """The model that TensorFlow's `checkpoint` file names, perhaps with a path; None without the file.
+
+        Raises PigeonholeError where the file is damaged or cannot be read.
+        """
+        try:
+            text = self.checkpoint_file.read_text("utf-8", errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise PigeonholeError(f"{self.checkpoint_file}: cannot be read ({error.strerror})") from error
+        try:
+            # TensorFlow escapes what is not ASCII, byte by byte, as Python does in a bytes literal.
+            quoted = _MODEL_PATH.search(text)[1]
+            return ast.literal_eval(f"b{quoted}").decode("utf-8", errors="surrogateescape")
+        except (TypeError, ValueError, SyntaxError) as error:
+            raise PigeonholeError(f"{self.checkpoint_file}: damaged, it names no model") from error
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the run's own model is complete. It may be that of a training that was stopped."""
+        try:
+            return self.named_model() == MODEL
+        except PigeonholeError:
+            return False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training came to its end: nothing is left for `train --resume`."""
+        return not self.checkpoints_folder.is_dir()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training came to its end and its model is saved."""
+        return self.is_complete and self.has_model
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether no model is saved, but a state of the training from which one can be made."""
+        return not self.has_model and any(self.checkpoints_folder.glob("step-*.npz"))
+
+    @property
+    def last_written(self) -> int:
+        """When the model or a state of the training was written last, or the training begun; nanoseconds."""
+        times = [0]
+        for path in (self.checkpoint_file, self.checkpoints_folder, self.settings_file):
+            with contextlib.suppress(OSError):
+                times.append(path.stat().st_mtime_ns)
+        return max(times)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process is training this run at present."""
+        return locks.is_held(self.lock_file)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run. Raises PigeonholeError where one does so already."""
+        self.checkpoints_folder.mkdir(exist_ok=True)
+        with locks.at_once(self.lock_file) as is_ours:
+            if not is_ours:
+                raise PigeonholeError(f"{self}: another process is training this run")
+            yield
+
+    # What its files hold.
+
+    def settings(self) -> dict:
+        """All that was asked for and followed from it, as `settings.write` writes it."""
+        return _read_object(self.settings_file)
+
+    def write_settings(self, settings: Mapping[str, object]) -> None:
+        with atomic_file.write(self.settings_file) as file:
+            file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+    def progress(self) -> dict:
+        """Where the training stands, as `live.write` writes it."""
+        return _read_object(self.progress_file)
+
+    def write_progress(self, progress: Mapping[str, object]) -> None:
+        with atomic_file.write(self.progress_file) as file:
+            json.dump(progress, file)
+
+    def result(self) -> dict:
+        """What the training reached, as `jobs.conclusion` writes it."""
+        return _read_object(self.result_file)
+
+    def write_result(self, result: Mapping[str, object]) -> None:
+        with atomic_file.write(self.result_file) as file:
+            json.dump(result, file, indent=2)
+
+    def history(self) -> dict[str, np.ndarray]:
+        """The validations so far by column, float64 [validations], as `history.History` writes them.
+
+        The last one is left out while its line is being written.
+        """
+        try:
+            with self.history_file.open(newline="", encoding="utf-8") as file:
+                columns, *rows = csv.reader(file)
+            if rows and len(rows[-1]) < len(columns):
+                rows.pop()
+            values = np.array(rows, np.float64).reshape(len(rows), len(columns))
+        except FileNotFoundError as error:
+            raise PigeonholeError(f"{self.history_file}: no such file") from error
+        except (OSError, ValueError, csv.Error) as error:
+            raise PigeonholeError(f"{self.history_file}: damaged ({error})") from error
+        return dict(zip(columns, values.T, strict=True))
+
+    def split(self) -> list[dict[str, str]]:
+        """The pictures by `path`, `class`, `side` ("train" or "valid") and `digest` (sha256)."""
+        try:
+            with self.split_file.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+                return list(csv.DictReader(file))
+        except (OSError, csv.Error) as error:
+            raise PigeonholeError(f"{self.split_file}: cannot be read ({error})") from error
+
+    def labels(self) -> list[str]:
+        """The class names, in the order of the model's outputs."""
+        try:
+            return self.labels_file.read_text("utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise PigeonholeError(f"{self.labels_file}: cannot be read ({error})") from error
+
+    def write_labels(self, classes: Iterable[str]) -> None:
+        with atomic_file.write(self.labels_file) as file:
+            file.writelines(f"{name}\n" for name in classes)
+
+
+def _read_object(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise PigeonholeError(f"{file}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise PigeonholeError(f"{file}: damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise PigeonholeError(f"{file}: damaged (it holds no JSON object)")
+    return content

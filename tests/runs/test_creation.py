@@ -1,0 +1,30 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from pigeonhole.errors import UsageError
+from pigeonhole.runs import creation
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_new_runs_are_named_by_date_and_never_shared():
+    first, second = (creation.create(Path("runs")) for _ in range(2))
+    assert first != second and first.folder.is_dir() and second.folder.is_dir()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(_\d+)?", first.name)
+
+
+def test_named_run():
+    assert creation.create(Path("a/b"), "été 1").folder == Path("a/b/été 1")
+    with pytest.raises(UsageError, match="exists already"):
+        creation.create(Path("a/b"), "été 1")
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "../up", "a/b", "a\\b", "C:x"])
+def test_name_that_is_no_folder_name(name):
+    with pytest.raises(UsageError, match="plain folder name"):
+        creation.create(Path("runs"), name)
