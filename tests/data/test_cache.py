@@ -131,7 +131,7 @@ def test_unchanged_files_are_not_read_again(tree, directory):
 
 
 def test_each_unchanged_file_is_asked_for_its_size_and_times_once(tmp_path, directory, monkeypatch):
-    monkeypatch.setattr(cache, "WINDOW_FILES", 4)
+    monkeypatch.setattr("pigeonhole.data.survey.WINDOW_FILES", 4)
     tree = draw_tree(tmp_path / "pictures", 10)
     survey(tree, directory)
     asked, stat = [], os.stat
@@ -147,7 +147,7 @@ def test_each_unchanged_file_is_asked_for_its_size_and_times_once(tmp_path, dire
 
 
 def test_new_pictures_in_some_of_many_windows(tmp_path, directory, monkeypatch):
-    monkeypatch.setattr(cache, "WINDOW_FILES", 4)
+    monkeypatch.setattr("pigeonhole.data.survey.WINDOW_FILES", 4)
     tree = draw_tree(tmp_path / "pictures", 30)
     assert_right(tree, directory)
     for name in ("cats/0000.png", "cats/0015a.png", "dogs/last.png"):

@@ -1,0 +1,178 @@
+"""One folder of pictures against the cache's index: what it lacks is read in parallel and added."""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from pigeonhole.data import reading
+from pigeonhole.data.folders import Entry, Record, Tree
+from pigeonhole.data.index import Index, Learnt
+from pigeonhole.data.pixels import RowFile
+from pigeonhole.data.reading import Sighting
+from pigeonhole.pictures import images
+
+WINDOW_FILES = 4096  # looked up in the index at a time, and read before the next ones are looked at
+TASK_FILES = 64  # files that a thread sees or reads between two hand-overs, ...
+TASK_BYTES = 1 << 20  # ... or fewer when they, or their rows, are large
+COMMIT_FILES = 1024  # what a killed process loses at most, ...
+COMMIT_BYTES = 16 << 20  # ... and holds in memory
+
+
+class Survey:
+    """One tree under one preprocessing, against one open index.
+
+    It goes through the entries window by window and holds of those behind it the records and rows alone.
+    """
+
+    def __init__(self, opened: Index, folder: Path, tree: Tree, preprocessing: images.Preprocessing):
+        size, channels = preprocessing.image_size, preprocessing.channels
+        self._settings = f"{size}x{channels}-{preprocessing.resize}"
+        self.records: list[Record] = []
+        self.rows = array("q")  # the row of each record that is not skipped
+        self.row_file = RowFile(folder / f"pixels-{self._settings}.bin", (size, size, channels))
+        self._index = opened
+        self._tree = tree
+        self._preprocessing = dataclasses.replace(preprocessing, colour_order="rgb", scale=1.0)
+        self._root = tree.root.resolve().as_posix().rstrip("/")
+
+    def look(self) -> bool:
+        """Take what the index knows, up to the first window with a file to be read; whether that was all.
+
+        It reads no picture, and asks the file system once for the size and times of each.
+        """
+        if not self._rows_trusted():
+            return False
+        for window in self._windows():
+            sightings = self._sight(window)
+            if any(sighting.missing for sighting in sightings):
+                return False
+            self._keep(sightings)
+        return self._rows_trusted()
+
+    def complete(self, progress: bool | None) -> None:
+        """Go on from where `look` stopped and read whatever the index lacks. The caller holds the lock."""
+        if not self._rows_trusted():
+            self._verify_rows()
+            self.records, self.rows = [], array("q")
+        present = self._index.digests(self._settings)
+        with _one_opencv_thread(), _bar(len(self.records), len(self._tree.entries), progress) as bar:
+            for window in self._windows():
+                sightings = self._sight(window)
+                missing = [sighting for sighting in sightings if sighting.missing]
+                bar.update(len(sightings) - len(missing))
+                if missing:
+                    problems = self._read_all(missing, present, bar)
+                    sightings = [
+                        reading.explained(sighting, problems) for sighting in self._recall(sightings)
+                    ]
+                self._keep(sightings)
+
+    def _rows_trusted(self) -> bool:
+        """Whether nothing has written to the rows file since the index last referred to it."""
+        return self.row_file.stamp() == self._index.row_file_stamp(self._settings)
+
+    def _verify_rows(self) -> None:
+        wrong = self.row_file.damaged(self._index.checksums(self._settings))
+        self._index.trust(self._settings, self.row_file.stamp(), wrong)
+
+    def _windows(self) -> Iterator[Sequence[Entry]]:
+        for start in range(len(self.records), len(self._tree.entries), WINDOW_FILES):
+            yield self._tree.entries[start : start + WINDOW_FILES]
+
+    def _keep(self, sightings: Iterable[Sighting]) -> None:
+        for sighting in sightings:
+            record = sighting.record()
+            self.records.append(record)
+            if record.skipped is None:
+                self.rows.append(sighting.known.row)
+
+    def _sight(self, entries: Sequence[Entry]) -> list[Sighting]:
+        """These entries as they are now, with what the index knows of them."""
+        tasks = (entries[start : start + TASK_FILES] for start in range(0, len(entries), TASK_FILES))
+        sightings = _in_parallel(functools.partial(reading.sight_all, root=self._root), tasks)
+        return self._recall(itertools.chain.from_iterable(sightings))
+
+    def _recall(self, sightings: Iterable[Sighting]) -> list[Sighting]:
+        """The same sightings with what the index knows of them now."""
+        sightings = list(sightings)
+        known = self._index.known([s.path for s in sightings if not s.problem], self._settings)
+        return [reading.recognized(sighting, known.get(sighting.path)) for sighting in sightings]
+
+    def _read_all(self, missing: list[Sighting], present: set[str], bar: tqdm) -> dict[str, str]:
+        """Read files in parallel and commit what they teach; returns, by name, why some could not be read."""
+        read = functools.partial(reading.read_all, preprocessing=self._preprocessing, present=present)
+        problems: dict[str, str] = {}
+        batch: list[Learnt] = []
+        for learnt, unreadable in _in_parallel(read, _tasks(missing, self.row_file.row_bytes)):
+            batch += learnt
+            problems |= unreadable
+            bar.update(len(learnt) + len(unreadable))
+            if len(batch) >= COMMIT_FILES or len(batch) * self.row_file.row_bytes >= COMMIT_BYTES:
+                self._commit(batch, present)
+                batch = []
+        self._commit(batch, present)
+        return problems
+
+    def _commit(self, batch: list[Learnt], present: set[str]) -> None:
+        """First the pixels, then the index: never a row number without its row."""
+        first_row = self._index.next_row(self._settings)
+        rows = {one.digest: one.row for one in batch if one.row and one.digest not in present}
+        if rows:
+            self.row_file.append(first_row, [row.pixels for row in rows.values()])
+        self._index.add(self._settings, batch, rows, first_row, self.row_file.stamp())
+        present.update(rows)
+
+
+def _tasks(sightings: Sequence[Sighting], row_bytes: int) -> Iterator[list[Sighting]]:
+    """Cut a list into runs small enough that a few of them in flight stay within tens of megabytes."""
+    most = max(1, min(TASK_FILES, 4 * TASK_BYTES // row_bytes))
+    task: list[Sighting] = []
+    size = 0
+    for sighting in sightings:
+        task.append(sighting)
+        size += sighting.size
+        if len(task) >= most or size >= TASK_BYTES:
+            yield task
+            task, size = [], 0
+    if task:
+        yield task
+
+
+def _in_parallel(function: Callable, tasks: Iterable) -> Iterator:
+    """`map(function, tasks)` in threads, in order, never more than a few results ahead of the consumer.
+
+    Threads, not processes: decoding, hashing and resizing leave the interpreter's lock, nothing is copied.
+    """
+    waiting: deque = deque()
+    with ThreadPoolExecutor(reading.READERS) as pool:
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) > 2 * reading.READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Each file has its thread here; OpenCV's own would only get in the way."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _bar(done: int, total: int, progress: bool | None) -> tqdm:
+    hidden = None if progress is None else not progress  # None: unless standard error is a terminal
+    return tqdm(initial=done, total=total, desc="reading pictures", unit=" files", disable=hidden)
