@@ -191,7 +191,8 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     import keras
 
     from pigeonhole.networks import standard
-    from pigeonhole.training import training
+    from pigeonhole.training.tally import score
+    from pigeonhole.training.trainer import Trainer
 
     side, channels = recipes.image_size(candidate.network, 32), recipes.channels(candidate.network)
     sets, test = read(candidate, options, side, channels)
@@ -199,14 +200,14 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     recipe = recipe.with_given(**candidate.changes)
     keras.utils.set_random_seed(options.seed)
     model = standard.build(candidate.network, side, channels, len(sets.classes))
-    trainer = training.Trainer(model, sets.train, sets.valid, recipe, options.seed)
+    trainer = Trainer(model, sets.train, sets.valid, recipe, options.seed)
     planned = trainer.total_steps
     if options.minutes:
         trainer.fit_to(options.minutes * 60)
         trainer.total_steps = min(trainer.total_steps, planned)
     curve, seconds = follow(trainer, test)
     model.set_weights(trainer.best_weights)
-    right = training.score(trainer.logits(test), test.label_indices).right
+    right = score(trainer.logits(test), test.label_indices).right
     length = f"{trainer.steps_done:,} of {planned:,} steps"
     return Outcome(model.count_params(), length, right, test.num_examples, seconds, curve)
 
@@ -248,7 +249,7 @@ def read(candidate: Candidate, options: argparse.Namespace, side: int, channels:
 
 def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
     """Train to the end: the test accuracy after 1, 2, 4, 8, ... steps and at the end, and the seconds."""
-    from pigeonhole.training import training
+    from pigeonhole.training.tally import score
 
     curve, testing = [], 0.0
     started = time.perf_counter()
@@ -258,7 +259,7 @@ def follow(trainer, test) -> tuple[list[tuple[float, float]], float]:
         if progress.step & (progress.step - 1) and progress.step < trainer.total_steps:
             return
         before = time.perf_counter()
-        right = training.score(trainer.logits(test), test.label_indices).right
+        right = score(trainer.logits(test), test.label_indices).right
         curve.append((before - started - testing, right / test.num_examples))
         testing += time.perf_counter() - before
 

@@ -76,7 +76,7 @@ def ours(network: str, most_steps: int, precision: str = "auto") -> Round:
     from pigeonhole.data.dataset import DataSet
     from pigeonhole.networks import recipes, standard
     from pigeonhole.training import precision as precisions
-    from pigeonhole.training.training import Trainer
+    from pigeonhole.training.trainer import Trainer
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)

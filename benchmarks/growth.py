@@ -79,7 +79,7 @@ def train(side: int, classes: int, count: int, steps: int) -> None:
     from pigeonhole.data.dataset import DataSet
     from pigeonhole.networks import recipes, standard
     from pigeonhole.training import precision
-    from pigeonhole.training.training import Trainer
+    from pigeonhole.training.trainer import Trainer
 
     with tempfile.TemporaryDirectory() as folder:
         images = noise(Path(folder, "pixels"), count, side)

@@ -88,7 +88,7 @@ def train(options: argparse.Namespace) -> None:
     from pigeonhole.data import dataset
     from pigeonhole.networks import recipes, standard
     from pigeonhole.training.distributed import workers
-    from pigeonhole.training.training import Trainer
+    from pigeonhole.training.trainer import Trainer
 
     for set_threads in (
         tf.config.threading.set_intra_op_parallelism_threads,

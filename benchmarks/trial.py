@@ -69,14 +69,15 @@ def run(network: str, train, test, recipe, seed: int, precision: str) -> Trial:
     import keras
 
     from pigeonhole.networks import standard
-    from pigeonhole.training import training
+    from pigeonhole.training.tally import score
+    from pigeonhole.training.trainer import Trainer
 
     keras.utils.set_random_seed(seed)
     _, side, _, channels = train.images.shape
     model = standard.build(network, side, channels, len(train.class_names), precision)
-    trainer = training.Trainer(model, train, None, recipe, seed)
+    trainer = Trainer(model, train, None, recipe, seed)
     started = time.perf_counter()
     trainer.learn()
     seconds = time.perf_counter() - started
-    right = training.score(trainer.logits(test), test.label_indices).right
+    right = score(trainer.logits(test), test.label_indices).right
     return Trial(right, test.num_examples, seconds)

@@ -60,7 +60,7 @@ def measure(place, options: argparse.Namespace) -> None:
     from pigeonhole.data.dataset import DataSet
     from pigeonhole.networks import recipes, standard
     from pigeonhole.training.distributed import workers
-    from pigeonhole.training.training import Trainer
+    from pigeonhole.training.trainer import Trainer
 
     threads = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -76,8 +76,8 @@ def measure(place, options: argparse.Namespace) -> None:
         """A function that computes one and the same step, and its network."""
         model = standard.build(options.network, side, 3, 10)
         trainer = Trainer(model, data, data, recipe.with_given(batch_size=size), 0, workers=shared)
-        batch = trainer._batch(0)
-        return lambda: trainer._train_on(0, 1e-4, batch), model
+        batch = trainer.batches.batch(0)
+        return lambda: trainer.train_on(0, 1e-4, batch), model
 
     alone, _ = a_step(options.shard, None)
     with together.strategy.scope():

@@ -42,8 +42,8 @@ STILL_TOO_LONG = {
     "data.dataset.read_train_sets", "evaluation.measures._class", "evaluation.predictions.answer",
     "evaluation.studies.shortcuts", "jobs.conclusion.write_report", "model.metagraph.save",
     "model.rejection.fit", "report.plots.write", "report.writing.write_training", "runs.settings.write",
-    "training.adam.step", "training.distributed.workers.compile_step", "training.distributed.workers.step",
-    "training.training", "training.training.__init__", "web.server.__init__",
+    "training.distributed.workers.compile_step", "training.distributed.workers.step",
+    "web.server.__init__",
 }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pigeonhole.evaluation.studies.audit import Looker
     from pigeonhole.runs.records import Progress, Validation
     from pigeonhole.training.distributed.workers import Workers
-    from pigeonhole.training.training import Trainer
+    from pigeonhole.training.trainer import Trainer
     from pigeonhole.training.warm_start import Start
 
 RecipeFor = Callable[[int, bool], recipes.Recipe]  # number of training pictures, whether brief -> recipe
@@ -169,7 +169,8 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
     def recipe_for(num_pictures: int, brief: bool) -> recipes.Recipe:
         trained = options.weights is not None
         usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey, brief, trained)
-        return usual.with_given(**{name: getattr(options, name) for name in RECIPE_FLAGS})
+        balanced = options.class_weights == "balanced"
+        return usual.with_given(balanced=balanced, **{name: getattr(options, name) for name in RECIPE_FLAGS})
 
     return sets, recipe_for
 
@@ -297,12 +298,9 @@ def assemble(
 
     from pigeonhole.networks import standard
     from pigeonhole.networks.averaging import Views
-    from pigeonhole.training import training
+    from pigeonhole.training.trainer import Trainer
 
     keras.utils.set_random_seed(options.seed)
-    weights = None
-    if options.class_weights == "balanced":
-        weights = training.balanced_weights(sets.train.label_indices, len(sets.classes))
     with workers.strategy.scope() if workers else contextlib.nullcontext():
         model = standard.build(
             options.network,
@@ -314,7 +312,7 @@ def assemble(
         )
         if begin:
             begin.put_into(model, sets.classes)
-        return training.Trainer(model, sets.train, sets.valid, recipe, options.seed, weights, workers=workers)
+        return Trainer(model, sets.train, sets.valid, recipe, options.seed, workers)
 
 
 def announce(
@@ -519,7 +517,6 @@ def looker(
         as_long,
         machine.precision,
         options.seed,
-        balanced=options.class_weights == "balanced",
         pictures_per_second=float(np.median([each.pictures_per_second for each in trainer.validations])),
         start=begin,
         views=Views.asked_for(vars(options)),

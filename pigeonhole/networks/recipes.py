@@ -33,7 +33,8 @@ class Recipe:
     `patience`: the number of validations without gain after which training stops early, None for never;
     `dropout`: what replaces the rates of the network's dropout layers, None for their own. `freeze`: the
     share of the training, at its beginning, in which only the head learns, at most at `head_learning_rate`,
-    None for the same rate. `brief`: whether the settings are those for a training of few epochs.
+    None for the same rate. `brief`: whether the settings are those for a training of few epochs. `balanced`:
+    whether every class counts the same in the loss, however many pictures it has.
 
     `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
     `same-order`: so, and in every epoch in the order of the first; `afresh`: each batch is drawn from all,
@@ -58,6 +59,7 @@ class Recipe:
     freeze: float = 0.0
     head_learning_rate: float | None = None
     brief: bool = False
+    balanced: bool = False
 
     @property
     def settles(self) -> bool:

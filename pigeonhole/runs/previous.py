@@ -90,11 +90,13 @@ def read(run: Path) -> Earlier:
             for name, value in settings["options"].items()
         }
         machine, recipe = settings["machine"], settings["recipe"]
+        # Runs that were begun before recipes had this field say it among their flags alone.
+        balanced = {"balanced": options["class_weights"] == "balanced"}
         options |= {"precision": machine["precision"], "threads": machine["threads"]}
         return Earlier(
             run=run,
             options=options,
-            recipe=Recipe(**{**recipe, "augmentation": Augmentation(**recipe["augmentation"])}),
+            recipe=Recipe(**{**recipe, "augmentation": Augmentation(**recipe["augmentation"]), **balanced}),
             total_steps=settings["total_steps"],
             environment={
                 **settings["versions"],

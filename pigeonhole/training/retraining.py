@@ -16,7 +16,8 @@ from pigeonhole.networks import standard
 from pigeonhole.networks.averaging import PLAIN, Views
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.runs.records import Progress
-from pigeonhole.training.training import Trainer, balanced_weights, batches
+from pigeonhole.training.batches import for_evaluation
+from pigeonhole.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from pigeonhole.training.warm_start import Start
@@ -35,9 +36,9 @@ class Outputs(NamedTuple):
 class Retrainer:
     """Trains the named network on any part of a run's data, by the recipe that fits the part's size.
 
-    `recipe_for`: number of training pictures -> recipe. `balanced`: whether every class counts the same.
-    `pictures_per_second`: the speed that the run itself had. `start`: where its weights began, if not at
-    random. `views`: as in `networks.build`.
+    `recipe_for`: number of training pictures -> recipe. `pictures_per_second`: the speed
+    that the run itself had. `start`: where its weights began, if not at random. `views`: as in
+    `networks.build`.
     """
 
     network: str
@@ -45,7 +46,6 @@ class Retrainer:
     recipe_for: Callable[[int], Recipe]
     precision: str
     seed: int
-    balanced: bool
     pictures_per_second: float
     start: "Start | None" = None
     views: Views = PLAIN
@@ -63,8 +63,7 @@ class Retrainer:
         )
         if self.start:
             self.start.put_into(model, data.class_names)
-        weights = balanced_weights(data.label_indices, classes) if self.balanced else None
-        Trainer(model, data, None, recipe, self.seed, weights).learn(on_step)
+        Trainer(model, data, None, recipe, self.seed).learn(on_step)
         return model if self.precision == "float32" else standard.in_float32(model, model.get_weights())
 
     def seconds(self, num_pictures: int) -> float:
@@ -82,5 +81,5 @@ def outputs(model: keras.Model, images) -> Outputs:
     def answer(pixels):
         return both(tf.cast(pixels, tf.float32), training=False)
 
-    parts = zip(*(answer(part) for part in batches(images)), strict=True)
+    parts = zip(*(answer(part) for part in for_evaluation(images)), strict=True)
     return Outputs(*map(np.concatenate, parts))

@@ -14,7 +14,7 @@ from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.records import Validation
 from pigeonhole.statistics import CorrectedAccuracy, selection_corrected
 from pigeonhole.training import retraining
-from pigeonhole.training.training import Trainer
+from pigeonhole.training.trainer import Trainer
 
 MOST_PICTURES = 20_000
 

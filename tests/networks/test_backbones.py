@@ -17,8 +17,8 @@ from pigeonhole.networks import backbones, recipes, standard
 from pigeonhole.networks.averaging import Views
 from pigeonhole.report import network as drawing
 from pigeonhole.runs import runs
-from pigeonhole.training import training
-from pigeonhole.training.training import Trainer
+from pigeonhole.training import steps
+from pigeonhole.training.trainer import Trainer
 from tests.support import saved_runs
 from tests.support.published_networks import SIDE, SMALL, published
 from tests.support.small_trainings import RECIPE, changed
@@ -150,7 +150,7 @@ def test_pictures_too_small_for_it_are_refused_before_any_is_read(tmp_path):
 @pytest.mark.parametrize("views", [Views(), Views(flip=True)])
 def test_its_head_alone_learns_while_the_rest_is_frozen(views):
     model = standard.build(SMALL, SIDE, 3, 5, views=views)
-    training.freeze(model, True)
+    steps.freeze(model, True)
     learning = [layer.name for layer in model.layers if layer.trainable and layer.name != "average"]
     assert learning == ["dropout", "fc"]
 

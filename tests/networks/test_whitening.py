@@ -13,7 +13,7 @@ from pigeonhole.networks import standard
 from pigeonhole.networks.averaging import Views
 from pigeonhole.networks.whitening import Whiten, filters_for
 from pigeonhole.training import warm_start, weights_source
-from pigeonhole.training.training import Trainer
+from pigeonhole.training.trainer import WHITENED, Trainer
 from tests.support import saved_runs
 from tests.support.small_trainings import RECIPE, SIDE, stripes
 
@@ -89,7 +89,7 @@ def test_a_trainer_sets_the_filters_and_learns_only_the_bias(name, views):
     assert not kernel_of(model).any()
     trainer = Trainer(model, stripes(90), stripes(40, seed=9), replace(RECIPE, epochs=1, freeze=0.5), 1)
     before = kernel_of(model)
-    seen = model.get_layer("standardise")(np.concatenate(list(trainer._first_pictures())))
+    seen = model.get_layer("standardise")(np.concatenate(list(trainer.batches.first_pictures(WHITENED))))
     powers = whitened(before, seen.numpy()).reshape(-1, 24)[:, :12].var(axis=0)
     np.testing.assert_allclose(powers, 1, atol=0.1)
     list(trainer.run())

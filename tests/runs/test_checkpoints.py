@@ -9,7 +9,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.networks import standard
 from pigeonhole.runs import checkpoints, runs
 from pigeonhole.runs.records import State
-from pigeonhole.training.training import Trainer
+from pigeonhole.training.trainer import Trainer
 from tests.support.small_trainings import RECIPE, changed, stripes, trainer
 
 STEPS = 24  # of a whole training by the recipe: 4 epochs of 6

@@ -8,7 +8,7 @@ from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import standard
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.training.retraining import Retrainer
-from pigeonhole.training.training import Trainer
+from pigeonhole.training.trainer import Trainer
 
 SIDE = 16
 RECIPE = Recipe(
@@ -58,6 +58,6 @@ def retrainer(precision: str = "float32", balanced: bool = False) -> Retrainer:
     """It shows 240 pictures to each network, however many it has."""
 
     def recipe_for(num_pictures: int):
-        return RECIPE.with_given(epochs=240 / num_pictures)
+        return RECIPE.with_given(epochs=240 / num_pictures, balanced=balanced)
 
-    return Retrainer("standard", 3, recipe_for, precision, seed=4, balanced=balanced, pictures_per_second=120)
+    return Retrainer("standard", 3, recipe_for, precision, seed=4, pictures_per_second=120)

@@ -13,8 +13,12 @@ import tensorflow as tf
 from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import standard
-from pigeonhole.training import saving, training
-from pigeonhole.training.training import EVALUATION_PIXELS, MOST_VALIDATIONS, Trainer, learning_rate
+from pigeonhole.training import saving, steps
+from pigeonhole.training.batches import EVALUATION_PIXELS
+from pigeonhole.training.optimizers import make_optimizer
+from pigeonhole.training.schedule import MOST_VALIDATIONS, learning_rate
+from pigeonhole.training.tally import score
+from pigeonhole.training.trainer import Trainer
 from tests.support.small_trainings import RECIPE, SIDE, changed, stripes, trainer
 
 EVALUATION_BATCH = EVALUATION_PIXELS // SIDE**2
@@ -79,13 +83,11 @@ def test_evaluation_counts_what_the_network_says():
     run = trainer()
     data = stripes(33)
     logits = np.array(run.model(np.asarray(data.images, np.float32)))
-    score = training.score(run.logits(data), data.label_indices)
+    told = score(run.logits(data), data.label_indices)
     np.testing.assert_allclose(run.logits(data), logits, rtol=1e-4, atol=1e-5)
-    assert score.right == (logits.argmax(1) == data.label_indices).sum()
+    assert told.right == (logits.argmax(1) == data.label_indices).sum()
     log_sums = np.log(np.exp(logits).sum(1))
-    assert score.loss == pytest.approx(
-        (log_sums - logits[np.arange(33), data.label_indices]).mean(), rel=1e-4
-    )
+    assert told.loss == pytest.approx((log_sums - logits[np.arange(33), data.label_indices]).mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
@@ -100,7 +102,7 @@ def test_kept_are_the_best_weights_or_later_ones_as_good_but_for_chance(schedule
     run.model.set_weights(run.best_weights)
     logits = run.logits(run.valid)
     np.testing.assert_array_equal(logits, run.best_logits)
-    assert training.score(logits, run.valid.label_indices) == run.best.valid
+    assert score(logits, run.valid.label_indices) == run.best.valid
 
 
 def test_learning_without_validation_gives_the_same_weights():
@@ -114,7 +116,7 @@ def test_learning_without_validation_gives_the_same_weights():
 
 
 def test_balanced_weights_make_classes_count_alike():
-    weights = training.balanced_weights(np.array([0] * 6 + [1] * 2), 2)
+    weights = steps.balanced_weights(np.array([0] * 6 + [1] * 2), 2)
     assert weights[0] * 6 == pytest.approx(weights[1] * 2) == pytest.approx(4)
 
 
@@ -142,15 +144,17 @@ def test_a_stop_between_steps_keeps_what_was_learnt():
     assert run.validate().step == 9
 
 
-def test_class_weights_shift_the_decision_to_the_heavy_class():
-    recipe = changed(epochs=3, augmentation=NONE)
-    noise = stripes(96, noise=True)
-    shares = []
-    for weights in ([1.9, 0.1], [0.1, 1.9]):
-        run = trainer(recipe, train=noise, class_weights=np.array(weights, np.float32))
-        list(run.run())
-        shares.append(np.array(run.model(np.asarray(noise.images, np.float32))).argmax(1).mean())
-    assert shares[0] < 0.2 and shares[1] > 0.8
+def test_in_the_loss_of_a_balanced_training_every_class_counts_the_same():
+    data = stripes(20).select([*range(0, 20, 2), *range(1, 6, 2)])
+    model = standard.build("tutorial", SIDE, 3, 2)
+    logits = np.array(model(np.asarray(data.images, np.float32)), np.float64)
+    entropies = np.log(np.exp(logits).sum(1)) - logits[np.arange(13), data.label_indices]
+    by_class = [entropies[data.label_indices == label].mean() for label in range(2)]
+    recipe = replace(changed(batch_size=13, steps=1, balanced=True), augmentation=NONE)
+    losses = []
+    Trainer(model, data, None, recipe, seed=0).learn(lambda progress: losses.append(progress.loss))
+    assert losses == [pytest.approx(np.mean(by_class), rel=1e-4)]
+    assert entropies.mean() != pytest.approx(np.mean(by_class), rel=1e-2)
 
 
 def test_label_smoothing_keeps_the_network_from_certainty():
@@ -228,7 +232,7 @@ def test_schedules_go_as_they_say():
 def test_optimizers_take_the_steps_of_their_formulae(optimizer, first, second, decay):
     weight, bias = (keras.Variable([1.0], name=name) for name in ("kernel", "bias"))
     model = SimpleNamespace(trainable_variables=[weight, bias])
-    made = training.make_optimizer(changed(optimizer=optimizer, learning_rate=0.1, weight_decay=decay), model)
+    made = make_optimizer(changed(optimizer=optimizer, learning_rate=0.1, weight_decay=decay), model)
     lost, expected = 0.0, [first, second]
     for gradient, value in zip((0.5, 0.25), expected, strict=True):
         lost += 0.1 * decay * float(weight[0])
@@ -240,7 +244,7 @@ def test_optimizers_take_the_steps_of_their_formulae(optimizer, first, second, d
 def test_pictures_are_drawn_as_the_recipe_says_and_as_the_seed_says():
     def drawn(draw: str, seed: int = 1) -> list[np.ndarray]:
         run = trainer(changed(batch_size=30, draw=draw), seed)
-        return [run._rows(step) for step in range(40)]
+        return [run.batches.rows(step) for step in range(40)]
 
     afresh, replaced = drawn("afresh"), drawn("with-replacement")
     assert all(len(set(rows)) == 30 for rows in afresh)
@@ -254,7 +258,7 @@ def test_pictures_are_drawn_as_the_recipe_says_and_as_the_seed_says():
 
 def test_in_the_same_order_every_epoch_repeats_the_first():
     shuffled, same = (trainer(changed(batch_size=30, draw=draw), 1) for draw in ("epochs", "same-order"))
-    first, second = ([run._rows(step) for step in range(6)] for run in (shuffled, same))
+    first, second = ([run.batches.rows(step) for step in range(6)] for run in (shuffled, same))
     np.testing.assert_array_equal(first[:3], second[:3])
     np.testing.assert_array_equal(second[:3], second[3:])
     assert not np.array_equal(first[:3], first[3:])
@@ -263,15 +267,15 @@ def test_in_the_same_order_every_epoch_repeats_the_first():
 
 def test_few_pictures_drawn_afresh_are_all_of_them():
     run = trainer(changed(batch_size=500, draw="afresh"), train=stripes(12))
-    assert sorted(run._rows(0)) == list(range(12))
+    assert sorted(run.batches.rows(0)) == list(range(12))
 
 
 def shown_mirrored(run: Trainer) -> np.ndarray:
     """bool [epoch, row]: by `flip` alone, whether the picture of that row is shown mirrored in that epoch."""
     mirrored = np.empty((run.total_steps // run.steps_per_epoch, run.train.num_examples), bool)
     for step in range(run.total_steps):
-        rows = run._rows(step)
-        pairs = zip(run.train.images[rows], run._batch(step).images, strict=True)
+        rows = run.batches.rows(step)
+        pairs = zip(run.train.images[rows], run.batches.batch(step).images, strict=True)
         mirrored[step // run.steps_per_epoch, rows] = [not np.array_equal(*pair) for pair in pairs]
     return mirrored
 
@@ -363,9 +367,9 @@ def test_frozen_layers_answer_as_when_they_are_asked():
     run = trainer(HALF_FROZEN)
     images = run.valid.images.astype(np.float32)
     asked = run.model(images, training=False).numpy()
-    training.freeze(run.model, True)
+    steps.freeze(run.model, True)
     np.testing.assert_array_equal(run.model(images, training=True), asked)
-    training.freeze(run.model, False)
+    steps.freeze(run.model, False)
     assert not np.array_equal(run.model(images, training=True), asked)
 
 

@@ -10,7 +10,7 @@ from pigeonhole.training.distributed.cluster import Cluster
 
 if TYPE_CHECKING:
     from pigeonhole.training.distributed.workers import Workers
-    from pigeonhole.training.training import Trainer
+    from pigeonhole.training.trainer import Trainer
 
 
 def plan(given: argparse.Namespace, options: argparse.Namespace, before: Earlier | None) -> dict[str, object]:

@@ -49,7 +49,7 @@ def looker(sets) -> Looker:
     def recipe_for(num_pictures: int):
         return RECIPE.with_given(epochs=2)
 
-    return Looker(sets, Retrainer("standard", 3, recipe_for, "float32", 0, False, 500.0), seed=0)
+    return Looker(sets, Retrainer("standard", 3, recipe_for, "float32", 0, 500.0), seed=0)
 
 
 def test_without_asking_only_the_cheap_searches_are_made(sets):

@@ -47,7 +47,7 @@ def sets(train: int = 80, valid: int = 60, classes: list[str] = CLASSES) -> Simp
 
 
 def retrainer() -> Retrainer:
-    return Retrainer("standard", 3, lambda count: RECIPE, "float32", 4, False, pictures_per_second=60)
+    return Retrainer("standard", 3, lambda count: RECIPE, "float32", 4, pictures_per_second=60)
 
 
 # --- the interval ---

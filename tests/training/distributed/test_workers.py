@@ -91,7 +91,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from pigeonhole.data.augment import IN_NETWORK
 from pigeonhole.networks import standard
 from pigeonhole.training.distributed.workers import Workers
-from pigeonhole.training.training import Trainer
+from pigeonhole.training.trainer import Trainer
 from tests.support.small_trainings import RECIPE, SIDE, stripes
 
 network = sys.argv[1]
