@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pigeonhole.data.folders import Record, Tree
     from pigeonhole.data.pixels import Pixels
     from pigeonhole.data.preflight import Preflight
+    from pigeonhole.data.split import EarlierSplit
 
 
 class DataSet:
@@ -156,29 +157,48 @@ def read_train_sets(
     Raises `UsageError` for a folder, class, split or fixes that are not there, `PigeonholeError` for data
     that cannot be used, `CacheError` for a cache folder that cannot be written.
     """
-    from pigeonhole.data import cache, duplicates, folders
+    from pigeonhole.data import cache, folders
     from pigeonhole.data import fixes as fixing
     from pigeonhole.data import split as splitting
-    from pigeonhole.data.preflight import Preflight
-    from pigeonhole.pictures import images
+    from pigeonhole.pictures.images import Preprocessing
 
     tree = tree or folders.scan(train_path, classes)
-    decided = fixing.read(fixes, tree.classes) if fixes else []
+    decided = fixing.read(fixes, tree.classes) if fixes else None
     earlier = splitting.read_split(split) if split else splitting.EarlierSplit(by_path=tree.split or {})
     store = cache.of_flags(cache_dir, no_cache)
-    records, pixels = store.survey(tree, images.Preprocessing(image_size, channels), progress)
+    records, pixels = store.survey(tree, Preprocessing(image_size, channels), progress)
+    return _divided(tree, records, pixels, decided, _Division(validation_size, fraction, seed, earlier))
+
+
+@dataclass(frozen=True)
+class _Division:
+    """How pictures are to be divided; see `read_train_sets`."""
+
+    validation_size: float
+    fraction: float
+    seed: int
+    earlier: "EarlierSplit"
+
+
+def _divided(
+    tree: "Tree", records: list["Record"], pixels: "Pixels", decided: "list[Fix] | None", division: _Division
+) -> DataSets:
+    """The records of a survey and the pixels of those not skipped, as two sides. No fixes file: None."""
+    from pigeonhole.data import duplicates, fixes, split
+    from pigeonhole.data.preflight import Preflight
+
+    seed = division.seed
     pairs = duplicates.near_duplicates(records, pixels)
+    label_of = {name: label for label, name in enumerate(tree.classes)}
     row_of = {name: row for row, name in enumerate(r.entry.name for r in records if r.skipped is None)}
     # Before the fixes: they move no picture to the other side.
-    assigned = splitting.assign(records, validation_size, seed, pairs, earlier)
-    overlay = fixing.apply(decided, records)
+    assigned = split.assign(records, division.validation_size, seed, pairs, division.earlier)
+    overlay = fixes.apply(decided or [], records)
 
     used = [record for record in overlay.records if record.skipped is None]
     sides = {record.entry.name: assigned[record.entry.name] for record in used}
     training, validation = ([r for r in used if sides[r.entry.name] == side] for side in ("train", "valid"))
-    training = splitting.fraction(training, fraction, seed, pairs)
-
-    label_of = {name: label for label, name in enumerate(tree.classes)}
+    training = split.fraction(training, division.fraction, seed, pairs)
 
     def data_set(chosen: list["Record"]) -> DataSet:
         entries = [record.entry for record in chosen]
@@ -186,6 +206,6 @@ def read_train_sets(
         rows = pixels.select([row_of[entry.name] for entry in entries])
         return DataSet(rows, labels, [entry.name for entry in entries], tree.classes, seed)
 
-    preflight = Preflight.from_records(tree, overlay.records, pairs, overlay if fixes else None)
+    preflight = Preflight.from_records(tree, overlay.records, pairs, None if decided is None else overlay)
     parts = (data_set(part) for part in (training, validation, training + validation))
-    return DataSets(*parts, tree.classes, sides, overlay.records, preflight, decided)
+    return DataSets(*parts, tree.classes, sides, overlay.records, preflight, decided or [])
