@@ -58,7 +58,7 @@ def train(options: argparse.Namespace, output: Path, seed: str) -> Path:
 
 def test(run: Path, folder: Path) -> tuple[int, int, float]:
     """(right, total, the majority class's share) of the saved model's answers for a whole folder."""
-    with Classifier.load(run) as classifier:
+    with Classifier.load(run, engine="tensorflow") as classifier:
         entries = folders.scan(folder, classifier.classes).entries
         answers = classifier.predict([entry.path for entry in entries]).argmax(1)
         named = [classifier.classes[answer] for answer in answers]

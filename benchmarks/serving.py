@@ -35,7 +35,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pigeonhole.commands.serve import ENGINES, restore  # noqa: E402
+from pigeonhole.commands.serve import restore  # noqa: E402
 from pigeonhole.model.classifier import Answer, Classifier  # noqa: E402
 from pigeonhole.pictures import images  # noqa: E402
 from pigeonhole.runs import runs  # noqa: E402
@@ -78,8 +78,8 @@ class Other:
 def classifier_of(kind: str, run: str):
     """A classifier of that kind."""
     if kind in ("ours", "tensorflow"):
-        return restore(runs.find(run), ENGINES[0] if kind == "ours" else "tensorflow")
-    classifier = Classifier.load(run)
+        return restore(runs.find(run), "auto" if kind == "ours" else "tensorflow")
+    classifier = Classifier.load(run, engine="tensorflow")
     if kind == "locked":
         lock = threading.Lock()
 

@@ -18,9 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole import atomic_file, cli, quiet
+from pigeonhole import atomic_file, cli
 from pigeonhole.arguments import Parser, add_cache_flags, part
 from pigeonhole.errors import UsageError
+from pigeonhole.model.engines.engine import AUTO, CHOICES
 from pigeonhole.runs import runs
 
 if TYPE_CHECKING:
@@ -39,16 +40,15 @@ def main(arguments: list[str]) -> int:
     tree = read_folder(options)
     model = runs.find(options.model)
     other = runs.find(options.compare, "--compare") if options.compare else None
-    quiet.import_tensorflow()
     from pigeonhole.data import cache
     from pigeonhole.evaluation import evaluation
 
     store = cache.of_flags(options.cache_dir, options.no_cache)
-    with load(model) as classifier:
+    with load(model, options.engine) as classifier:
         if options.plots:
             check_plots(classifier, options)
         judged = evaluation.judge(classifier, model.parent, tree, store)
-        compared = compare(judged, other, store) if other else None
+        compared = compare(judged, other, store, options.engine) if other else None
         if not options.json:
             print("\n".join(lines(judged, compared)), flush=True)
         written = write_files(options, classifier, judged)
@@ -66,6 +66,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="FOLDER", help="one folder per class")
     add("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
+    add("--engine", choices=CHOICES, default="tensorflow", help="what computes the answers (tensorflow)")
     add("--compare", metavar="RUN", help="give the same pictures to this model too, and test the difference")
     add("--fail-under", type=part, metavar="SHARE", help="exit with 1 where the accuracy is below it")
     add_cache_flags(parser)
@@ -75,6 +76,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     output.add_argument("--no-report", action="store_true", help="leave the run's report.html as it is")
     _add_plot_flags(parser.add_argument_group("figures"))
     options = parser.parse_args(arguments)
+    if options.plots and options.engine == AUTO:
+        options.engine = "tensorflow"  # the only one that has what is drawn
     for flag in PLOT_FLAGS:
         if getattr(options, flag) is not None and not options.plots:
             parser.error(f"--{flag.replace('_', '-')}: only with --plots")
@@ -116,12 +119,12 @@ def read_folder(options: argparse.Namespace) -> "Tree":
     return tree
 
 
-def load(prefix: Path) -> "Classifier":
+def load(prefix: Path, engine: str) -> "Classifier":
     """Restore a model of Pigeonhole's own; UsageError for a checkpoint of another program."""
     from pigeonhole.model.classifier import Classifier
 
     try:
-        return Classifier.load(prefix)
+        return Classifier.load(prefix, engine=engine)
     except UsageError as error:  # it was found, so what is missing is what it should say of itself
         raise UsageError(
             f"{prefix}: a checkpoint of another program, which does not say how it wants its pictures; "
@@ -133,14 +136,19 @@ def check_plots(classifier: "Classifier", options: argparse.Namespace) -> None:
     """Find a layer or channel that is not there now and not after minutes of work."""
     from pigeonhole.report import plots
 
+    if not classifier.layers:
+        raise UsageError(
+            f"--plots: draws the inside of the network, which the engine {classifier.engine} does not have; "
+            "add --engine tensorflow"
+        )
     plots.chosen_filters(classifier, options.layer, options.input_channel or 0)
 
 
-def compare(judged: "Verdict", other: Path, store: "Cache") -> tuple["Verdict", "Comparison"]:
+def compare(judged: "Verdict", other: Path, store: "Cache", engine: str) -> tuple["Verdict", "Comparison"]:
     """The other model's verdict on the same folder, and how the two differ."""
     from pigeonhole.evaluation import comparison, evaluation
 
-    with load(other) as classifier:
+    with load(other, engine) as classifier:
         second = evaluation.judge(classifier, other.parent, judged.tree, store)
     return second, comparison.compare(judged.evaluation, second.evaluation)
 

@@ -21,6 +21,7 @@ from pigeonhole import atomic_file
 from pigeonhole.arguments import Parser, count, names
 from pigeonhole.data.folders import is_hidden
 from pigeonhole.errors import UsageError
+from pigeonhole.model.engines.engine import CHOICES
 from pigeonhole.runs import runs
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
     parser.add_argument(
         "--engine",
-        choices=("tensorflow", "onnx"),
+        choices=CHOICES,
         default="tensorflow",
-        help="onnx: by the run's model.onnx, which starts in a moment (tensorflow)",
+        help="onnx: by the run's model.onnx, which starts in a moment; auto: so where it can be (tensorflow)",
     )
     parser.add_argument("--top", type=count, default=5, metavar="K", help="how many classes to print (5)")
     output = parser.add_mutually_exclusive_group()
@@ -108,26 +109,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     foreign.add_argument("--image-size", type=count, metavar="PIXELS", help="(by the input tensor's shape)")
     foreign.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
     options = parser.parse_args(arguments)
-    if options.engine == "onnx" and any(value not in (None, {}) for value in supplied(options).values()):
-        parser.error("--engine onnx: takes no flags for checkpoints of other programs")
     return options
 
 
 def restore(model: Path, options: argparse.Namespace) -> "Classifier":
     """The model by the engine that is asked for."""
     from pigeonhole.model.classifier import Classifier
+    from pigeonhole.model.interface import ForeignCheckpoint
 
-    if options.engine == "onnx":
-        return Classifier.load_onnx(model)
-    return Classifier.load(model, **supplied(options))
-
-
-def supplied(options: argparse.Namespace) -> dict[str, object]:
-    """The options that describe a checkpoint of another program, as `Classifier.load` takes them."""
     names = (
         "labels", "input_tensor", "output_tensor", "logits", "colour_order", "scale", "image_size", "resize"
     )  # fmt: skip
-    return {name: getattr(options, name) for name in names} | {"feeds": dict(options.feed or ())}
+    given = {name: getattr(options, name) for name in names}
+    foreign = ForeignCheckpoint(**given, feeds=dict(options.feed or ()))
+    return Classifier.load(model, engine=options.engine, foreign=foreign)
 
 
 def find_pictures(arguments: Sequence[str]) -> tuple[list[str], list[Source]]:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from pigeonhole import cli
 from pigeonhole.arguments import Parser, count, positive
-from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
+from pigeonhole.model.engines.engine import AUTO, CHOICES
 from pigeonhole.runs import runs
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "PIGEONHOLE_API_KEY"
 COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instead
-ENGINES = ("auto", "onnx", "tensorflow")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -79,8 +79,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--threads", type=count, default=8, metavar="N", help="requests answered at the same time (8)")
     add(
         "--engine",
-        choices=ENGINES,
-        default=ENGINES[0],
+        choices=CHOICES,
+        default=AUTO,
         help="what computes the answers; auto: ONNX Runtime, the faster, where the run has its file (auto)",
     )
     add("--queue", type=count, default=64, metavar="N", help="requests that may wait; more get a 503 (64)")
@@ -130,7 +130,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def load(prefixes: Sequence[Path], engine: str = ENGINES[0]) -> list["Model"]:
+def load(prefixes: Sequence[Path], engine: str = AUTO) -> list["Model"]:
     """Each model restored once, for all requests."""
     if not prefixes:
         return []
@@ -144,17 +144,13 @@ def load(prefixes: Sequence[Path], engine: str = ENGINES[0]) -> list["Model"]:
 
 
 def restore(prefix: Path, engine: str) -> "Classifier":
-    """The model in ONNX Runtime where it can be, unless TensorFlow is asked for."""
+    """The model by the engine that is asked for, with a note where that is not the fastest."""
     from pigeonhole.model.classifier import Classifier
 
-    if engine != "tensorflow":
-        try:
-            return Classifier.load_onnx(prefix, threads=COMPUTE_THREADS)
-        except PigeonholeError as error:
-            if engine == "onnx":
-                raise
-            print(f"note    TensorFlow answers: {error}")
-    return Classifier.load(prefix, threads=COMPUTE_THREADS)
+    classifier = Classifier.load(prefix, engine=engine, threads=COMPUTE_THREADS)
+    for reason in classifier.passed_over:
+        print(f"note    TensorFlow answers: {reason}")
+    return classifier
 
 
 def announce(options: argparse.Namespace, models: Sequence["Model"], urls: Sequence[str]) -> None:

@@ -544,7 +544,7 @@ def conclude(
         print(f"no {runs.ONNX}: {reason}")
     corrected = saving.expected_accuracy(trainer.validations, trainer.recipe)
     findings = Findings(unseen=unseen)
-    with Classifier.load(run) as classifier:
+    with Classifier.load(run, engine="tensorflow") as classifier:
         answers, measures = conclusion.tell_accuracy(classifier, options.data, sets, corrected)
         if not (stopped or options.no_report):
             findings = looker.look(answers, findings, options.check_labels, options.learning_curve)

@@ -4,49 +4,27 @@ Everything is read from the restored graph, whose layers go by name: the output 
 and the weights of a convolution are `LAYER/kernel:0`. A checkpoint of another program has no such layers.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import product
-from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pigeonhole.errors import UsageError
+from pigeonhole.model.interface import Layer
 
 if TYPE_CHECKING:
     from pigeonhole.model.classifier import Classifier
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
-_VARIABLES = frozenset({"VariableV2", "Variable"})
 MOST_SHOWN = 8  # convolutions
 _COVERED = 1 / 5  # side of the patch that hides a part of the picture, as a share of the picture's
 _OVERLAP = 2  # patches that every pixel lies under, along each axis
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A layer: its output's shape without the batch, its number of weights, its kernel's shape if any."""
-
-    name: str
-    shape: tuple[int, ...]
-    parameters: int
-    kernel: tuple[int, ...] | None
-
-
-def layers(classifier: "Classifier") -> list[Layer]:
-    """The network's layers from the picture to the logits; none in a checkpoint of another program."""
-    operations = classifier.session.graph.get_operations()
-    weights = {
-        operation.name: tuple(operation.outputs[0].shape)
-        for operation in operations
-        if operation.type in _VARIABLES
-    }
-    return [
-        _layer(operation.name.removesuffix(_OUTPUT), tuple(operation.outputs[0].shape[1:]), weights)
-        for operation in operations
-        if operation.name.endswith(_OUTPUT)
-    ]
+def layers(classifier: "Classifier") -> Sequence[Layer]:
+    """The network's layers from the picture to the logits; none by an engine that has only the answers."""
+    return classifier.layers
 
 
 def convolutions(classifier: "Classifier") -> list[str]:
@@ -66,7 +44,7 @@ def shown_convolutions(classifier: "Classifier") -> list[str]:
 
 def filters(classifier: "Classifier", layer: str) -> np.ndarray:
     """A convolution's weights, float32 [height, width, input channels, filters]. Raises UsageError."""
-    return classifier.session.run(f"{_known(classifier, layer)}{_KERNEL}:0")
+    return classifier.constant(f"{_known(classifier, layer)}{_KERNEL}")
 
 
 def feature_maps(classifier: "Classifier", pixels: np.ndarray, layer: str) -> np.ndarray:
@@ -103,15 +81,10 @@ def occlusion(classifier: "Classifier", pixels: np.ndarray, class_indices: np.nd
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
 
-def _layer(name: str, shape: tuple[int, ...], weights: dict[str, tuple[int, ...]]) -> Layer:
-    own = [size for weight, size in weights.items() if weight.startswith(f"{name}/")]
-    return Layer(name, shape, sum(map(prod, own)), weights.get(name + _KERNEL))
-
-
 def _known(classifier: "Classifier", layer: str) -> str:
     names = convolutions(classifier)
     if layer not in names:
-        choices = f"choose from {', '.join(names)}" if names else "this model names none"
+        choices = f"choose from {', '.join(names)}" if names else f"the engine {classifier.engine} shows none"
         raise UsageError(f"--layer {layer}: the network has no such convolution; {choices}")
     return layer
 

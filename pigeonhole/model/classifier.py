@@ -6,21 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from pigeonhole import quiet
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.model.engines import onnx_runtime
-from pigeonhole.model.interface import Interface
+from pigeonhole.model.engines.engine import AUTO, Engine, load_engine
+from pigeonhole.model.interface import ForeignCheckpoint, Layer
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import ImageError
 from pigeonhole.runs import runs
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 Picture = bytes | Path | str | np.ndarray  # a file's content, its path, or an image uint8 [H, W, 3] RGB
 
@@ -45,45 +41,34 @@ class Classifier:
     ...     print(classifier.classes, classifier.predict(["dog.jpg"]))
     """
 
-    def __init__(self, session: "tf.compat.v1.Session | onnx_runtime.Session", interface: Interface):
-        self._session = session
-        self._interface = interface
-        size = interface.preprocessing.image_size
-        self._batch_size = interface.batch_size or max(1, min(64, _BATCH_PIXELS // size**2))
+    def __init__(self, engine: Engine, passed_over: Sequence[str] = ()):
+        self._engine = engine
+        self._interface = engine.interface
+        self.passed_over = tuple(passed_over)  # why each faster engine could not load the model
+        size = self._interface.preprocessing.image_size
+        self._batch_size = self._interface.batch_size or max(1, min(64, _BATCH_PIXELS // size**2))
 
     @classmethod
-    def load(cls, run: str | Path | None = None, *, threads: int | None = None, **supplied) -> "Classifier":
+    def load(
+        cls,
+        run: str | Path | None = None,
+        *,
+        engine: str = AUTO,
+        threads: int | None = None,
+        foreign: ForeignCheckpoint | None = None,
+    ) -> "Classifier":
         """Restore a model, by default the newest finished run; see `runs.find` for what `run` may be.
 
-        `threads`: how many threads one answer is computed with; None lets TensorFlow choose. `supplied`: what
-        a checkpoint of another program leaves open, the fields of `foreign.Supplied`. Raises UsageError when
-        there is no such model or something is left open, PigeonholeError when it is not whole, and
-        golden.DriftError when this computer's libraries answer differently than those that trained it.
+        `engine`: `onnx` takes the run's ONNX file, which starts in a moment, answers the same to a few
+        millionths and has no inside; `tensorflow` the meta graph, with every named tensor; `auto` the first
+        of them that loads. `threads`: how many threads one answer is computed with; None leaves that to the
+        engine. `foreign`: what a checkpoint of another program does not say about itself.
+
+        Raises UsageError when there is no such model or something is left open, PigeonholeError when a file
+        is missing or damaged, and golden.DriftError when this computer's libraries answer differently than
+        those that trained it.
         """
-        prefix = runs.find(run)
-        quiet.import_tensorflow()
-        from pigeonhole.model import foreign, metagraph, unfinished
-
-        with unfinished.model(prefix) as complete:
-            session = metagraph.restore(complete, threads)
-        try:
-            return Classifier(session, foreign.interface(session, foreign.Supplied(**supplied)))
-        except BaseException:
-            session.close()
-            raise
-
-    @classmethod
-    def load_onnx(cls, run: str | Path | None = None, *, threads: int | None = None) -> "Classifier":
-        """Restore a finished run's model from its ONNX file: in a moment, without TensorFlow.
-
-        It gives the same answers to a few millionths, and `fetch` the outputs that the file has, but not the
-        inside of the network. Raises as `load` does, also where the run has no ONNX file.
-        """
-        prefix = runs.find(run)
-        if prefix.name != runs.MODEL or runs.is_interrupted(prefix.parent):
-            raise PigeonholeError(f"{prefix}: no finished run's model, so that no {runs.ONNX} is of it")
-        session = onnx_runtime.restore(prefix.with_name(runs.ONNX), threads)
-        return Classifier(session, onnx_runtime.interface(session))
+        return cls(*load_engine(runs.find(run), engine, threads, foreign))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -141,24 +126,38 @@ class Classifier:
         return Answer(probabilities[0], unsure[0])
 
     def fetch(self, pixels: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
-        """Tensors of the saved graph, such as `logits` or `conv1/output`, for pictures preprocessed already.
+        """Tensors of the saved model, such as `logits` or `conv1/output`, for pictures preprocessed already.
 
-        `pixels`: [N, S, S, C], read in batches, so it may lie on disk. Each result: [N, ...].
+        `pixels`: [N, S, S, C], read in batches, so it may lie on disk. Each result: [N, ...]. Raises
+        PigeonholeError for a tensor that the engine does not have.
         """
-        return self._fetch(pixels, [f"{name}:0" for name in names])
+        self._require(names)
+        return self._fetch(pixels, names)
 
-    @property
-    def session(self) -> "tf.compat.v1.Session":
-        """The restored graph, for a look inside the network; of a model from `load`."""
-        return self._session
+    def constant(self, name: str) -> np.ndarray:
+        """A tensor that depends on no picture, such as `conv1/kernel` or `global_step`."""
+        self._require([name])
+        side, channels = self.preprocessing.image_size, self.preprocessing.channels
+        (value,) = self._engine.run([name], np.zeros((1, side, side, channels)))
+        return value
 
     def has(self, name: str) -> bool:
-        """Whether the graph, of a model from `load`, holds a tensor of this name, as `fetch` takes it."""
-        return any(operation.name == name for operation in self._session.graph.get_operations())
+        """Whether the engine has a tensor of this name, for `fetch` or `constant`."""
+        return self._engine.has(name)
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that answers, such as `onnx`."""
+        return self._engine.name
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The network's named layers; none by an engine, or in a checkpoint, that has only the answers."""
+        return self._engine.layers
 
     def close(self) -> None:
         """Free the model's memory."""
-        self._session.close()
+        self._engine.close()
 
     def __enter__(self) -> "Classifier":
         return self
@@ -198,14 +197,14 @@ class Classifier:
         if pixels.shape[1:] != (side, side, channels):
             raise ValueError(f"pixels must be [N, {side}, {side}, {channels}], not {list(pixels.shape)}")
         if not len(pixels):  # one run all the same, for the shapes
-            return [part[:0] for part in self._run(np.zeros((1, side, side, channels)), tensors)]
+            return [part[:0] for part in self._engine.run(tensors, np.zeros((1, side, side, channels)))]
         starts = range(0, len(pixels), self._batch_size)
-        parts = [self._run(pixels[start : start + self._batch_size], tensors) for start in starts]
+        parts = [self._engine.run(tensors, pixels[start : start + self._batch_size]) for start in starts]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def _run(self, pixels: np.ndarray, tensors: Sequence[str]) -> list[np.ndarray]:
-        asked = self._interface
-        return self._session.run(tensors, {asked.input: pixels, **asked.feeds})
+    def _require(self, names: Sequence[str]) -> None:
+        if missing := [name for name in names if not self.has(name)]:
+            raise PigeonholeError(f"the engine {self.engine} has no {', '.join(missing)} of this model")
 
 
 def _content(picture: Picture) -> bytes:

@@ -1,13 +1,12 @@
 """How a restored graph is asked: by its own contract, or, without one, by what the user says of it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
 from pigeonhole.errors import UsageError
 from pigeonhole.model import metagraph
-from pigeonhole.model.interface import Interface
+from pigeonhole.model.interface import ForeignCheckpoint, Interface
 from pigeonhole.pictures.images import Preprocessing
 
 v1 = tf.compat.v1
@@ -15,54 +14,30 @@ v1 = tf.compat.v1
 _CANDIDATES_SHOWN = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Supplied:
-    """What a checkpoint without a contract leaves open. None stands for the default.
-
-    The defaults are the well-known dogs-and-cats tutorial's: input `x`, output `y_pred` that holds
-    probabilities, blue first, 0..1, plain bilinear resize. `feeds` are further tensors that the output needs.
-    """
-
-    labels: Sequence[str] | None = None
-    input_tensor: str | None = None  # x
-    output_tensor: str | None = None  # y_pred
-    logits: bool | None = None  # False
-    feeds: Mapping[str, str | float | bool] = field(default_factory=dict)
-    colour_order: str | None = None  # bgr
-    scale: float | None = None  # 1/255
-    image_size: int | None = None  # what the input's shape says
-    resize: str | None = None  # bilinear
-
-    def flags(self) -> list[str]:
-        """The command-line flags of what was given."""
-        given = [entry.name for entry in fields(self) if getattr(self, entry.name) not in (None, {})]
-        return ["--feed" if name == "feeds" else f"--{name.replace('_', '-')}" for name in given]
-
-
-def interface(session: v1.Session, supplied: Supplied) -> Interface:
+def interface(session: v1.Session, foreign: ForeignCheckpoint) -> Interface:
     """The session's interface; UsageError where something is missing, unknown or contradicts the contract."""
     contract = metagraph.read_contract(session)
     if contract is None:
-        return _from_user(session.graph, supplied)
-    if flags := supplied.flags():
+        return _from_user(session.graph, foreign)
+    if flags := foreign.flags():
         raise UsageError(f"{', '.join(flags)}: only for checkpoints of other programs; this model knows it")
     unsure = None if contract.rejection is None else "unsure:0"
     return Interface(metagraph.read_classes(session), contract.preprocessing, unsure=unsure)
 
 
-def _from_user(graph: tf.Graph, supplied: Supplied) -> Interface:
-    pixels = _tensor(graph, supplied.input_tensor or "x", "--input-tensor", _likely_inputs(graph))
-    output = _tensor(graph, supplied.output_tensor or "y_pred", "--output-tensor", _likely_outputs(graph))
+def _from_user(graph: tf.Graph, foreign: ForeignCheckpoint) -> Interface:
+    pixels = _tensor(graph, foreign.input_tensor or "x", "--input-tensor", _likely_inputs(graph))
+    output = _tensor(graph, foreign.output_tensor or "y_pred", "--output-tensor", _likely_outputs(graph))
     feeds = {}
-    for name, value in supplied.feeds.items():
+    for name, value in foreign.feeds.items():
         tensor = _tensor(graph, name, "--feed", _placeholders(graph.get_operations()))
         feeds[tensor.name] = _value(name, value, tensor.dtype)
     asked = Interface(
-        classes=_classes(output, supplied.labels),
-        preprocessing=_preprocessing(pixels, supplied),
+        classes=_classes(output, foreign.labels),
+        preprocessing=_preprocessing(pixels, foreign),
         input=pixels.name,
         output=output.name,
-        logits=bool(supplied.logits),
+        logits=bool(foreign.logits),
         feeds=feeds,
         batch_size=_batch_size(pixels),
     )
@@ -84,14 +59,14 @@ def _classes(output: tf.Tensor, labels: Sequence[str] | None) -> tuple[str, ...]
     return tuple(labels)
 
 
-def _preprocessing(pixels: tf.Tensor, supplied: Supplied) -> Preprocessing:
+def _preprocessing(pixels: tf.Tensor, foreign: ForeignCheckpoint) -> Preprocessing:
     _, height, width, channels = pixels.shape if pixels.shape.rank == 4 else [None] * 4
     if pixels.shape.rank not in (None, 4) or (height and width and height != width):
         raise UsageError(
             f"--input-tensor {pixels.op.name}: has the shape {pixels.shape}; square pictures are needed"
         )
     side = height or width
-    size = supplied.image_size or side
+    size = foreign.image_size or side
     if not size:
         raise UsageError(f"{pixels.op.name} leaves the picture's size open; give it: --image-size 128")
     if side not in (None, size):
@@ -99,9 +74,9 @@ def _preprocessing(pixels: tf.Tensor, supplied: Supplied) -> Preprocessing:
     return Preprocessing(
         image_size=size,
         channels=channels or 3,
-        resize=supplied.resize or "bilinear",
-        colour_order=supplied.colour_order or "bgr",
-        scale=1 / 255 if supplied.scale is None else supplied.scale,
+        resize=foreign.resize or "bilinear",
+        colour_order=foreign.colour_order or "bgr",
+        scale=1 / 255 if foreign.scale is None else foreign.scale,
     )
 
 

@@ -30,7 +30,7 @@ from pigeonhole.runs import runs
 v1 = tf.compat.v1
 
 _UNFINISHED = ".saving"
-_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
+VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
 # --- saving ---
@@ -241,7 +241,7 @@ def read_classes(session: v1.Session) -> tuple[str, ...]:
 def read_weights(session: v1.Session) -> dict[str, np.ndarray]:
     """Every layer's weights by name, such as `conv1/kernel`, and `global_step`."""
     operations = session.graph.get_operations()
-    names = [operation.name for operation in operations if operation.type in _VARIABLES]
+    names = [operation.name for operation in operations if operation.type in VARIABLES]
     return session.run({name: f"{name}:0" for name in names})
 
 
@@ -264,7 +264,7 @@ def _import_graph(prefix: Path) -> v1.train.Saver:
 
 def _check_coverage(graph: tf.Graph, saver: v1.train.Saver, prefix: Path) -> None:
     """Every variable must get its value from the checkpoint; one initialised otherwise is unrestored."""
-    present = {operation.name for operation in graph.get_operations() if operation.type in _VARIABLES}
+    present = {operation.name for operation in graph.get_operations() if operation.type in VARIABLES}
     if missing := sorted(present - set(_restored_names(graph, saver.saver_def.restore_op_name))):
         raise PigeonholeError(
             f"{prefix}: a partial model, {len(missing)} of its {len(present)} variables are not restored: "

@@ -7,7 +7,7 @@ import numpy as np
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import calibration, metagraph, rejection
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from pigeonhole.networks import standard
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.pictures.images import Preprocessing
@@ -43,7 +43,7 @@ def finish(run: Path, trainer: Trainer, rule: str = rejection.COMBINED) -> str |
         replace=True,  # a stopped training that has been gone on with has saved its best before
     )
     try:
-        onnx_file.export(run)
+        exporting.export(run)
     except PigeonholeError as error:
         return str(error)
     return None

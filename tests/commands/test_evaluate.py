@@ -18,6 +18,7 @@ from pigeonhole.commands import evaluate, predict
 from pigeonhole.data import cache, folders
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import evaluation, leakage
+from pigeonhole.model.export import exporting
 from pigeonhole.pictures import images
 from tests.support import saved_runs
 
@@ -323,6 +324,19 @@ def test_figures_as_files(capsys):
     assert found["written"] == {"figures": "figures"}
     names = {file.name for file in Path("figures").iterdir()}
     assert "confusion.png" in names and "filters_conv1.png" in names and "filters_conv2.png" not in names
+
+
+def test_either_engine_gives_the_same_figures_and_report(testing, capsys):
+    exporting.export(Path("runs/new"))
+    found = []
+    for engine in ("tensorflow", "onnx", "auto"):
+        found.append(answers(capsys, "--engine", engine, report=True))
+        assert "attention" in Path("runs/new/report.html").read_text("utf-8")
+    for other in found[1:]:
+        assert other["accuracy"] == found[0]["accuracy"] and other["confusion"] == found[0]["confusion"]
+    with pytest.raises(UsageError, match=r"--plots: .*engine onnx does not have; add --engine tensorflow"):
+        ask("--engine", "onnx", "--plots", "figures")
+    assert not Path("figures").exists()
 
 
 def _classic_checkpoint(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pigeonhole import Classifier
 from pigeonhole.commands import predict
 from pigeonhole.errors import PigeonholeError, UsageError
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from tests.support import saved_runs
 
 PROGRAM = Path(__file__).parents[2] / "predict.py"
@@ -49,7 +49,7 @@ def test_one_picture_is_one_line_best_first(capsys):
 
 
 def test_the_onnx_file_gives_the_same_answers_without_tensorflow(pictures):
-    onnx_file.export(pictures.parent / "runs" / "first")
+    exporting.export(pictures.parent / "runs" / "first")
     command = ["-X", "importtime", str(PROGRAM), "photos", "--json", "--engine"]
     said = []
     for engine in ("tensorflow", "onnx"):

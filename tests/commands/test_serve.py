@@ -16,7 +16,7 @@ import pytest
 
 from pigeonhole.commands import serve
 from pigeonhole.errors import PigeonholeError, UsageError
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from pigeonhole.runs import runs
 from pigeonhole.web.server import RECEIVED, REFUSAL, Limits
 from tests.support import saved_runs, web_server
@@ -108,7 +108,7 @@ def post(url: str, data: bytes = PNG) -> dict:
 def prefix(tmp_path_factory):
     """The prefix of a saved model's files, its ONNX file among them."""
     run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
-    onnx_file.export(run)
+    exporting.export(run)
     return runs.find(run)
 
 
@@ -151,7 +151,7 @@ def test_it_starts_at_once_to_watch_and_needs_no_model(tmp_path):
 def test_models_are_served_and_a_stop_under_load_loses_no_request(tmp_path):
     for name in ("first", "second"):
         saved_runs.save(tmp_path / name, saved_runs.network(seed=len(name)))
-    onnx_file.export(tmp_path / "first")
+    exporting.export(tmp_path / "first")
     with web_server.program("--model", "first", "--model", "second", cwd=tmp_path) as (process, url):
         assert post(url)["model"] == "first"
         lost, answered, refused, clients = [], [], [], []

@@ -113,8 +113,8 @@ def test_the_validation_figure_is_the_saved_models_own(finished, data):
 
 def test_the_epoch_whose_network_was_kept_is_named(finished):
     run, text = finished
-    with Classifier.load(run) as classifier:
-        step = int(classifier.session.run("global_step:0"))
+    with Classifier.load(run, engine="tensorflow") as classifier:
+        step = int(classifier.constant("global_step"))
     with (run / "history.csv").open(encoding="utf-8") as file:
         (kept,) = [row for row in csv.DictReader(file) if int(row["step"]) == step]
     assert f"\nkept        the network of epoch {float(kept['epoch']):.1f}\n" in text
@@ -136,8 +136,8 @@ def test_what_was_reached_is_there_for_programs(finished):
 
 def test_the_saved_model_is_calibrated_and_knows_when_it_is_unsure(finished, tmp_path):
     run, _ = finished
-    with Classifier.load(run) as classifier:
-        contract = json.loads(classifier.session.run("contract:0"))
+    with Classifier.load(run, engine="tensorflow") as classifier:
+        contract = json.loads(classifier.constant("contract"))
         noise = [np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8) for seed in range(20)]
         flat = [np.full((32, 32, 3), value, np.uint8) for value in range(0, 256, 16)]
         said = classifier.fetch(np.stack(noise + flat), ["logits", "y_pred", "certainty", "unsure"])
@@ -337,7 +337,7 @@ def test_flags_reach_the_training(data, tmp_path):
     with (run / "history.csv").open() as file:
         assert float(list(csv.DictReader(file))[-1]["learning_rate"]) == pytest.approx(0.002 / 100)
     assert not recipe["augmentation"]["flip"] and not recipe["augmentation"]["colour"]
-    with Classifier.load(run) as classifier:
+    with Classifier.load(run, engine="tensorflow") as classifier:
         assert list(classifier.classes) == ["rot", "blau"]
         assert (classifier.preprocessing.image_size, classifier.preprocessing.channels) == (20, 1)
         pixels = np.random.default_rng(0).integers(0, 256, (4, 20, 20, 1), np.uint8)

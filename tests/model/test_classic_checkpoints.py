@@ -13,6 +13,7 @@ import tensorflow as tf
 from pigeonhole import Classifier
 from pigeonhole.commands import predict
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.model.interface import ForeignCheckpoint
 from tests.support import saved_runs
 
 v1 = tf.compat.v1
@@ -26,10 +27,14 @@ class Classic:
     """An old graph: how it is built, and how it was meant to be asked."""
 
     build: Callable[[], tuple[tf.Tensor, tf.Tensor]]  # gives (loss, labels placeholder or tensor)
-    options: dict = field(default_factory=dict)  # what Classifier.load needs beside the labels
+    options: dict = field(default_factory=dict)  # of ForeignCheckpoint, beside the labels
     output: str = "y_pred:0"
     feeds: dict = field(default_factory=dict)
     input: str = "x:0"
+
+
+def _load(path: Path, **given) -> Classifier:
+    return Classifier.load(path, foreign=ForeignCheckpoint(**{"labels": LABELS, **given}))
 
 
 def _pixels(name: str = "x", shape=(None, SIZE, SIZE, 3)) -> tf.Tensor:
@@ -162,7 +167,7 @@ def _shares(outputs: np.ndarray, classic: Classic) -> np.ndarray:
 def test_answers_equal_the_old_way_by_hand(checkpoints, pictures, name):
     classic, folder = VARIANTS[name], checkpoints[name]
     expected = _shares(_by_hand(classic, folder, pictures), classic)
-    with Classifier.load(folder, labels=LABELS, **classic.options) as classifier:
+    with _load(folder, **classic.options) as classifier:
         answers = classifier.predict(pictures)
     np.testing.assert_allclose(answers, expected, atol=1e-6)
     assert expected.std(axis=0).max() > 1e-3
@@ -172,14 +177,14 @@ def test_answers_equal_the_old_way_by_hand(checkpoints, pictures, name):
 @pytest.mark.parametrize("change", [{"colour_order": "rgb"}, {"scale": 1.0}])
 def test_colour_order_and_scale_are_the_users_to_say(checkpoints, pictures, change):
     classic, folder = VARIANTS["tutorial"], checkpoints["tutorial"]
-    with Classifier.load(folder / "dogs-cats-model-3.meta", labels=LABELS, **change) as classifier:
+    with _load(folder / "dogs-cats-model-3.meta", **change) as classifier:
         answers = classifier.predict(pictures)
     np.testing.assert_allclose(answers, _by_hand(classic, folder, pictures, **change), atol=1e-5)
     assert np.abs(answers - _by_hand(classic, folder, pictures)).max() > 1e-3
 
 
 def test_resize_rule_is_the_users_to_say(checkpoints, pictures):
-    with Classifier.load(checkpoints["tutorial"], labels=LABELS, resize="area") as classifier:
+    with _load(checkpoints["tutorial"], resize="area") as classifier:
         assert classifier.preprocessing.resize == "area"
 
 
@@ -214,9 +219,8 @@ def test_program_answers_with_flags(checkpoints, pictures, capsys):
     ],
 )
 def test_what_is_left_open_or_wrong_is_named(checkpoints, name, options, message):
-    given = {"labels": LABELS, **VARIANTS[name].options, **options}
     with pytest.raises(UsageError, match=message):
-        Classifier.load(checkpoints[name], **given)
+        _load(checkpoints[name], **{**VARIANTS[name].options, **options})
 
 
 def test_checkpoint_of_some_variables_only_is_refused(tmp_path):
@@ -226,4 +230,4 @@ def test_checkpoint_of_some_variables_only_is_refused(tmp_path):
         session.run(v1.global_variables_initializer())
         v1.train.Saver(v1.trainable_variables()[1:]).save(session, str(tmp_path / "part"))
     with pytest.raises(PigeonholeError, match="partial model"):
-        Classifier.load(tmp_path, labels=LABELS)
+        _load(tmp_path)

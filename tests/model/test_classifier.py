@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pigeonhole import Classifier
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.model.interface import ForeignCheckpoint
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import ImageError
 from tests.support import saved_runs
@@ -160,7 +161,7 @@ def test_grey_model(tmp_path, pictures):
 
 def test_model_with_a_contract_takes_no_other_word(run):
     with pytest.raises(UsageError, match=r"--labels, --colour-order: only for checkpoints of other programs"):
-        Classifier.load(run, labels=["a", "b", "c"], colour_order="bgr")
+        Classifier.load(run, foreign=ForeignCheckpoint(labels=["a", "b", "c"], colour_order="bgr"))
 
 
 def test_missing_model():

@@ -12,7 +12,7 @@ from pigeonhole.errors import UsageError
 from pigeonhole.evaluation import insight
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from pigeonhole.networks import backbones, recipes, standard
 from pigeonhole.networks.averaging import Views
 from pigeonhole.report import network as drawing
@@ -117,7 +117,7 @@ def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
     with metagraph.restore(runs.find(run)) as session:
         logits = session.run("logits:0", {"x:0": shown})
     np.testing.assert_allclose(logits, model(shown), rtol=1e-3, atol=1e-4)
-    runtime = onnxruntime.InferenceSession(onnx_file.export(run))
+    runtime = onnxruntime.InferenceSession(exporting.export(run))
     np.testing.assert_allclose(runtime.run(["logits"], {"x": shown})[0], logits, rtol=1e-3, atol=1e-4)
     with Classifier.load(run) as classifier:
         found = insight.layers(classifier)

@@ -11,7 +11,7 @@ from pigeonhole.commands import train
 from pigeonhole.errors import UsageError
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from pigeonhole.networks import classics, recipes, standard
 from pigeonhole.networks.distortion import Distort
 from pigeonhole.networks.layers import LocalResponse
@@ -145,7 +145,7 @@ def test_the_saved_network_answers_alike_everywhere(name, tmp_path):
     size = recipes.image_size(name, 32)
     model = saved_runs.network(name=name, size=size, channels=recipes.channels(name))
     run = saved_runs.save(tmp_path / "run", model)
-    onnx_file.export(run)
+    exporting.export(run)
     pixels = np.random.default_rng(1).integers(0, 256, (3, *model.input.shape[1:])).astype(np.float32)
     expected = np.array(model(pixels))
     scale = np.abs(expected).max()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from pigeonhole.networks import standard
 from pigeonhole.networks.averaging import Views
 from pigeonhole.networks.whitening import Whiten, filters_for
@@ -134,6 +134,6 @@ def test_photos_have_a_first_convolution_that_is_learnt():
 def test_the_filters_are_in_the_saved_graph_and_its_onnx_file(tmp_path):
     model = trained(standard.build("deep", SIDE, 3, 3, views=Views(flip=True)))
     run = saved_runs.save(tmp_path / "run", model)
-    onnx_file.export(run)
+    exporting.export(run)
     start = warm_start.read(weights_source.find(str(run), "deep"), "deep")
     np.testing.assert_array_equal(start.values["conv1/kernel"], kernel_of(model))

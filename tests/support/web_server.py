@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask
 
 from pigeonhole import Classifier
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from pigeonhole.web import Model
 from pigeonhole.web.server import Limits, Server
 from tests.support import saved_runs
@@ -25,9 +25,8 @@ def model(folder: Path, seed: int = 0, onnx: bool = False, **options) -> Model:
     network = saved_runs.network(seed)
     run = saved_runs.save(folder, network, rejection=saved_runs.rule(network), **options)
     if onnx:
-        onnx_file.export(run)
-    load = Classifier.load_onnx if onnx else Classifier.load
-    return Model(run.name, load(run, threads=1), run)
+        exporting.export(run)
+    return Model(run.name, Classifier.load(run, threads=1), run)
 
 
 @contextlib.contextmanager

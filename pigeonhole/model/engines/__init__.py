@@ -1,1 +1,1 @@
-"""What a saved model is computed by, each behind the same few methods."""
+"""What computes the answers of a saved model. Every engine follows the protocol in `engine`."""

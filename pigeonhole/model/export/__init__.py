@@ -1,1 +1,1 @@
-"""A saved model in another form, accepted only after it has replayed the golden examples."""
+"""A saved model in another form. Every exporter follows the protocol in `exporting`."""

@@ -8,7 +8,7 @@ from pigeonhole import Classifier
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model import golden
 from pigeonhole.model.engines import onnx_runtime
-from pigeonhole.model.export import onnx_file
+from pigeonhole.model.export import exporting
 from pigeonhole.runs import runs
 from tests.support import saved_runs
 
@@ -24,7 +24,7 @@ def model():
 @pytest.fixture(scope="module")
 def original(model, tmp_path_factory):
     run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run", model, rejection=saved_runs.rule(model))
-    onnx_file.export(run)
+    exporting.export(run)
     return run
 
 
@@ -46,7 +46,10 @@ def describe(run, **metadata: str) -> None:
 
 @pytest.mark.parametrize("threads", [None, 1])
 def test_answers_are_those_of_the_meta_graph(original, threads):
-    with Classifier.load(original) as expected, Classifier.load_onnx(original, threads=threads) as classifier:
+    with (
+        Classifier.load(original, engine="tensorflow") as expected,
+        Classifier.load(original, engine="onnx", threads=threads) as classifier,
+    ):
         assert classifier.classes == expected.classes == saved_runs.CLASSES
         assert classifier.preprocessing == expected.preprocessing
         unsure = []
@@ -63,17 +66,31 @@ def test_answers_are_those_of_the_meta_graph(original, threads):
 
 def test_a_model_without_a_rule_is_never_unsure(tmp_path):
     run = saved_runs.save(tmp_path / "run")
-    onnx_file.export(run)
-    with Classifier.load_onnx(run) as classifier:
+    exporting.export(run)
+    with Classifier.load(run, engine="onnx") as classifier:
         assert not any(answer.unsure for answer in classifier.answer_each(NOISE))
+
+
+def test_the_outputs_are_all_that_it_has(original):
+    with Classifier.load(original, engine="onnx") as classifier:
+        assert classifier.engine == "onnx" and not classifier.layers
+        assert classifier.has("logits") and classifier.has("unsure") and not classifier.has("conv1/output")
+        for ask in (
+            lambda: classifier.fetch(NOISE, ["conv1/output"]),
+            lambda: classifier.constant("classes"),
+        ):
+            with pytest.raises(PigeonholeError, match="the engine onnx has no c"):
+                ask()
+    with pytest.raises(RuntimeError, match="closed"):
+        classifier.predict_pixels(NOISE)
 
 
 def test_a_run_without_the_file_is_told(run):
     (run / runs.ONNX).unlink()
     with pytest.raises(PigeonholeError, match=r"model\.onnx: no such file"):
-        Classifier.load_onnx(run)
+        Classifier.load(run, engine="onnx")
     with pytest.raises(UsageError, match="no such run"):
-        Classifier.load_onnx(run / "nothing")
+        Classifier.load(run / "nothing", engine="onnx")
 
 
 def test_the_file_is_of_no_other_model_in_the_folder(run):
@@ -81,7 +98,7 @@ def test_the_file_is_of_no_other_model_in_the_folder(run):
         if file.name != runs.ONNX:
             shutil.copy(file, run / file.name.replace("model", "other", 1))
     with pytest.raises(PigeonholeError, match="other: no finished run's model"):
-        Classifier.load_onnx(run / "other.meta")
+        Classifier.load(run / "other.meta", engine="onnx")
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.999])
@@ -126,7 +143,7 @@ def test_damaged_descriptions_are_told(run, name, text):
 
 def test_the_weights_of_another_model_are_told(run, tmp_path):
     other = saved_runs.save(tmp_path / "other", saved_runs.network(seed=1))
-    onnx_file.export(other)
+    exporting.export(other)
     own = {entry.key: entry.value for entry in onnx.load(run / runs.ONNX).metadata_props}
     shutil.copy(other / runs.ONNX, run / runs.ONNX)
     describe(run, **own)
