@@ -3,16 +3,16 @@
 #   docker run --rm --read-only -p 127.0.0.1:8000:8000 -v ./runs:/app/runs:ro pigeonhole
 FROM python:3.13-slim
 
-WORKDIR /app
-COPY requirements.txt .
-RUN pip install --no-cache-dir --requirement requirements.txt
+# The package with what answering needs, in the versions of requirements.txt: no TensorFlow.
+COPY pyproject.toml requirements.txt README.md LICENSE /source/
+COPY pigeonhole/ /source/pigeonhole/
+RUN pip install --no-cache-dir --constraint /source/requirements.txt /source && rm -r /source
 
-COPY serve.py .
-COPY pigeonhole/ pigeonhole/
+WORKDIR /app
 RUN useradd --system pigeonhole
 USER pigeonhole
 
 EXPOSE 8000
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz')"]
-ENTRYPOINT ["python", "serve.py", "--host", "0.0.0.0", "--port", "8000"]
+ENTRYPOINT ["pigeonhole", "serve", "--host", "0.0.0.0", "--port", "8000"]
 CMD []

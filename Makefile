@@ -2,48 +2,48 @@
 PYTHON = python3
 VENV = .venv
 RUN = $(VENV)/bin/python
-INSTALLED = $(VENV)/.installed
-INSTALLED_DEV = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint docs clean
+.PHONY: help install demo test test-slow wheel-test lint clean environment development
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED)  ## install everything into .venv
+install: environment  ## install everything into .venv
 
-demo: $(INSTALLED)  ## train on training_data, test on testing_data, predict one picture of each class
+demo: environment  ## train on training_data, test on testing_data, predict one picture of each class
 	$(RUN) train.py --data training_data --test testing_data
 	@for folder in testing_data/*/; do find "$$folder" -type f ! -name '.*' | sort | head -n 1; done \
 		| tr '\n' '\0' | xargs -0 $(RUN) predict.py --top 3
 
-test: $(INSTALLED_DEV)  ## run the tests, without the slow ones, in two processes
+test: development  ## run the tests, without the slow ones, in two processes
 	$(RUN) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-slow: $(INSTALLED_DEV)  ## run only the slow tests
+test-slow: development  ## run only the slow tests
 	$(RUN) -m pytest -q -m slow
 
-lint: $(INSTALLED_DEV)  ## check style and formatting
+wheel-test: environment  ## build the wheel, and use it in an environment of its own
+	$(RUN) tools/wheel_test.py
+
+lint: development  ## check style and formatting
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-
-docs: $(INSTALLED_DEV)  ## build the documentation as a website in build/docs
-	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -b html docs build/docs
 
 clean:  ## remove .venv and what the tools left
 	rm -rf $(VENV) .pytest_cache .ruff_cache
 
-$(RUN):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "$(PYTHON) is older than Python 3.11: make PYTHON=python3.12 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+# Both look each time whether there is something to do. An environment that does not start any more (its Python is
+# removed, or a first installation was interrupted) is made again. The file that was installed is kept in it.
+environment:
+	@$(RUN) -c 'import pip' >/dev/null 2>&1 || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+			|| { echo "$(PYTHON) is not Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }; \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+	@cmp -s requirements.txt $(VENV)/requirements.txt || { \
+		echo "installing requirements.txt into $(VENV) ..."; \
+		$(RUN) -m pip install --quiet --requirement requirements.txt && cp requirements.txt $(VENV)/; }
 
-# An existing interpreter must not count as newer than the packages that were installed with it.
-$(INSTALLED): requirements.txt | $(RUN)
-	$(RUN) -m pip install --quiet --requirement requirements.txt
-	@touch $@
-
-$(INSTALLED_DEV): requirements-dev.txt $(INSTALLED) | $(RUN)
-	$(RUN) -m pip install --quiet --requirement requirements-dev.txt
-	@touch $@
+development: environment
+	@cmp -s requirements-dev.txt $(VENV)/requirements-dev.txt || { \
+		echo "installing requirements-dev.txt into $(VENV) ..."; \
+		$(RUN) -m pip install --quiet --requirement requirements-dev.txt && cp requirements-dev.txt $(VENV)/; }

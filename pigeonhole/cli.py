@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from pigeonhole import extras
 from pigeonhole.errors import PigeonholeError
 
 INTERRUPTED = 130
@@ -50,6 +51,10 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         status = _say(str(error), error.exit_status)
     except KeyboardInterrupt:
         status = _say("interrupted", INTERRUPTED)
+    except ModuleNotFoundError as error:
+        if error.name not in extras.OPTIONAL:
+            raise
+        status = _say(str(extras.MissingExtra("this", error.name)), 1)
     except BrokenPipeError:
         # The reader (`| head`) has gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

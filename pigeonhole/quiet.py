@@ -6,6 +6,8 @@ import platform
 import sys
 from collections.abc import Iterator
 
+from pigeonhole import extras
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow once, quietly; a later `import tensorflow` anywhere finds it there.
@@ -21,6 +23,7 @@ def import_tensorflow() -> None:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "tensorflow" in sys.modules:
         return
+    extras.require("this", "tensorflow", "keras")
     with native_errors_discarded():
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
