@@ -4,7 +4,7 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow wheel-test lint clean environment development
+.PHONY: help install demo test test-slow wheel-test lint docs clean environment development
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ wheel-test: environment  ## build the wheel, and use it in an environment of its
 lint: development  ## check style and formatting
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+docs: development  ## build the documentation as a website in build/docs
+	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -b html docs build/docs
 
 clean:  ## remove .venv and what the tools left
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from pigeonhole import extras
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pigeonhole"
@@ -325,6 +328,35 @@ def test_everything_imported_is_pinned_and_nothing_else():
     every = {name.lower().replace("_", "-") for distributions in needed for name in distributions}
     assert pinned - {"tensorflow", "tensorflow-cpu", "onnx"} <= every
     assert {"pytest", "ruff"} <= pins("requirements-dev.txt").keys()
+
+
+def requirements(extra: str | None = None) -> dict[str, Requirement]:
+    """What pyproject.toml requires: the base, or what an extra adds to it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    return {requirement.name: requirement for requirement in map(Requirement, lines)}
+
+
+def test_the_base_and_the_extras_are_what_is_tested():
+    base, train = requirements(), requirements("train")
+    pinned = pins("requirements.txt")
+    assert base.keys() | train.keys() == pinned.keys() and not base.keys() & train.keys()
+    for name, requirement in (base | train).items():
+        assert pinned[name] in requirement.specifier, name
+    assert list(requirements("all")) == ["pigeonhole"]
+
+
+def test_every_module_of_an_extra_is_known_by_name():
+    providers = importlib.metadata.packages_distributions()
+    train = {name.lower().replace("_", "-") for name in requirements("train")} - {"protobuf"}
+    told = {providers[module][0].lower().replace("_", "-") for module in extras.OPTIONAL}
+    assert told | {"tensorflow", "tensorflow-cpu"} == train | {"tensorflow", "tensorflow-cpu"}
+
+
+@pytest.mark.parametrize("room", ["pigeonhole.web", "pigeonhole.web.server", "pigeonhole.model.classifier"])
+def test_the_base_answers_and_serves_without_the_extras(room):
+    code = f"import sys; sys.modules.update(dict.fromkeys({list(extras.OPTIONAL)})); import {room}"
+    assert not modules_after("-c", code) & extras.OPTIONAL.keys()
 
 
 def test_the_metadata_agrees():

@@ -334,7 +334,7 @@ def instructions(name: str) -> list[tuple[str, str]]:
 
 def flags_of(command: list[str]) -> argparse.Namespace:
     """What serve.py makes of a command line that starts it."""
-    return serve.parse(command[command.index("serve.py") + 1 :])
+    return serve.parse(command[command.index("serve") + 1 :])
 
 
 def test_the_dockerfile_copies_what_there_is_and_starts_what_there_is():
@@ -347,14 +347,19 @@ def test_the_dockerfile_copies_what_there_is_and_starts_what_there_is():
     entry = json.loads(dict(steps)["ENTRYPOINT"]) + json.loads(dict(steps)["CMD"])
     options = flags_of(entry)
     assert options.host == "0.0.0.0" and str(options.port) == dict(steps)["EXPOSE"]
-    assert "requirements.txt" in dict(steps)["RUN"] or any("requirements.txt" in rest for _, rest in steps)
+    (install,) = [rest for step, rest in steps if step == "RUN" and "pip install" in rest]
+    assert (
+        "--constraint /source/requirements.txt /source " in install
+    )  # the base alone: no extra, the tested pins
     assert dict(steps)["USER"] not in ("root", "0")
 
 
 def test_every_program_file_is_in_the_image():
     copies = [rest.split()[:-1] for step, rest in instructions("Dockerfile") if step == "COPY"]
     copied = {source.rstrip("/") for sources in copies for source in sources}
-    assert {"requirements.txt", "serve.py", "pigeonhole"} <= copied
+    assert {"requirements.txt", "pyproject.toml", "pigeonhole"} <= copied
+    ignored = (web_server.ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert ignored[0] == "*" and copied <= {line.removeprefix("!") for line in ignored}
 
 
 def test_the_compose_file_agrees_with_the_dockerfile():
