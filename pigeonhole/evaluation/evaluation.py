@@ -131,8 +131,9 @@ def judge(classifier: "Classifier", run: Path, tree: Tree, store: "Cache") -> Ve
         [classifier.classes.index(record.entry.class_name) for record in used],
         pixels,
         [record.digest for record in used],
-        {record.entry.name: record.skipped for record in records if record.skipped is not None},
     )
+    skipped = {record.entry.name: record.skipped for record in records if record.skipped is not None}
+    answers = replace(answers, skipped=skipped)
     known = leakage.read(run)
     baseline = None if known is None else _nearest_thumbnail(known, answers)
     copies = None if known is None else leakage.copies(known, records, pixels)

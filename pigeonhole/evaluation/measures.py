@@ -102,7 +102,7 @@ def measure(evaluation: Evaluation, nearest_thumbnail: float | None = None) -> M
         total=evaluation.total,
         accuracy=float(right.mean()),
         interval=wilson_interval(int(right.sum()), evaluation.total),
-        classes=_classes(evaluation, confusion),
+        classes=_classes(evaluation.classes, confusion),
         confusion=confusion,
         top_k=_top_k(evaluation.logits, labels),
         majority=(evaluation.classes[majority], share),
@@ -156,36 +156,26 @@ def _block_means(images: np.ndarray) -> np.ndarray:
 
 
 def _confusion(evaluation: Evaluation) -> np.ndarray:
-    from sklearn.metrics import confusion_matrix
-
-    every = np.arange(len(evaluation.classes))
-    return confusion_matrix(evaluation.labels, evaluation.predicted, labels=every)
-
-
-def _classes(evaluation: Evaluation, confusion: np.ndarray) -> tuple[ClassMeasures, ...]:
-    from sklearn.metrics import precision_recall_fscore_support
-
-    every = np.arange(len(evaluation.classes))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        evaluation.labels, evaluation.predicted, labels=every, zero_division=0
-    )
-    columns = (confusion.diagonal(), confusion.sum(axis=0), support, precision, recall, f1)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return tuple(_class(name, *row) for name, row in zip(evaluation.classes, rows, strict=True))
+    count = len(evaluation.classes)
+    pairs = evaluation.labels * count + evaluation.predicted
+    return np.bincount(pairs, minlength=count**2).reshape(count, count)
 
 
-def _class(
-    name: str, hits: int, predicted: int, support: int, precision: float, recall: float, f1: float
-) -> ClassMeasures:
+def _classes(classes: Sequence[str], confusion: np.ndarray) -> tuple[ClassMeasures, ...]:
+    counts = (confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1))
+    return tuple(map(_class, classes, *(each.tolist() for each in counts)))
+
+
+def _class(name: str, hits: int, predicted: int, support: int) -> ClassMeasures:
     if not support:
         return ClassMeasures(name, 0, predicted, None, None, None, None, None, None)
     return ClassMeasures(
         name,
         support,
         predicted,
-        precision if predicted else None,
-        recall,
-        f1,
+        hits / predicted if predicted else None,
+        hits / support,
+        2 * hits / (support + predicted),
         wilson_interval(hits, predicted) if predicted else None,
         wilson_interval(hits, support),
         _f1_interval(hits, support + predicted - hits),

@@ -1,6 +1,6 @@
 """A model's answers for labelled pictures: what all honest figures and the report are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +85,6 @@ def answer(
     labels: np.ndarray,
     images: "np.ndarray | Pixels",
     digests: Sequence[str],
-    skipped: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Ask a model for all labelled pictures; the parameters and what is given are fields of `Evaluation`.
 
@@ -107,5 +106,4 @@ def answer(
         features=features,
         unsure=found[0] if found else np.zeros(len(images), dtype=bool),
         digests=digests,
-        skipped=dict(skipped or {}),
     )

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pigeonhole.data.dataset import DataSets, read_train_sets
@@ -60,15 +60,9 @@ def make(folder: Path) -> Case:
 def ask(classifier: Classifier, sets: DataSets) -> Evaluation:
     every = sets.everything
     digests = ["00" * 32] * every.num_examples
-    return predictions.answer(
-        classifier,
-        sets.preflight.root,
-        list(every.names),
-        every.label_indices,
-        every.images,
-        digests,
-        sets.preflight.skipped,
-    )
+    root, names = sets.preflight.root, list(every.names)
+    answers = predictions.answer(classifier, root, names, every.label_indices, every.images, digests)
+    return replace(answers, skipped=sets.preflight.skipped)
 
 
 def write_facts(run: Path, classes: list[str]) -> None:

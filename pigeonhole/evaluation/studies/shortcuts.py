@@ -12,11 +12,21 @@ import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pigeonhole.data.folders import Record
+from pigeonhole.evaluation.studies.clues import (
+    BORDER,
+    CAMERA,
+    COLOUR,
+    FILE_SIZE,
+    FORMAT,
+    SHAPE,
+    Kind,
+    features,
+)
 from pigeonhole.evaluation.studies.suspects import deal
 
 if TYPE_CHECKING:
@@ -26,13 +36,8 @@ GAIN = 0.10  # better than expected by this share of the pictures, ...
 SIGNIFICANCE = 0.01  # ... and not by chance: a shortcut
 MOST_PICTURES = 4_000  # looked at, in proportion to their classes
 FOLDS = 5
-COLOUR_LEFT = 0.1  # of the expected mistakes; the object's own colour often leaves no more than half
-CELLS = 4  # along each side of the middle
 NAMED = 5  # classes in one sentence
-_BLOCK = 256  # pictures in memory at once
 
-FILE_SIZE, FORMAT, SHAPE = "file size", "file format", "width and height"
-BORDER, COLOUR, CAMERA = "border pixels", "mean colour", "camera"
 _DANGERS = {
     FILE_SIZE: "how much the pictures were compressed",
     FORMAT: "how the pictures were saved",
@@ -91,11 +96,6 @@ class ShortcutCheck:
     def fires(self) -> bool:
         """Whether any kind of feature tells more than the picture itself explains."""
         return any(finding.fires for finding in self.findings)
-
-    @property
-    def by_feature(self) -> dict[str, float]:
-        """Kind of feature -> the share of pictures whose class it tells alone."""
-        return {finding.kind: finding.overall.accuracy for finding in self.findings}
 
     def warnings(self) -> list[str]:
         """One sentence for each shortcut."""
@@ -171,7 +171,7 @@ def check(
     rows = _sample(labels, seed)
     records, labels = [records[row] for row in rows], labels[rows]
     model = _Model(labels, rows if groups is None else np.asarray(groups)[rows], seed)
-    kinds, left_out = _without_constant(_features(records, pictures, rows))
+    kinds, left_out = _without_constant(features(records, pictures, rows))
     majority_class = int(np.bincount(labels).argmax())
     majority = float(np.mean(labels == majority_class))
     together = np.concatenate([kind.features for kind in kinds.values()], axis=1) if kinds else None
@@ -187,15 +187,6 @@ def check(
     )
 
 
-class _Kind(NamedTuple):
-    """Features of one kind, float [N, F]; what in the picture may explain them, float [N, G]; and the share
-    of the expected mistakes that a shortcut may leave."""
-
-    features: np.ndarray
-    explanation: np.ndarray | None = None
-    may_leave: float = 1.0
-
-
 def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
     """Sorted indices of at most about MOST_PICTURES, the same share of each class and at least one."""
     share = min(1.0, MOST_PICTURES / len(labels))
@@ -204,73 +195,7 @@ def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([rows[: max(1, round(share * len(rows)))] for rows in by_class]))
 
 
-def _features(
-    records: Sequence[Record], pictures: "np.ndarray | Pixels", rows: np.ndarray
-) -> dict[str, _Kind]:
-    measured = [_measure(pictures[rows[at : at + _BLOCK]]) for at in range(0, len(rows), _BLOCK)]
-    border, middle, colour, detail = map(np.concatenate, zip(*measured, strict=True))
-    sides = np.array([(record.width, record.height) for record in records])
-    sizes = np.log([record.file_size for record in records])
-    oddities = sorted({oddity for record in records for oddity in record.oddities})
-    saved = [[record.format for record in records]]
-    saved += [[oddity in record.oddities for record in records] for oddity in oddities]
-    return {
-        FILE_SIZE: _Kind(np.column_stack([sizes, sizes - np.log(sides.prod(axis=1))]), detail),
-        FORMAT: _Kind(np.column_stack([_codes(values) for values in saved])),
-        SHAPE: _Kind(np.column_stack([sides, sides[:, 0] / sides[:, 1]])),
-        BORDER: _Kind(border, middle),
-        COLOUR: _Kind(colour, may_leave=COLOUR_LEFT),
-        CAMERA: _Kind(_codes([record.camera for record in records])[:, np.newaxis]),
-    }
-
-
-def _measure(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of uint8 [n, S, S, C]: figures of the border, of the middle, the mean colour, and the detail."""
-    return _border(pictures), _middle(pictures), pictures.mean(axis=(1, 2)), _detail(pictures)
-
-
-def _border(pictures: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation of each channel of the outermost pixels along each side: [n, 8 C]."""
-    sides = pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1]
-    return np.concatenate([figure for s in sides for figure in (s.mean(axis=1), s.std(axis=1))], axis=1)
-
-
-def _middle(pictures: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation of each channel in the cells of the inner half: [n, 2 CELLS^2 C]."""
-    count, side, _, channels = pictures.shape
-    inset = side // 4
-    cells = min(CELLS, side - 2 * inset)
-    width = (side - 2 * inset) // cells
-    inner = slice(inset, inset + cells * width)
-    parts = pictures[:, inner, inner].reshape(count, cells, width, cells, width, channels)
-    figures = parts.mean(axis=(2, 4)), parts.std(axis=(2, 4))
-    return np.concatenate([figure.reshape(count, -1) for figure in figures], axis=1)
-
-
-def _detail(pictures: np.ndarray) -> np.ndarray:
-    """How much there is to compress: contrast, and steps between neighbours at two scales, [n, 5].
-
-    Taken at a half and a quarter of the size, where the traces of an earlier compression are gone.
-    """
-    half = _halved(pictures.mean(axis=3))
-    scales = half, _halved(half)
-    steps = [np.abs(np.diff(scale, axis=axis)).sum(axis=(1, 2)) for scale in scales for axis in (1, 2)]
-    return np.column_stack([half.std(axis=(1, 2)), *steps])
-
-
-def _halved(planes: np.ndarray) -> np.ndarray:
-    """[n, S, S] averaged over squares of two by two."""
-    even = planes.shape[1] // 2 * 2
-    rows = planes[:, 0:even:2] + planes[:, 1:even:2]
-    return (rows[:, :, 0:even:2] + rows[:, :, 1:even:2]) / 4
-
-
-def _codes(values: Sequence) -> np.ndarray:
-    """A number for each different value, in the values' order."""
-    return np.unique(values, return_inverse=True)[1]
-
-
-def _without_constant(kinds: dict[str, _Kind]) -> tuple[dict[str, _Kind], dict[str, str]]:
+def _without_constant(kinds: dict[str, Kind]) -> tuple[dict[str, Kind], dict[str, str]]:
     """The kinds that differ between pictures, and why the others can tell nothing."""
     constant = {name for name, kind in kinds.items() if not np.ptp(kind.features, axis=0).any()}
     kept = {name: kind for name, kind in kinds.items() if name not in constant}
@@ -306,7 +231,7 @@ class _Model:
         return (of_label > truth.mean()) == truth
 
 
-def _find(name: str, kind: _Kind, model: _Model, classes: Sequence[str]) -> Finding:
+def _find(name: str, kind: Kind, model: _Model, classes: Sequence[str]) -> Finding:
     told = model.probabilities(kind.features)
     explained = None if kind.explanation is None else model.probabilities(kind.explanation)
     present, counts = np.unique(model.labels, return_counts=True)
