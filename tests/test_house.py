@@ -44,7 +44,7 @@ STILL_TOO_LONG = {
     "commands.train", "commands.train.prepare_training", "commands.train.start",
 
     "jobs.conclusion.write_report", "model.metagraph.save",
-    "model.rejection.fit", "report.plots.write", "report.writing.write_training", "runs.settings.write",
+    "model.rejection.fit", "report.writing.write_training", "runs.settings.write",
     "training.distributed.workers.compile_step", "training.distributed.workers.step",
     "web.server.__init__",
 }  # fmt: skip

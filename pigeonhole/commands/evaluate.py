@@ -186,7 +186,7 @@ def write_files(options: argparse.Namespace, classifier: "Classifier", judged: "
         from pigeonhole.report import plots
 
         choice = {flag: getattr(options, flag) for flag in PLOT_FLAGS if getattr(options, flag) is not None}
-        plots.write(options.plots, judged.run, classifier, judged.evaluation, **choice)
+        plots.write(options.plots, judged.run, classifier, judged.evaluation, plots.Chosen(**choice))
         written["figures"] = options.plots
     if not options.no_report and (page := write_report(classifier, judged)):
         written["report"] = page

@@ -3,6 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,33 +35,42 @@ VARIATIONS = 9
 Drawing = tuple[str, Callable[[], "Figure"]]  # a file's name without its suffix, and what draws it
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What is drawn of the network.
+
+    layer          the convolution whose filters and feature maps are drawn, None for each one
+    input_channel  the channel that the filters are shown for, from 0
+    picture        the file whose feature maps and variations are drawn, None for the evaluation's first
+    """
+
+    layer: str | None = None
+    input_channel: int = 0
+    picture: Path | None = None
+
+
 def write(
     directory: Path,
     run: Path,
     classifier: "Classifier",
     evaluation: Evaluation,
-    layer: str | None = None,
-    input_channel: int = 0,
-    picture: Path | None = None,
+    chosen: Chosen = Chosen(),
 ) -> list[Path]:
     """Draw all about the `run` of the `classifier` and its answers; gives the files written in `directory`.
 
-    `layer`: the convolution whose filters, as they look at `input_channel` (from 0), and feature maps are
-    drawn, None for each one; `picture`: the one whose feature maps and variations are drawn, None for the
-    first of the evaluation. What the run does not tell is not drawn. Files of an earlier call are replaced,
-    no others.
+    What the run does not tell is not drawn. Files of an earlier call are replaced, no others.
 
     Raises UsageError for a layer or channel that the network has not, a picture that cannot be read, and a
     directory that is a file, lies among the pictures or holds a file of the same name from elsewhere;
     PigeonholeError where a file cannot be written.
     """
-    kernels = chosen_filters(classifier, layer, input_channel)
-    pixels = evaluation.images[0] if picture is None else _read(picture, classifier)
+    kernels = chosen_filters(classifier, chosen.layer, chosen.input_channel)
+    pixels = _read(chosen.picture, classifier) if chosen.picture else evaluation.images[0]
     drawings = [
         *_of_training(run, pixels),
         ("class_balance", partial(figures.class_balance, evaluation.classes, _counts(run, evaluation))),
         *_of_answers(classifier, evaluation),
-        *_of_network(classifier, kernels, input_channel, pixels),
+        *_of_network(classifier, kernels, chosen.input_channel, pixels),
     ]
     files = [directory / f"{name}.png" for name, _ in drawings]
     _check(directory, files, evaluation.root)

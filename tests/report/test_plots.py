@@ -14,6 +14,7 @@ from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.report import plots, rendering
+from pigeonhole.report.plots import Chosen
 from tests.support import saved_runs
 
 ALWAYS = {"class_balance", "confusion", "reliability", "random_predictions", "network"}
@@ -82,7 +83,7 @@ def test_every_figure_is_written(written):
 
 def test_a_model_away_from_its_run_gives_the_rest(run, classifier, evaluation, tmp_path):
     right = evaluation.select(evaluation.right)
-    files = plots.write(tmp_path / "out", tmp_path, classifier, right, layer="conv1")
+    files = plots.write(tmp_path / "out", tmp_path, classifier, right, Chosen("conv1"))
     assert {file.stem for file in files} == ALWAYS | layers("conv1")
 
 
@@ -105,7 +106,7 @@ def test_what_the_network_has_not_is_refused_with_the_choices(
     run, classifier, evaluation, tmp_path, layer, channel, message
 ):
     with pytest.raises(UsageError, match=message):
-        plots.write(tmp_path / "out", run, classifier, evaluation, layer=layer, input_channel=channel)
+        plots.write(tmp_path / "out", run, classifier, evaluation, Chosen(layer, channel))
     assert not (tmp_path / "out").exists()
 
 
@@ -114,7 +115,7 @@ def test_the_chosen_picture_is_drawn_and_earlier_figures_are_replaced(
 ):
     shutil.copytree(written, tmp_path / "out")
     picture = saved_runs.write_picture(tmp_path / "one.png", seed=5)
-    files = plots.write(tmp_path / "out", run, classifier, evaluation, layer="conv1", picture=picture)
+    files = plots.write(tmp_path / "out", run, classifier, evaluation, Chosen("conv1", picture=picture))
     changed = {file.stem for file in files if file.read_bytes() != (written / file.name).read_bytes()}
     assert changed == {"augmented", "feature_maps_conv1"}
     assert names(tmp_path / "out") == names(written)
@@ -126,7 +127,7 @@ def test_a_picture_that_cannot_be_read_is_named(run, classifier, evaluation, tmp
     if content is not None:
         picture.write_bytes(content)
     with pytest.raises(UsageError, match=r"--picture .*one\.png: "):
-        plots.write(tmp_path / "out", run, classifier, evaluation, picture=picture)
+        plots.write(tmp_path / "out", run, classifier, evaluation, Chosen(picture=picture))
 
 
 def test_files_of_the_user_stay(run, classifier, evaluation, tmp_path):
