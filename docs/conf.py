@@ -3,10 +3,10 @@
 project = "Pigeonhole"
 html_title = project
 extensions = ["myst_parser"]
+myst_heading_anchors = 4  # headings get the anchors that code hosting sites give them, and links are checked
 html_theme = "furo"
-# Headings get the same anchors as on code hosting sites, and links to them are checked.
-myst_heading_anchors = 4
-html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_copy_source = False
-html_show_sourcelink = False
-html_last_updated_fmt = None
+html_show_sphinx = False
+html_show_copyright = False

@@ -1,7 +1,6 @@
 import argparse
 import json
 import re
-import shlex
 import shutil
 import signal
 import socket
@@ -374,12 +373,3 @@ def test_the_compose_file_agrees_with_the_dockerfile():
     assert any(volume.startswith("./runs:") and volume.endswith(":ro") for volume in service["volumes"])
     assert set(service["environment"]) <= {serve.KEY_VARIABLE}
     assert service["read_only"] is True
-
-
-def test_the_readme_starts_the_server_with_flags_that_it_has():
-    text = (web_server.ROOT / "README.md").read_text("utf-8")
-    commands = re.findall(r"python3? (?:\S*/)?(serve\.py[^#\n`]*)", text)
-    if not commands:
-        pytest.skip("the README does not show serve.py")
-    for command in commands:
-        flags_of(shlex.split(command.strip()))
