@@ -24,11 +24,12 @@ from scipy.stats import t as student  # noqa: E402
 from pigeonhole import quiet  # noqa: E402
 from pigeonhole.data.augment import NONE, Augmentation  # noqa: E402
 from pigeonhole.networks import recipes  # noqa: E402
+from pigeonhole.networks.registry import NETWORKS  # noqa: E402
 
 SIDE = 96  # pixels
 COUNTS = (250, 500, 1_000)
 ZOOM = 0.64  # of the area: up to 1.25 times as large
-USUAL = recipes.recipe("standard", SIDE, COUNTS[-1], all_grey=False).augmentation
+USUAL = NETWORKS["standard"].recipe(SIDE, COUNTS[-1], all_grey=False).augmentation
 WAYS = {
     "none": NONE,
     "flip": Augmentation(flip=True),
@@ -74,7 +75,7 @@ def main() -> None:
 
 def recipe_for(way: str, count: int) -> recipes.Recipe:
     """The recipe for so many pictures, but for how it varies them."""
-    usual = recipes.recipe("standard", SIDE, count, all_grey=False)
+    usual = NETWORKS["standard"].recipe(SIDE, count, all_grey=False)
     return replace(usual, augmentation=WAYS[way], mix=float(way == MIXED))
 
 

@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402
 import trial  # noqa: E402
 
 from pigeonhole import quiet  # noqa: E402
-from pigeonhole.networks import recipes  # noqa: E402
+from pigeonhole.networks import registry  # noqa: E402
 from pigeonhole.statistics import wilson_interval  # noqa: E402
 
 VALIDATION = 0.1
@@ -190,16 +190,17 @@ def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     """Train the candidate and try what it has learnt, now and then and at the end, on the test pictures."""
     import keras
 
-    from pigeonhole.networks import standard
+    from pigeonhole.networks.building import build
     from pigeonhole.training.tally import score
     from pigeonhole.training.trainer import Trainer
 
-    side, channels = recipes.image_size(candidate.network, 32), recipes.channels(candidate.network)
+    network = registry.NETWORKS[candidate.network]
+    side, channels = network.usual_size(32), network.channels
     sets, test = read(candidate, options, side, channels)
-    recipe = recipes.recipe(candidate.network, side, sets.train.num_examples, all_grey=channels == 1)
+    recipe = network.recipe(side, sets.train.num_examples, all_grey=channels == 1)
     recipe = recipe.with_given(**candidate.changes)
     keras.utils.set_random_seed(options.seed)
-    model = standard.build(candidate.network, side, channels, len(sets.classes))
+    model = build(candidate.network, side, channels, len(sets.classes))
     trainer = Trainer(model, sets.train, sets.valid, recipe, options.seed)
     planned = trainer.total_steps
     if options.minutes:

@@ -74,7 +74,8 @@ def ours(network: str, most_steps: int, precision: str = "auto") -> Round:
     import tensorflow as tf
 
     from pigeonhole.data.dataset import DataSet
-    from pigeonhole.networks import recipes, standard
+    from pigeonhole.networks import building
+    from pigeonhole.networks.registry import NETWORKS
     from pigeonhole.training import precision as precisions
     from pigeonhole.training.trainer import Trainer
 
@@ -85,9 +86,9 @@ def ours(network: str, most_steps: int, precision: str = "auto") -> Round:
     data = DataSet(
         images, labels, [str(index) for index in range(len(labels))], [str(k) for k in range(CLASSES)]
     )
-    recipe = recipes.recipe(network, plan.size, len(labels), all_grey=False)
+    recipe = NETWORKS[network].recipe(plan.size, len(labels), all_grey=False)
     recipe = recipe.with_given(augment=False, batch_size=plan.batch)
-    model = standard.build(network, plan.size, 3, CLASSES, precisions.choose(precision)[0])
+    model = building.build(network, plan.size, 3, CLASSES, precisions.choose(precision)[0])
     trainer = Trainer(model, data, None, recipe, 0)
     trainer.total_steps = 0
 

@@ -77,7 +77,8 @@ def train(side: int, classes: int, count: int, steps: int) -> None:
 
     import_tensorflow()
     from pigeonhole.data.dataset import DataSet
-    from pigeonhole.networks import recipes, standard
+    from pigeonhole.networks import building
+    from pigeonhole.networks.registry import NETWORKS
     from pigeonhole.training import precision
     from pigeonhole.training.trainer import Trainer
 
@@ -85,8 +86,8 @@ def train(side: int, classes: int, count: int, steps: int) -> None:
         images = noise(Path(folder, "pixels"), count, side)
         names = [str(index) for index in range(count)]
         data = DataSet(images, np.arange(count) % classes, names, [f"{index:04}" for index in range(classes)])
-        recipe = recipes.recipe("standard", side, count, all_grey=False)
-        model = standard.build("standard", side, 3, classes, precision.choose("auto")[0])
+        recipe = NETWORKS["standard"].recipe(side, count, all_grey=False)
+        model = building.build("standard", side, 3, classes, precision.choose("auto")[0])
         trainer = Trainer(model, data, None, recipe, 0)
         trainer.total_steps = steps
         moments: list[float] = []

@@ -86,7 +86,8 @@ def train(options: argparse.Namespace) -> None:
     import tensorflow as tf
 
     from pigeonhole.data import dataset
-    from pigeonhole.networks import recipes, standard
+    from pigeonhole.networks import building
+    from pigeonhole.networks.registry import NETWORKS
     from pigeonhole.training.distributed import workers
     from pigeonhole.training.trainer import Trainer
 
@@ -97,11 +98,11 @@ def train(options: argparse.Namespace) -> None:
         set_threads(1)
     together = workers.join(place, print) if place else None
     sets = dataset.read_train_sets(options.data, options.image_size, fraction=options.fraction)
-    recipe = recipes.recipe(options.network, options.image_size, sets.train.num_examples, all_grey=False)
+    recipe = NETWORKS[options.network].recipe(options.image_size, sets.train.num_examples, all_grey=False)
     recipe = recipe.with_given(batch_size=options.batch_size, learning_rate=options.learning_rate)
     keras.utils.set_random_seed(0)
     with together.strategy.scope() if together else contextlib.nullcontext():
-        model = standard.build(options.network, options.image_size, 3, len(sets.classes))
+        model = building.build(options.network, options.image_size, 3, len(sets.classes))
         for layer in model.layers:
             if "dropout" in layer.name:
                 layer.rate = 0.0

@@ -21,6 +21,7 @@ import trial  # noqa: E402
 from pigeonhole import quiet  # noqa: E402
 from pigeonhole.data.augment import Augmentation  # noqa: E402
 from pigeonhole.networks import recipes  # noqa: E402
+from pigeonhole.networks.registry import NETWORKS  # noqa: E402
 
 SIDE = 32  # pixels
 COUNTS = (100, 1_000, 10_000, 50_000)
@@ -55,7 +56,7 @@ def main() -> None:
     print("| pictures | recipe | test accuracy | seconds | fixed recipe | seconds |")
     print("|---|---|---|---|---|---|")
     for count in map(int, options.counts.split(",")):
-        usual = recipes.recipe("standard", SIDE, count, all_grey=False)
+        usual = NETWORKS["standard"].recipe(SIDE, count, all_grey=False)
         cells = [f"{count:,}", f"{usual.epochs:g} epochs, batches of {usual.batch_size}"]
         for recipe in (usual, FIXED):
             trials = [

@@ -68,13 +68,13 @@ def run(network: str, train, test, recipe, seed: int, precision: str) -> Trial:
     """Train on all of `train` to the end of the recipe, and test the last weights."""
     import keras
 
-    from pigeonhole.networks import standard
+    from pigeonhole.networks import building
     from pigeonhole.training.tally import score
     from pigeonhole.training.trainer import Trainer
 
     keras.utils.set_random_seed(seed)
     _, side, _, channels = train.images.shape
-    model = standard.build(network, side, channels, len(train.class_names), precision)
+    model = building.build(network, side, channels, len(train.class_names), precision)
     trainer = Trainer(model, train, None, recipe, seed)
     started = time.perf_counter()
     trainer.learn()

@@ -58,7 +58,8 @@ def measure(place, options: argparse.Namespace) -> None:
     import tensorflow as tf
 
     from pigeonhole.data.dataset import DataSet
-    from pigeonhole.networks import recipes, standard
+    from pigeonhole.networks import building
+    from pigeonhole.networks.registry import NETWORKS
     from pigeonhole.training.distributed import workers
     from pigeonhole.training.trainer import Trainer
 
@@ -70,11 +71,11 @@ def measure(place, options: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (pictures, side, side, 3), np.uint8)
     data = DataSet(images, np.arange(pictures) % 10, [str(n) for n in range(pictures)], list("abcdefghij"))
-    recipe = recipes.recipe(options.network, side, pictures, all_grey=False)
+    recipe = NETWORKS[options.network].recipe(side, pictures, all_grey=False)
 
     def a_step(size: int, shared: "workers.Workers | None"):
         """A function that computes one and the same step, and its network."""
-        model = standard.build(options.network, side, 3, 10)
+        model = building.build(options.network, side, 3, 10)
         trainer = Trainer(model, data, data, recipe.with_given(batch_size=size), 0, workers=shared)
         batch = trainer.batches.batch(0)
         return lambda: trainer.train_on(0, 1e-4, batch), model

@@ -28,6 +28,7 @@ from pigeonhole import cli
 from pigeonhole.commands import training_flags
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.networks import recipes
+from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs import previous, runs
 from pigeonhole.runs.previous import Earlier
 from pigeonhole.training.distributed import agreement, cluster, launcher
@@ -142,9 +143,9 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
         print(warning)
     tree = folders.scan(options.data, options.classes)
     if options.image_size is None:
-        options.image_size = recipes.image_size(options.network, _median_side(tree))
+        options.image_size = NETWORKS[options.network].usual_size(_median_side(tree))
     if options.channels is None:
-        options.channels = recipes.channels(options.network)
+        options.channels = NETWORKS[options.network].channels
     split = before.run / previous.SPLIT if options.resume else options.split
     sets = dataset.read_train_sets(
         options.data,
@@ -168,7 +169,8 @@ def read_data(options: argparse.Namespace, before: Earlier | None) -> tuple["Dat
 
     def recipe_for(num_pictures: int, brief: bool) -> recipes.Recipe:
         trained = options.weights is not None
-        usual = recipes.recipe(options.network, options.image_size, num_pictures, all_grey, brief, trained)
+        network = NETWORKS[options.network]
+        usual = network.recipe(options.image_size, num_pictures, all_grey, brief, trained)
         balanced = options.class_weights == "balanced"
         return usual.with_given(balanced=balanced, **{name: getattr(options, name) for name in RECIPE_FLAGS})
 
@@ -262,7 +264,7 @@ def prepare_training(
         return assemble(options, recipe, machine, sets, workers, begin)
 
     def is_brief(epochs: float) -> bool:
-        return recipes.is_brief(options.network, options.image_size, count, epochs)
+        return NETWORKS[options.network].is_brief(options.image_size, count, epochs)
 
     if before and not before.changed_options(vars(options)):
         trainer = trainer_by(before.recipe)
@@ -296,19 +298,19 @@ def assemble(
     """A new network, the same for the same seed, and what trains it by `recipe`."""
     import keras
 
-    from pigeonhole.networks import standard
-    from pigeonhole.networks.averaging import Views
+    from pigeonhole.networks.averaging import Averaging
+    from pigeonhole.networks.building import build
     from pigeonhole.training.trainer import Trainer
 
     keras.utils.set_random_seed(options.seed)
     with workers.strategy.scope() if workers else contextlib.nullcontext():
-        model = standard.build(
+        model = build(
             options.network,
             recipe.image_size,
             options.channels,
             len(sets.classes),
             machine.precision,
-            Views.asked_for(vars(options)),
+            Averaging.asked_for(vars(options)),
         )
         if begin:
             begin.put_into(model, sets.classes)
@@ -319,19 +321,19 @@ def announce(
     options, machine: Machine, sets: "DataSets", trainer: "Trainer", run: Path, begin: "Start | None"
 ) -> None:
     """Say what will be done before it is done."""
-    from pigeonhole.networks import standard
-    from pigeonhole.networks.averaging import Views
+    from pigeonhole.networks import summary
+    from pigeonhole.networks.averaging import Averaging
 
     recipe, epochs = trainer.recipe, trainer.total_steps / trainer.steps_per_epoch
     gain = machine.bfloat16_gain
     measured = "" if gain is None else f" (bfloat16 measured {gain:.2f} times as fast)"
     print()
-    for line in standard.table_lines(trainer.model):
+    for line in summary.lines(trainer.model):
         print(f"  {line}")
     print()
     print(f"network     {options.network}, {trainer.model.count_params():,} parameters")
-    if any(views := Views.asked_for(vars(options))):
-        print(f"            answers by the mean over {views.describe()}")
+    if any(averaging := Averaging.asked_for(vars(options))):
+        print(f"            answers by the mean over {averaging.describe()}")
     if begin:
         print(f"weights     {begin.describe(sets.classes)}")
     print(
@@ -360,7 +362,7 @@ def told_settings(options: argparse.Namespace, recipe: recipes.Recipe) -> str:
         for name in (*RECIPE_FLAGS, "steps", "minutes")
         if (value := getattr(options, name)) is not None
     ]
-    told = f"settings {recipes.provenance(options.network)}{' for a short training' if recipe.brief else ''}"
+    told = f"settings {NETWORKS[options.network].provenance}{' for a short training' if recipe.brief else ''}"
     return f"{told}, but for {', '.join(changes)}" if changes else told
 
 
@@ -503,7 +505,7 @@ def looker(
 ) -> "Looker":
     """What looks further into the data, if need be by training as long in proportion as this training did."""
     from pigeonhole.evaluation.studies.audit import Looker
-    from pigeonhole.networks.averaging import Views
+    from pigeonhole.networks.averaging import Averaging
     from pigeonhole.training.retraining import Retrainer
 
     length = trainer.total_steps / trainer.recipe.length(sets.train.num_examples)
@@ -519,7 +521,7 @@ def looker(
         options.seed,
         pictures_per_second=float(np.median([each.pictures_per_second for each in trainer.validations])),
         start=begin,
-        views=Views.asked_for(vars(options)),
+        averaging=Averaging.asked_for(vars(options)),
     )
     return Looker(sets, retrainer, options.seed)
 

@@ -1,12 +1,12 @@
 """What `train` is asked for: its flags, and those of the earlier run that it goes on with or repeats."""
 
 import argparse
-import math
 from pathlib import Path
 
 from pigeonhole.arguments import Parser, add_reading_flags, below_one, count, not_negative, positive
 from pigeonhole.errors import UsageError
 from pigeonhole.networks import recipes
+from pigeonhole.networks.registry import DEFAULT, NETWORKS
 from pigeonhole.runs import previous, runs
 from pigeonhole.runs.previous import Earlier
 from pigeonhole.training import weights_source
@@ -108,9 +108,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
 
 def _add_network_flags(group) -> None:
-    group.add_argument(
-        "--network", choices=recipes.NETWORKS, help=f"({recipes.NETWORKS[0]}, or that of --weights)"
-    )
+    group.add_argument("--network", choices=NETWORKS, help=f"({DEFAULT}, or that of --weights)")
     group.add_argument(
         "--weights",
         metavar="START",
@@ -231,13 +229,14 @@ def _add_output_flags(group) -> None:
 
 def check_network(options: argparse.Namespace) -> None:
     """Raise UsageError where the flags do not fit the network, or each other."""
-    network, smallest = options.network, recipes.smallest_image(options.network)
-    if options.image_size is not None and options.image_size < smallest:
+    network = NETWORKS[options.network]
+    if options.image_size is not None and options.image_size < network.smallest_side:
         raise UsageError(
-            f"--image-size {options.image_size}: {network} needs pictures of at least {smallest} pixels"
+            f"--image-size {options.image_size}: {network.name} needs pictures of at least "
+            f"{network.smallest_side} pixels"
         )
-    if options.dropout is not None and not recipes.has_dropout(network):
-        raise UsageError(f"--dropout {options.dropout:g}: {network} has no dropout layers; leave it out")
+    if options.dropout is not None and not network.dropout:
+        raise UsageError(f"--dropout {options.dropout:g}: {network.name} has no dropout layers; leave it out")
     if options.decay_steps is not None and options.schedule != "exponential":
         raise UsageError(f"--decay-steps {options.decay_steps}: belongs to --schedule exponential")
 
@@ -277,8 +276,6 @@ def settle_network(options: argparse.Namespace, before: Earlier | None) -> None:
         options.weights_digest = source.digest()
         options.network = options.network or of_run.get("options", {}).get("network")
         options.image_size = options.image_size or of_run.get("recipe", {}).get("image_size")
-    options.network = options.network or recipes.NETWORKS[0]
+    options.network = options.network or DEFAULT
     if before:
         refuse(before, before.changed_options(vars(options)), options.force)
-    if options.network in recipes.PRETRAINED and (options.image_size or math.inf) < recipes.SMALLEST_SIDE:
-        raise UsageError(f"--image-size: {options.network} needs at least {recipes.SMALLEST_SIDE} pixels")

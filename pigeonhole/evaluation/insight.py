@@ -53,8 +53,8 @@ def feature_maps(classifier: "Classifier", pixels: np.ndarray, layer: str) -> np
     Raises UsageError when there is no such convolution.
     """
     (maps,) = classifier.fetch(pixels, [f"{_known(classifier, layer)}{_OUTPUT}"])
-    views = len(maps) // len(pixels)  # of each picture, the first as it is
-    return maps[::views]
+    variants = len(maps) // len(pixels)  # of each picture, the first as it is
+    return maps[::variants]
 
 
 def occlusion(classifier: "Classifier", pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:

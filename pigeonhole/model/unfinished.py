@@ -10,8 +10,8 @@ from pathlib import Path
 from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import calibration, metagraph
-from pigeonhole.networks import standard
-from pigeonhole.networks.averaging import Views
+from pigeonhole.networks.averaging import Averaging
+from pigeonhole.networks.building import build
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs import checkpoints, runs
 
@@ -47,8 +47,8 @@ def _save_best(run: Path, folder: Path) -> int:
     settings = json.loads((run / runs.SETTINGS).read_text("utf-8"))
     options, classes = settings["options"], settings["classes"]
     side, channels = settings["recipe"]["image_size"], options["channels"]
-    views = Views.asked_for(options)
-    network = standard.build(options["network"], side, channels, len(classes), views=views)
+    averaging = Averaging.asked_for(options)
+    network = build(options["network"], side, channels, len(classes), averaging=averaging)
     network.set_weights(state.best_weights)
     temperature = calibration.fit_temperature(state.best_logits, state.valid_labels)
     (best,) = [validation for validation in state.validations if validation.is_kept][-1:]

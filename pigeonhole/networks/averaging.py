@@ -1,4 +1,4 @@
-"""Answers by the mean over several views of a picture ("test-time augmentation"), inside the network."""
+"""Test-time augmentation inside the network: answers by the mean over several variants of a picture."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-SHIFT = 32  # a shifted view is moved by the side divided by this
+SHIFT = 32  # a shifted variant is moved by the side divided by this
 
 
-class Views(NamedTuple):
-    """Which views a network answers by, beside the picture itself.
+class Averaging(NamedTuple):
+    """Which variants of a picture a network answers by, in addition to the picture itself.
 
     `shift`: the picture moved towards its upper left and its lower right corner, by one pixel of 32; what is
     missing there is the picture mirrored at its edge. The two count as much as the unmoved one (Jordan, "94%
@@ -21,13 +21,13 @@ class Views(NamedTuple):
     shift: bool = False
 
     @classmethod
-    def asked_for(cls, options: Mapping[str, object]) -> "Views":
+    def asked_for(cls, options: Mapping[str, object]) -> "Averaging":
         """What --flip-average and --shift-average say; a run made before there was such a flag has none."""
         return cls(*(bool(options.get(f"{name}_average")) for name in cls._fields))
 
     @property
     def weights(self) -> list[float]:
-        """How much each view counts, the picture itself first; sums to 1."""
+        """How much each variant counts, the picture itself first; sums to 1."""
         once = [0.5, 0.25, 0.25] if self.shift else [1.0]
         return [weight / 2 for weight in once] * 2 if self.flip else once
 
@@ -38,56 +38,50 @@ class Views(NamedTuple):
         return f"each picture and two shifted copies{also}"
 
 
-PLAIN = Views()
+SINGLE = Averaging()  # the picture alone
+
+
+class _OfAveraging(keras.layers.Layer):
+    """What the two layers have in common."""
+
+    def __init__(self, averaging: Averaging, **options):
+        super().__init__(**options)
+        self.averaging = Averaging(*averaging)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "averaging": self.averaging}
 
 
 @keras.saving.register_keras_serializable("pigeonhole")
-class Shown(keras.layers.Layer):
-    """In inference every picture [N, S, S, C] in V views, [VN, S, S, C], those of a picture together.
+class Variants(_OfAveraging):
+    """In inference every picture [N, S, S, C] in V variants, [VN, S, S, C], those of a picture together.
 
     In training each once, as it is. `Averaged` makes one answer of the V.
     """
 
-    def __init__(self, views: Views, **options):
-        super().__init__(**options)
-        self.views = Views(*views)
-
     def call(self, inputs, training: bool = False):
         if training:
             return inputs
-        shown = [inputs]
-        if self.views.shift:
+        variants = [inputs]
+        if self.averaging.shift:
             step = max(1, round(inputs.shape[1] / SHIFT))
             wider = tf.pad(inputs, [[0, 0], [step, step], [step, step], [0, 0]], "REFLECT")
-            shown += [wider[:, 2 * step :, 2 * step :], wider[:, : -2 * step, : -2 * step]]
-        if self.views.flip:
-            shown += [view[:, :, ::-1] for view in shown]
-        return tf.reshape(tf.stack(shown, 1), [-1, *inputs.shape[1:]])
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "views": self.views}
+            variants += [wider[:, 2 * step :, 2 * step :], wider[:, : -2 * step, : -2 * step]]
+        if self.averaging.flip:
+            variants += [variant[:, :, ::-1] for variant in variants]
+        return tf.reshape(tf.stack(variants, 1), [-1, *inputs.shape[1:]])
 
 
 @keras.saving.register_keras_serializable("pigeonhole")
-class Averaged(keras.layers.Layer):
-    """In inference the weighted means of V rows each, [VN, F] to [N, F]: what `Shown` took apart."""
-
-    def __init__(self, views: Views, **options):
-        super().__init__(**options)
-        self.views = Views(*views)
+class Averaged(_OfAveraging):
+    """In inference the weighted means of V rows each, [VN, F] to [N, F]: what `Variants` took apart."""
 
     def call(self, inputs, training: bool = False):
         if training:
             return inputs
-        weights = self.views.weights
+        weights = self.averaging.weights
         apart = tf.reshape(inputs, [-1, len(weights), *inputs.shape[1:]])
         return tf.reduce_sum(apart * tf.constant(weights, inputs.dtype)[:, None], 1)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "views": self.views}

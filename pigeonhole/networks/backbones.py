@@ -7,7 +7,6 @@ here does, and its layers have the names and weights that it was published with.
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -15,66 +14,23 @@ from keras import layers
 
 from pigeonhole.networks.layers import BatchNorm, Dropout
 
-WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 DROPOUT = 0.2  # before the head, as these networks were published
 
 
-@dataclass(frozen=True)
-class Published:
-    """`make`: its function in keras.applications. `file`, below WEIGHTS_URL, and `md5`: its ImageNet weights
-    without the head, as Keras publishes them."""
-
-    make: Callable[..., keras.Model]
-    file: str
-    md5: str
-
-    @property
-    def url(self) -> str:
-        return WEIGHTS_URL + self.file
-
-
-PUBLISHED = {
-    "mobilenet_v3_small": Published(
-        keras.applications.MobileNetV3Small,
-        "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
-        "d3e8ec802a04aa4fc771ee12a9a9b836",
-    ),
-    "mobilenet_v3_large": Published(
-        keras.applications.MobileNetV3Large,
-        "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
-        "07fb09a5933dd0c8eaafa16978110389",
-    ),
-    "efficientnet_v2_b0": Published(
-        keras.applications.EfficientNetV2B0,
-        "efficientnet_v2/efficientnetv2-b0_notop.h5",
-        "893217f2bb855e2983157299931e43ff",
-    ),
-    "efficientnet_v2_b3": Published(
-        keras.applications.EfficientNetV2B3,
-        "efficientnet_v2/efficientnetv2-b3_notop.h5",
-        "f6abf7b5849ac99a89b50dd3fd532856",
-    ),
-}
-
-
-def network(name: str) -> Callable:
-    """The function of that network from pixels [N, S, S, C], S at least 32, to logits [N, K].
+def backbone(application: str, pixels, num_classes: int):
+    """The layers of a function of keras.applications: pixels [N, S, S, C], S at least 32, to logits [N, K].
 
     Grey pictures are shown to it as colour pictures without colour.
     """
-
-    def build(pixels, num_classes: int):
-        rgb = pixels if pixels.shape[-1] == 3 else layers.Concatenate(name="rgb")([pixels] * 3)
-        published = PUBLISHED[name].make(
-            include_top=False, weights=None, pooling="avg", input_tensor=rgb, input_shape=rgb.shape[1:]
-        )
-        own = keras.models.clone_model(
-            published, input_tensors=published.inputs, clone_function=_take_over(), call_function=_call
-        )
-        hidden = Dropout(DROPOUT, name="dropout")(own.output)
-        return layers.Dense(num_classes, dtype="float32", name="fc")(hidden)
-
-    return build
+    rgb = pixels if pixels.shape[-1] == 3 else layers.Concatenate(name="rgb")([pixels] * 3)
+    published = getattr(keras.applications, application)(
+        include_top=False, weights=None, pooling="avg", input_tensor=rgb, input_shape=rgb.shape[1:]
+    )
+    own = keras.models.clone_model(
+        published, input_tensors=published.inputs, clone_function=_take_over(), call_function=_call
+    )
+    hidden = Dropout(DROPOUT, name="dropout")(own.output)
+    return layers.Dense(num_classes, dtype="float32", name="fc")(hidden)
 
 
 def _take_over() -> Callable[[keras.Operation], keras.Operation]:
@@ -122,6 +78,3 @@ def _take_over() -> Callable[[keras.Operation], keras.Operation]:
 def _call(layer: keras.Operation, *inputs, mask=None, **options):
     """Keras' batch normalisation was called with a mask, which no picture has."""
     return layer(*inputs, **options)
-
-
-NETWORKS = {name: network(name) for name in PUBLISHED}

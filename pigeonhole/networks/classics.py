@@ -1,4 +1,4 @@
-"""The classic small networks, each as its published code has it; their recipes stand in `recipes`.
+"""The classic small networks, each as its published code has it; their recipes are in `recipes`.
 
 Parameters at 10 classes and the published size: `classic_tiny` 93,038, `classic_dropout` 713,930,
 `classic_augmented` 731,786 (of them 128 moving statistics), `classic_mnist` 266,585, `classic_lrn` 1,068,298.
@@ -113,9 +113,6 @@ def classic_lrn(pixels, num_classes: int):
     hidden = layers.Dense(384, activation="relu", name="fc1", **start)(hidden)
     hidden = layers.Dense(192, activation="relu", name="fc2", **start)(hidden)
     return layers.Dense(num_classes, dtype="float32", name="fc3", **start)(hidden)
-
-
-NETWORKS = (classic_tiny, classic_dropout, classic_augmented, classic_mnist, classic_lrn)
 
 
 def _cropped(pixels) -> int:

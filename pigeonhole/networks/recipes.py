@@ -1,7 +1,6 @@
-"""Named training settings, and how the defaults follow from the data."""
+"""The training settings of each network, and how they follow from the data."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
@@ -9,17 +8,8 @@ from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
 THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its details at full size only
 OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")
 SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
-
-PRETRAINED = {  # networks of keras.applications, and the side in pixels that they were published for
-    "mobilenet_v3_small": 224,
-    "mobilenet_v3_large": 224,
-    "efficientnet_v2_b0": 224,
-    "efficientnet_v2_b3": 300,
-}
-SMALLEST_SIDE = 32  # pixels, for any of these
-_OURS = ("standard", "deep", "wide")  # with settings for few epochs and for trained weights, too
 _STRONG_DECAY = 0.6
-_RATE_FROM_TRAINED = 0.3  # of that from random weights: the full one wipes out most of what was learnt
+_RATE_FROM_TRAINED = 0.3  # of that from random weights
 
 
 @dataclass(frozen=True)
@@ -98,59 +88,7 @@ class Recipe:
         return replace(self, **changes)
 
 
-def image_size(network: str, median_side: float) -> int:
-    """The side in pixels at which `network` looks at pictures of this median shorter side by default."""
-    if network in _IMAGE_SIZES:
-        return _IMAGE_SIZES[network]
-    return 32 if median_side <= THUMBNAIL else 128
-
-
-def smallest_image(network: str) -> int:
-    """The side in pixels below which nothing would be left after the layers of `network`."""
-    return {"classic_tiny": 18, "deep": 9, "wide": 9}.get(network, 1)
-
-
-def channels(network: str) -> int:
-    """1 (grey) or 3 (colour), as `network` looks at pictures by default."""
-    return 1 if network == "classic_mnist" else 3
-
-
-def has_dropout(network: str) -> bool:
-    """Whether `network` has layers whose rate `dropout` replaces."""
-    return network in ("standard", "classic_tiny", "classic_dropout", *PRETRAINED)
-
-
-def provenance(network: str) -> str:
-    """Whose the default settings of `network` are."""
-    return "ours" if network in (*_OURS, "classic_tiny", *PRETRAINED) else "as published"
-
-
-def recipe(
-    network: str, size: int, num_pictures: int, all_grey: bool, brief: bool = False, trained: bool = False
-) -> Recipe:
-    """The default recipe of `network` for so many training pictures at `size` pixels.
-
-    `brief`: with the settings for a training of few epochs, where there are such. `trained`: for weights that
-    have learnt something before, not random ones.
-    """
-    made = _RECIPES[network](size, num_pictures, all_grey)
-    if network in PRETRAINED and not trained:
-        made = replace(made, freeze=0.0)  # at random weights there is nothing to keep
-    if network in _OURS and trained:
-        made = replace(made, learning_rate=made.learning_rate * _RATE_FROM_TRAINED)
-    return _brief(made, has_dropout(network)) if brief and network in _OURS else made
-
-
-def is_brief(network: str, size: int, num_pictures: int, epochs: float) -> bool:
-    """Whether so many epochs are too few for the usual settings: fewer than usual, and few by themselves.
-
-    A network learns its pictures by heart by seeing them again and again, be they many or few.
-    """
-    usual = recipe(network, size, num_pictures, all_grey=False)
-    return network in _OURS and epochs < min(usual.epochs, 50 if size > THUMBNAIL else 12)
-
-
-def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """One-cycle Muon. The fewer the pictures, the more epochs and the smaller the batch.
 
     There is no early stop: a cycle is at its best at its end. By the strong weight decay of photos kernels
@@ -175,7 +113,12 @@ def _standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     )
 
 
-def _brief(usual: Recipe, with_dropout: bool) -> Recipe:
+def from_trained(usual: Recipe) -> Recipe:
+    """For weights that have learnt something before: the full rate would wipe out most of it."""
+    return replace(usual, learning_rate=usual.learning_rate * _RATE_FROM_TRAINED)
+
+
+def brief(usual: Recipe, with_dropout: bool) -> Recipe:
     """What keeps a long training from learning its pictures by heart only holds a brief one back.
 
     So pictures are not mixed; half as many photos a step make twice as many steps; thumbnails are shifted
@@ -190,18 +133,18 @@ def _brief(usual: Recipe, with_dropout: bool) -> Recipe:
     return replace(settings, dropout=0.1 if with_dropout else None)
 
 
-def _deep(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def deep(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """As the standard network, and one and a half times as many epochs."""
-    usual = _standard(size, num_pictures, all_grey)
+    usual = standard(size, num_pictures, all_grey)
     return usual.times_as_long(1.5)
 
 
-def _wide(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def wide(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """As `deep`, in batches twice as large, which a processor works through faster.
 
     So wide a network soon has thumbnails by heart: it needs the weight decay of photos, and no tint.
     """
-    usual = _deep(size, num_pictures, all_grey)
+    usual = deep(size, num_pictures, all_grey)
     wide = replace(usual, batch_size=2 * usual.batch_size)
     if size > THUMBNAIL:
         return wide
@@ -209,22 +152,22 @@ def _wide(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     return replace(wide, weight_decay=_STRONG_DECAY, label_smoothing=0.2, augmentation=untinted)
 
 
-def _tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """The classic settings: Adam at a constant 1e-4, batches of 32, pictures as they are."""
     return _plain(size, batch_size=32, epochs=30, learning_rate=1e-4, patience=10)
 
 
-def _classic_tiny(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def classic_tiny(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Ours, since none was published: Adam at a constant 1e-3, batches of 128, 30 epochs."""
     return _plain(size, batch_size=128, epochs=30, learning_rate=1e-3)
 
 
-def _classic_dropout(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def classic_dropout(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Adam at a constant 1e-3, batches of 256, 50 epochs; the published code never shuffles."""
     return _plain(size, batch_size=256, epochs=50, draw="same-order", learning_rate=1e-3)
 
 
-def _classic_augmented(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def classic_augmented(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Adam at a constant 1e-4, 100,000 steps of 64 pictures, each batch drawn from all."""
     return _plain(
         size,
@@ -236,7 +179,7 @@ def _classic_augmented(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     )
 
 
-def _classic_mnist(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def classic_mnist(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Momentum 0.9 at a constant 0.005, 500 steps of 100 pictures drawn with replacement."""
     return _plain(
         size,
@@ -248,7 +191,7 @@ def _classic_mnist(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     )
 
 
-def _classic_lrn(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def classic_lrn(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Gradient descent at a constant 0.1, 20,000 steps of 128 pictures.
 
     The published code means the rate to fall tenfold after every 250 steps, but never advances the counter
@@ -280,7 +223,7 @@ def _plain(size: int, **settings) -> Recipe:
     return Recipe(image_size=size, **{**usual, **settings})
 
 
-def _pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+def pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """One-cycle AdamW in two phases: the head on the network as it comes, then all at a tenth of the rate."""
     return Recipe(
         image_size=size,
@@ -307,30 +250,6 @@ def _variation(photos: bool, all_grey: bool) -> Augmentation:
     if photos:
         return Augmentation(flip=not all_grey, crop=0.3, aspect=0.3, rotate=10, colour=0.15)
     return Augmentation(flip=not all_grey, shift=0.125, rotate=10 if all_grey else 0, colour=0.1)
-
-
-_RECIPES: dict[str, Callable[[int, int, bool], Recipe]] = {
-    "standard": _standard,
-    "deep": _deep,
-    "wide": _wide,
-    "tutorial": _tutorial,
-    "classic_tiny": _classic_tiny,
-    "classic_dropout": _classic_dropout,
-    "classic_augmented": _classic_augmented,
-    "classic_mnist": _classic_mnist,
-    "classic_lrn": _classic_lrn,
-    **dict.fromkeys(PRETRAINED, _pretrained),
-}
-_IMAGE_SIZES = {
-    "tutorial": 128,
-    "classic_tiny": 32,
-    "classic_dropout": 32,
-    "classic_augmented": 32,
-    "classic_mnist": 28,
-    "classic_lrn": 32,
-    **PRETRAINED,
-}
-NETWORKS = tuple(_RECIPES)
 
 
 def _between(low: int, value: int, high: int) -> int:

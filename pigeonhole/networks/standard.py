@@ -1,22 +1,11 @@
-"""Network name -> Keras layers.
-
-A network is one function from `pixels` (a Keras tensor [N, S, S, C], RGB 0..255) and the number of classes K
-to the logits [N, K]. To add one, write the function and name it in `NETWORKS`; everything else (training,
-the table of layers, the saved graph with its readable names) follows from the layers themselves.
-"""
+"""Our own networks, and the one of the classic tutorial. Their recipes are in `recipes`."""
 
 import keras
-import numpy as np
 from keras import layers
 
-from pigeonhole.networks import backbones, classics
-from pigeonhole.networks.averaging import PLAIN, Averaged, Shown, Views
 from pigeonhole.networks.layers import BatchNorm, Dropout, Standardise
 from pigeonhole.networks.recipes import THUMBNAIL
 from pigeonhole.networks.whitening import Whiten
-
-MOST_LINES = 40  # of a table of layers
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def tutorial(pixels, num_classes: int):
@@ -110,79 +99,3 @@ def _in_blocks(pixels, num_classes: int, stem: int, blocks: tuple[int, ...]):
 
 def _silu(number: int):
     return layers.Activation("silu", name=f"silu{number}")
-
-
-NETWORKS = {
-    **{function.__name__: function for function in (standard, deep, wide, tutorial, *classics.NETWORKS)},
-    **backbones.NETWORKS,
-}
-
-
-def build(
-    name: str,
-    image_size: int,
-    channels: int,
-    num_classes: int,
-    precision: str = "float32",
-    views: Views = PLAIN,
-) -> keras.Model:
-    """The named network: pictures float32 [N, S, S, C], RGB 0..255, to logits float32 [N, K].
-
-    `precision` is what the hidden layers compute in, `float32` or `bfloat16`; weights are float32 in both, so
-    they can be moved between the two (`set_weights(get_weights())`). The last layer's input is the
-    penultimate layer, the saved graph's `features:0`. `views`: in inference the penultimate layer is the mean
-    over these views of a picture, and the logits are so too, since the last layer is linear.
-    """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(PRECISIONS[precision])
-    try:
-        pixels = keras.Input((image_size, image_size, channels), dtype="float32", name="x")
-        shown = Shown(views, name="views")(pixels) if any(views) else pixels
-        model = keras.Model(pixels, NETWORKS[name](shown, num_classes), name=name)
-        return _averaged(model, views) if any(views) else model
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _averaged(model: keras.Model, views: Views) -> keras.Model:
-    """With a layer before the last that takes the mean over each picture's views."""
-    last = model.layers[-1]
-    last_again = type(last).from_config(last.get_config())
-    average = Averaged(views, name="average")
-    return keras.Model(model.input, last_again(average(last.input)), name=model.name)
-
-
-def in_float32(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
-    """A network just like `model`, but with these weights, and computing in float32."""
-    _, side, _, channels = model.input.shape
-    views = next((layer.views for layer in model.layers if isinstance(layer, Averaged)), PLAIN)
-    exact = build(model.name, side, channels, model.output.shape[-1], views=views)
-    exact.set_weights(weights)
-    return exact
-
-
-def layer_table(model: keras.Model) -> list[tuple[str, str, str, int]]:
-    """(layer, input shape, output shape, parameters) of each layer that computes something, in order."""
-    rows = []
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        source = layer.input[0] if isinstance(layer.input, list) else layer.input
-        rows.append((layer.name, _shape(source.shape), _shape(layer.output.shape), layer.count_params()))
-    return rows
-
-
-def table_lines(model: keras.Model) -> list[str]:
-    """The table of layers as aligned lines, with a heading; of a deep network its beginning and its end."""
-    table = layer_table(model)
-    if len(table) > MOST_LINES:
-        inner = table[3:-3]
-        within = (f"{len(inner)} more", inner[0][1], inner[-1][2], sum(count for *_, count in inner))
-        table = [*table[:3], within, *table[-3:]]
-    rows = [("layer", "input", "output", "parameters")]
-    rows += [(name, before, after, f"{count:,}") for name, before, after, count in table]
-    return [f"{name:<12} {before:>15} {after:>15} {count:>12}" for name, before, after, count in rows]
-
-
-def _shape(shape: tuple) -> str:
-    return " x ".join(str(side) for side in shape[1:])

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pigeonhole.networks import standard
-from pigeonhole.networks.averaging import PLAIN, Views
+from pigeonhole.networks.averaging import SINGLE, Averaging
+from pigeonhole.networks.building import build, in_float32
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.runs.records import Progress
 from pigeonhole.training.batches import for_evaluation
@@ -37,8 +37,8 @@ class Retrainer:
     """Trains the named network on any part of a run's data, by the recipe that fits the part's size.
 
     `recipe_for`: number of training pictures -> recipe. `pictures_per_second`: the speed
-    that the run itself had. `start`: where its weights began, if not at random. `views`: as in
-    `networks.build`.
+    that the run itself had. `start`: where its weights began, if not at random. `averaging`: as
+    in `building.build`.
     """
 
     network: str
@@ -48,7 +48,7 @@ class Retrainer:
     seed: int
     pictures_per_second: float
     start: "Start | None" = None
-    views: Views = PLAIN
+    averaging: Averaging = SINGLE
 
     def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
         """A float32 network trained on all of `data`, a `dataset.DataSet`, to the end of its recipe.
@@ -58,13 +58,11 @@ class Retrainer:
         keras.utils.set_random_seed(self.seed)
         recipe = self.recipe_for(data.num_examples)
         classes = len(data.class_names)
-        model = standard.build(
-            self.network, recipe.image_size, self.channels, classes, self.precision, self.views
-        )
+        model = build(self.network, recipe.image_size, self.channels, classes, self.precision, self.averaging)
         if self.start:
             self.start.put_into(model, data.class_names)
         Trainer(model, data, None, recipe, self.seed).learn(on_step)
-        return model if self.precision == "float32" else standard.in_float32(model, model.get_weights())
+        return model if self.precision == "float32" else in_float32(model, model.get_weights())
 
     def seconds(self, num_pictures: int) -> float:
         """How long a training on so many pictures will take, by the run's own speed."""

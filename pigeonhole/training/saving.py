@@ -8,7 +8,7 @@ import numpy as np
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import calibration, metagraph, rejection
 from pigeonhole.model.export import exporting
-from pigeonhole.networks import standard
+from pigeonhole.networks.building import in_float32
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.records import Validation
@@ -24,7 +24,7 @@ def finish(run: Path, trainer: Trainer, rule: str = rejection.COMBINED) -> str |
 
     `rule`: of `rejection.RULES`. Temperature and limit of certainty follow from the validation pictures.
     """
-    model = standard.in_float32(trainer.model, trainer.best_weights)
+    model = in_float32(trainer.model, trainer.best_weights)
     said = retraining.outputs(model, trainer.valid.images)
     labels = trainer.valid.label_indices
     temperature = calibration.fit_temperature(said.logits, labels)

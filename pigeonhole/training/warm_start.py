@@ -14,8 +14,7 @@ import numpy as np
 
 from pigeonhole.errors import PigeonholeError, UsageError, first_line
 from pigeonhole.model import metagraph
-from pigeonhole.networks import recipes
-from pigeonhole.networks.backbones import PUBLISHED
+from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.training.weights_source import Source
 
 TOP_SIDE = 224  # pixels; no weight depends on it
@@ -93,14 +92,15 @@ def _read_run(source: Source, network: str) -> Start:
 
 
 def _read_file(source: Source, network: str) -> Start:
-    if network not in recipes.PRETRAINED:
+    application = NETWORKS[network].application
+    if application is None:
         raise UsageError(
-            f"--weights {source.named}: a weights file is for {', '.join(recipes.PRETRAINED)}; "
+            f"--weights {source.named}: a weights file is for {', '.join(PRETRAINED)}; "
             f"for --network {network} name a run"
         )
     errors = []
     for with_top in (False, True):
-        model = PUBLISHED[network].make(
+        model = getattr(keras.applications, application.function)(
             include_top=with_top, weights=None, input_shape=(TOP_SIDE, TOP_SIDE, 3)
         )
         try:

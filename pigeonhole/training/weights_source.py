@@ -6,10 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pigeonhole import quiet
 from pigeonhole.data.sources import downloads
 from pigeonhole.errors import PigeonholeError, UsageError
-from pigeonhole.networks import recipes
+from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.runs import runs
 
 IMAGENET = "imagenet"
@@ -66,13 +65,10 @@ def find(named: str, network: str | None) -> Source:
 
 
 def _published(network: str | None) -> Path:
-    if network not in recipes.PRETRAINED:
-        raise UsageError(f"--weights imagenet: choose a --network from {', '.join(recipes.PRETRAINED)}")
-    quiet.import_tensorflow()
-    from pigeonhole.networks.backbones import PUBLISHED
-
-    published = PUBLISHED[network]
-    path = keras_home() / "models" / Path(published.file).name
+    if network not in PRETRAINED:
+        raise UsageError(f"--weights imagenet: choose a --network from {', '.join(PRETRAINED)}")
+    published = NETWORKS[network].application
+    path = keras_home() / "models" / Path(published.path).name
     return downloads.once(published.url, path, published.md5, flag="--weights")
 
 

@@ -7,16 +7,18 @@ import pytest
 from pigeonhole.errors import UsageError
 from pigeonhole.evaluation import insight
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.networks import standard
-from pigeonhole.networks.averaging import Views
+from pigeonhole.networks import building, summary
+from pigeonhole.networks.averaging import Averaging
 from tests.support import saved_runs
 
 SIDE, OBJECT = 20, 5
 
 
-@pytest.fixture(scope="module", params=[Views(), Views(flip=True, shift=True)], ids=["plain", "views"])
+@pytest.fixture(
+    scope="module", params=[Averaging(), Averaging(flip=True, shift=True)], ids=["plain", "averaging"]
+)
 def model(request):
-    return saved_runs.network(views=request.param)
+    return saved_runs.network(averaging=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def pixels(count: int) -> np.ndarray:
 
 
 def test_layers_are_those_of_the_network_in_its_order(classifier, model):
-    rows = [(name, after, count) for name, _, after, count in standard.layer_table(model)]
+    rows = [(name, after, count) for name, _, after, count in summary.rows(model)]
     found = insight.layers(classifier)
     assert [(each.name, " x ".join(map(str, each.shape)), each.parameters) for each in found] == rows
     assert sum(each.parameters for each in found) == model.count_params()
@@ -78,7 +80,7 @@ def planted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def looker(tmp_path_factory):
     """A classifier that has learnt to tell red squares from blue ones, wherever they are."""
     keras.utils.set_random_seed(0)
-    model = standard.build("standard", SIDE, 3, 2)
+    model = building.build("standard", SIDE, 3, 2)
     pictures, labels, _ = planted(600, seed=0)
     model.compile(keras.optimizers.Adam(2e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(pictures.astype(np.float32), labels, batch_size=30, epochs=4, verbose=0)

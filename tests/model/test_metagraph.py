@@ -157,10 +157,10 @@ def test_finished_run_is_never_overwritten(run):
 
 
 def test_bfloat16_model_is_refused(tmp_path):
-    from pigeonhole.networks import standard
+    from pigeonhole.networks import building
 
     with pytest.raises(ValueError, match="float32"):
-        saved_runs.save(tmp_path / "run", standard.build("standard", 16, 3, 3, "bfloat16"))
+        saved_runs.save(tmp_path / "run", building.build("standard", 16, 3, 3, "bfloat16"))
 
 
 def test_moved_run_restores_and_any_folder_name_will_do(model, tmp_path):

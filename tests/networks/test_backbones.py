@@ -13,8 +13,9 @@ from pigeonhole.evaluation import insight
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.export import exporting
-from pigeonhole.networks import backbones, recipes, standard
-from pigeonhole.networks.averaging import Views
+from pigeonhole.networks import building, summary
+from pigeonhole.networks.averaging import Averaging
+from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.report import network as drawing
 from pigeonhole.runs import runs
 from pigeonhole.training import steps
@@ -25,7 +26,7 @@ from tests.support.small_trainings import RECIPE, changed
 
 OF_EACH = [
     SMALL,
-    *(pytest.param(name, marks=pytest.mark.slow) for name in recipes.PRETRAINED if name != SMALL),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in PRETRAINED if name != SMALL),
 ]
 
 
@@ -50,14 +51,11 @@ def pictures(count: int, seed: int) -> DataSet:
     return DataSet(images.astype(np.uint8), labels, names, ["dark", "bright"], seed=5)
 
 
-def test_the_list_is_one_list():
-    assert set(backbones.PUBLISHED) == set(recipes.PRETRAINED)
-
-
-@pytest.mark.parametrize("name", recipes.PRETRAINED)
+@pytest.mark.parametrize("name", PRETRAINED)
 def test_its_imagenet_weights_are_the_file_that_keras_itself_takes(name):
-    each = backbones.PUBLISHED[name]
-    module = importlib.import_module(f"keras.src.applications.{each.make.__module__.rpartition('.')[2]}")
+    each = NETWORKS[name].application
+    made_in = getattr(keras.applications, each.function).__module__
+    module = importlib.import_module(f"keras.src.applications.{made_in.rpartition('.')[2]}")
     folder = getattr(module, "BASE_WEIGHT_PATH", None) or module.BASE_WEIGHTS_PATH
     assert each.url.startswith(folder)
     assert each.md5 in {without_top for _, without_top in module.WEIGHTS_HASHES.values()}
@@ -66,7 +64,7 @@ def test_its_imagenet_weights_are_the_file_that_keras_itself_takes(name):
 @pytest.mark.parametrize("name", OF_EACH)
 def test_it_computes_what_kerass_own_computes(name):
     theirs = published(name)
-    model = take_weights(standard.build(name, SIDE, 3, 5), theirs)
+    model = take_weights(building.build(name, SIDE, 3, 5), theirs)
     features = keras.Model(model.inputs, model.layers[-1].input)
     expected = theirs(pixels(6).astype(np.float32)).numpy()
     assert expected.std() > 0.01
@@ -74,13 +72,13 @@ def test_it_computes_what_kerass_own_computes(name):
 
 
 def test_its_layers_are_named_alike_however_many_were_made_before():
-    first, again = (standard.build(SMALL, SIDE, 3, 5) for _ in range(2))
+    first, again = (building.build(SMALL, SIDE, 3, 5) for _ in range(2))
     assert [layer.name for layer in first.layers] == [layer.name for layer in again.layers]
     assert first.layers[1].name == "rescaling1"
 
 
 def test_grey_pictures_are_seen_as_colour_without_colour():
-    grey, colour = (standard.build(SMALL, SIDE, channels, 5) for channels in (1, 3))
+    grey, colour = (building.build(SMALL, SIDE, channels, 5) for channels in (1, 3))
     grey.set_weights(colour.get_weights())
     shown = pixels(4, channels=1).astype(np.float32)
     np.testing.assert_array_equal(grey(shown), colour(np.repeat(shown, 3, axis=3)))
@@ -93,7 +91,7 @@ def test_grey_pictures_are_seen_as_colour_without_colour():
 )
 def test_it_trains_in_both_phases(name, precision):
     keras.utils.set_random_seed(0)
-    model = standard.build(name, SIDE, 3, 2, precision)
+    model = building.build(name, SIDE, 3, 2, precision)
     trainer = Trainer(model, pictures(32, 0), pictures(8, 1), changed(epochs=2, freeze=0.5), 1)
     before = {variable.path: variable.numpy() for variable in model.variables}
     moved = []
@@ -111,7 +109,7 @@ def test_it_trains_in_both_phases(name, precision):
 
 @pytest.mark.parametrize("name", OF_EACH)
 def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
-    model = take_weights(standard.build(name, SIDE, 3, len(saved_runs.CLASSES)), published(name))
+    model = take_weights(building.build(name, SIDE, 3, len(saved_runs.CLASSES)), published(name))
     run = saved_runs.save(tmp_path / "run", model)
     shown = pixels(5).astype(np.float32)
     with metagraph.restore(runs.find(run)) as session:
@@ -133,9 +131,9 @@ def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
 
 
 def test_the_table_of_its_layers_fits_on_a_screen_and_loses_no_parameter():
-    model = standard.build(SMALL, SIDE, 3, 5)
-    lines = standard.table_lines(model)
-    assert len(lines) < standard.MOST_LINES
+    model = building.build(SMALL, SIDE, 3, 5)
+    lines = summary.lines(model)
+    assert len(lines) < summary.MOST_LINES
     counts = [int(line.split()[-1].replace(",", "")) for line in lines[1:]]
     assert sum(counts) == model.count_params()
 
@@ -143,20 +141,20 @@ def test_the_table_of_its_layers_fits_on_a_screen_and_loses_no_parameter():
 def test_pictures_too_small_for_it_are_refused_before_any_is_read(tmp_path):
     from pigeonhole.commands import train
 
-    with pytest.raises(UsageError, match="needs at least 32 pixels"):
+    with pytest.raises(UsageError, match="needs pictures of at least 32 pixels"):
         train.main(["--data", str(tmp_path), "--network", SMALL, "--image-size", "31"])
 
 
-@pytest.mark.parametrize("views", [Views(), Views(flip=True)])
-def test_its_head_alone_learns_while_the_rest_is_frozen(views):
-    model = standard.build(SMALL, SIDE, 3, 5, views=views)
+@pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True)])
+def test_its_head_alone_learns_while_the_rest_is_frozen(averaging):
+    model = building.build(SMALL, SIDE, 3, 5, averaging=averaging)
     steps.freeze(model, True)
     learning = [layer.name for layer in model.layers if layer.trainable and layer.name != "average"]
     assert learning == ["dropout", "fc"]
 
 
 def test_its_recipe_begins_with_the_head():
-    usual = recipes.recipe(SMALL, 224, 800, all_grey=False, trained=True)
-    assert recipes.image_size(SMALL, 500) == recipes.image_size(SMALL, 32) == 224
+    usual = NETWORKS[SMALL].recipe(224, 800, all_grey=False, trained=True)
+    assert NETWORKS[SMALL].usual_size(500) == NETWORKS[SMALL].usual_size(32) == 224
     assert 0 < usual.freeze < 0.5 and usual.head_learning_rate > usual.learning_rate
     assert RECIPE.freeze == 0

@@ -12,14 +12,15 @@ from pigeonhole.errors import UsageError
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.export import exporting
-from pigeonhole.networks import classics, recipes, standard
+from pigeonhole.networks import building
 from pigeonhole.networks.distortion import Distort
 from pigeonhole.networks.layers import LocalResponse
+from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs import runs
 from tests.support import saved_runs
 from tests.support.drawn_folders import draw_patches
 
-NAMES = [function.__name__ for function in classics.NETWORKS]
+NAMES = [name for name in NETWORKS if name.startswith("classic_")]
 PARAMETERS = {
     "classic_tiny": 93_038,
     "classic_dropout": 713_930,
@@ -52,8 +53,8 @@ TRUNCATED = 0.88  # of its nominal deviation has a normal distribution that is c
 
 
 def build(name: str, **options) -> keras.Model:
-    size = options.pop("size", recipes.image_size(name, 32))
-    return standard.build(name, size, recipes.channels(name), 10, **options)
+    size = options.pop("size", NETWORKS[name].usual_size(32))
+    return building.build(name, size, NETWORKS[name].channels, 10, **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -142,8 +143,8 @@ def test_the_networks_without_activations_are_linear_but_for_their_pools():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_saved_network_answers_alike_everywhere(name, tmp_path):
-    size = recipes.image_size(name, 32)
-    model = saved_runs.network(name=name, size=size, channels=recipes.channels(name))
+    size = NETWORKS[name].usual_size(32)
+    model = saved_runs.network(name=name, size=size, channels=NETWORKS[name].channels)
     run = saved_runs.save(tmp_path / "run", model)
     exporting.export(run)
     pixels = np.random.default_rng(1).integers(0, 256, (3, *model.input.shape[1:])).astype(np.float32)
@@ -171,15 +172,15 @@ def test_each_trains_from_folders_and_answers_from_its_run(name, data, tmp_path,
     run = tmp_path / "runs" / "run"
     assert (run / runs.ONNX).is_file()
     said = capsys.readouterr().out
-    assert f"settings {recipes.provenance(name)}, but for learning rate 0.0001, steps 3" in said
+    assert f"settings {NETWORKS[name].provenance}, but for learning rate 0.0001, steps 3" in said
     pictures = sorted(data.glob("*/00*.png"))
     with Classifier.load(run) as classifier:
         shares = classifier.predict(pictures)
-        assert classifier.preprocessing.image_size == recipes.image_size(name, 24)
-        assert classifier.preprocessing.channels == recipes.channels(name)
+        assert classifier.preprocessing.image_size == NETWORKS[name].usual_size(24)
+        assert classifier.preprocessing.channels == NETWORKS[name].channels
     assert shares.shape == (len(pictures), 3) and np.isfinite(shares).all()
     settings = json.loads((run / "settings.json").read_text("utf-8"))
-    assert settings["options"]["channels"] == recipes.channels(name)
+    assert settings["options"]["channels"] == NETWORKS[name].channels
 
 
 @pytest.mark.slow

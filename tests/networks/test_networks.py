@@ -4,20 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from pigeonhole.networks import recipes, standard
-from pigeonhole.networks.averaging import Shown, Views
-from pigeonhole.networks.layers import BatchNorm
+from pigeonhole.networks import building, summary
+from pigeonhole.networks.averaging import Averaging, Variants
+from pigeonhole.networks.layers import BatchNorm, Dropout
+from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.networks.whitening import Whiten
 from tests.support import saved_runs
 
 
-def test_every_network_has_a_recipe_and_the_other_way_round():
-    assert set(standard.NETWORKS) == set(recipes.NETWORKS)
-
-
 def test_tutorial_network_is_the_classic_one():
     keras.utils.set_random_seed(0)
-    model = standard.build("tutorial", 128, 3, 2)
+    model = building.build("tutorial", 128, 3, 2)
     order = [layer.name for layer in model.layers[2:]]
     blocks = [f"{kind}{number}" for number in (1, 2, 3) for kind in ("conv", "pool", "relu")]
     assert order == [*blocks, "flatten", "fc1", "fc2"]
@@ -34,7 +31,7 @@ def test_tutorial_network_is_the_classic_one():
 
 
 def test_standard_network_has_three_convolutions_and_two_dense_layers():
-    model = standard.build("standard", 32, 3, 10)
+    model = building.build("standard", 32, 3, 10)
     kinds = [type(layer) for layer in model.layers]
     assert kinds.count(keras.layers.Conv2D) == 3 and kinds.count(keras.layers.Dense) == 2
     order = [layer.name for layer in model.layers]
@@ -46,7 +43,7 @@ def test_standard_network_has_three_convolutions_and_two_dense_layers():
 @pytest.mark.parametrize("name, filters", [("deep", 128), ("wide", 256)])
 @pytest.mark.parametrize("size, learnt, last_side", [(9, 6, 1), (32, 6, 3), (96, 7, 6)])
 def test_deep_network_has_seven_convolutions_and_one_dense_layer(name, filters, size, learnt, last_side):
-    model = standard.build(name, size, 3, 10)
+    model = building.build(name, size, 3, 10)
     kinds = [type(layer) for layer in model.layers]
     assert kinds.count(keras.layers.Conv2D) == kinds.count(BatchNorm) == learnt
     assert kinds.count(Whiten) == 7 - learnt
@@ -57,25 +54,33 @@ def test_deep_network_has_seven_convolutions_and_one_dense_layer(name, filters, 
 
 def built(name: str, size: int, channels: int):
     """A parameter set; of the large networks one is enough for every day."""
-    large = name in recipes.PRETRAINED and size != 33
+    large = name in PRETRAINED and size != 33
     return pytest.param(name, size, channels, marks=[pytest.mark.slow] if large else [])
 
 
 @pytest.mark.parametrize(
     "name, size, channels",
-    [built(name, *shape) for name in recipes.NETWORKS for shape in ((32, 1), (33, 3), (64, 3))],
+    [built(name, *shape) for name in NETWORKS for shape in ((32, 1), (33, 3), (64, 3))],
 )
 def test_any_size_and_channels_give_logits(name, size, channels):
-    model = standard.build(name, size, channels, 7)
+    model = building.build(name, size, channels, 7)
     logits = model(np.full((2, size, size, channels), 128, np.float32))
     assert logits.shape == (2, 7) and np.isfinite(np.array(logits)).all()
-    has_dropout = any(type(layer).__name__ == "Dropout" for layer in model.layers)
-    assert recipes.has_dropout(name) == has_dropout
+    replaced = [each.name for each in model.layers if isinstance(each, Dropout) and not each.whole_pictures]
+    assert replaced == list(NETWORKS[name].dropout)
+
+
+@pytest.mark.parametrize("name", [network.name for network in NETWORKS.values() if network.smallest_side > 1])
+def test_below_the_smallest_side_nothing_is_left_behind_the_layers(name):
+    side = NETWORKS[name].smallest_side
+    building.build(name, side, 3, 2)
+    with pytest.raises(ValueError):
+        building.build(name, side - 1, 3, 2)
 
 
 def test_bfloat16_network_has_float32_weights_and_logits_near_float32s():
-    exact = standard.build("standard", 32, 3, 4)
-    fast = standard.build("standard", 32, 3, 4, "bfloat16")
+    exact = building.build("standard", 32, 3, 4)
+    fast = building.build("standard", 32, 3, 4, "bfloat16")
     fast.set_weights(exact.get_weights())
     assert {str(weight.dtype) for weight in fast.weights} == {"float32"}
     pixels = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3)).astype(np.float32)
@@ -85,7 +90,7 @@ def test_bfloat16_network_has_float32_weights_and_logits_near_float32s():
 
 
 def test_layer_table_lists_shapes_and_parameters():
-    rows = {name: rest for name, *rest in standard.layer_table(standard.build("tutorial", 32, 3, 5))}
+    rows = {name: rest for name, *rest in summary.rows(building.build("tutorial", 32, 3, 5))}
     assert rows["conv1"] == ["32 x 32 x 3", "32 x 32 x 32", 896]
     assert rows["pool3"] == ["8 x 8 x 64", "4 x 4 x 64", 0]
     assert rows["fc2"] == ["128", "5", 645]
@@ -93,9 +98,9 @@ def test_layer_table_lists_shapes_and_parameters():
 
 
 @pytest.mark.parametrize("name", ["standard", "deep", "classic_lrn", "mobilenet_v3_small"])
-def test_a_network_of_several_views_answers_by_their_mean(name):
-    views = [Views(), Views(flip=True), Views(shift=True), Views(flip=True, shift=True)]
-    plain, *averaged = (saved_runs.network(name=name, size=32, views=each) for each in views)
+def test_a_network_of_several_variants_answers_by_their_mean(name):
+    asked_for = [Averaging(), Averaging(flip=True), Averaging(shift=True), Averaging(flip=True, shift=True)]
+    plain, *averaged = (saved_runs.network(name=name, size=32, averaging=each) for each in asked_for)
     for variable in (variable for model in (plain, *averaged) for variable in model.variables):
         if variable.name in ("bias", "beta", "moving_mean"):  # beside which the picture would hardly count
             variable.assign(np.zeros(variable.shape))
@@ -122,24 +127,24 @@ def test_a_network_of_several_views_answers_by_their_mean(name):
 
 def test_photos_are_shifted_by_as_large_a_part_of_their_side():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 1)).astype(np.float32)
-    first, up, down = Shown(Views(shift=True))(pixels).numpy()[:3]
+    first, up, down = Variants(Averaging(shift=True))(pixels).numpy()[:3]
     np.testing.assert_array_equal(first, pixels[0])
     np.testing.assert_array_equal(up[:93, :93], pixels[0, 3:, 3:])
     np.testing.assert_array_equal(down[3:, 3:], pixels[0, :93, :93])
 
 
-def test_a_network_of_several_views_trains_on_pictures_as_they_are():
+def test_a_network_of_several_variants_trains_on_pictures_as_they_are():
     plain = saved_runs.network(name="deep")
-    averaged = saved_runs.network(name="deep", views=Views(flip=True, shift=True))
+    averaged = saved_runs.network(name="deep", averaging=Averaging(flip=True, shift=True))
     averaged.set_weights(plain.get_weights())
     pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(averaged(pixels, training=True), plain(pixels, training=True), atol=1e-5)
 
 
-@pytest.mark.parametrize("views", [Views(), Views(flip=True), Views(flip=True, shift=True)])
-def test_a_copy_in_float32_is_the_same_network(views):
-    fast = standard.build("standard", 16, 3, 4, "bfloat16", views)
-    exact = standard.in_float32(fast, fast.get_weights())
+@pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True), Averaging(flip=True, shift=True)])
+def test_a_copy_in_float32_is_the_same_network(averaging):
+    fast = building.build("standard", 16, 3, 4, "bfloat16", averaging)
+    exact = building.in_float32(fast, fast.get_weights())
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(exact(pixels), fast(pixels), atol=0.1 * np.abs(exact(pixels)).max())
     assert exact.compute_dtype == "float32" and exact.name == "standard"

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from pigeonhole.model.export import exporting
-from pigeonhole.networks import standard
-from pigeonhole.networks.averaging import Views
+from pigeonhole.networks import building
+from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.whitening import Whiten, filters_for
 from pigeonhole.training import warm_start, weights_source
 from pigeonhole.training.trainer import WHITENED, Trainer
@@ -37,7 +37,7 @@ def whitened(kernel: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 def network(name: str = "deep", **options) -> keras.Model:
     keras.utils.set_random_seed(0)
-    return standard.build(name, SIDE, 3, 2, **options)
+    return building.build(name, SIDE, 3, 2, **options)
 
 
 def trained(model: keras.Model) -> keras.Model:
@@ -82,10 +82,10 @@ def test_computes_in_the_precision_of_the_network():
     assert {str(weight.dtype) for weight in layer.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("views", [Views(), Views(flip=True, shift=True)])
+@pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True, shift=True)])
 @pytest.mark.parametrize("name", ["deep", "wide"])
-def test_a_trainer_sets_the_filters_and_learns_only_the_bias(name, views):
-    model = network(name, views=views)
+def test_a_trainer_sets_the_filters_and_learns_only_the_bias(name, averaging):
+    model = network(name, averaging=averaging)
     assert not kernel_of(model).any()
     trainer = Trainer(model, stripes(90), stripes(40, seed=9), replace(RECIPE, epochs=1, freeze=0.5), 1)
     before = kernel_of(model)
@@ -128,11 +128,11 @@ def test_a_resumed_training_keeps_them_too():
 
 
 def test_photos_have_a_first_convolution_that_is_learnt():
-    assert type(standard.build("deep", 96, 3, 2).get_layer("conv1")) is keras.layers.Conv2D
+    assert type(building.build("deep", 96, 3, 2).get_layer("conv1")) is keras.layers.Conv2D
 
 
 def test_the_filters_are_in_the_saved_graph_and_its_onnx_file(tmp_path):
-    model = trained(standard.build("deep", SIDE, 3, 3, views=Views(flip=True)))
+    model = trained(building.build("deep", SIDE, 3, 3, averaging=Averaging(flip=True)))
     run = saved_runs.save(tmp_path / "run", model)
     exporting.export(run)
     start = warm_start.read(weights_source.find(str(run), "deep"), "deep")

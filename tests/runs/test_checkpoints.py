@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.networks import standard
+from pigeonhole.networks import building
 from pigeonhole.runs import checkpoints, runs
 from pigeonhole.runs.records import State
 from pigeonhole.training.trainer import Trainer
@@ -143,7 +143,7 @@ def test_none_at_all_is_no_error(tmp_path):
 
 
 def test_another_network_is_refused(whole):
-    other = Trainer(standard.build("tutorial", 16, 3, 2), stripes(9), stripes(9), RECIPE, 0)
+    other = Trainer(building.build("tutorial", 16, 3, 2), stripes(9), stripes(9), RECIPE, 0)
     before = other.state()
     with pytest.raises(ValueError, match="another network"):
         other.restore(whole)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pigeonhole.networks import backbones
+from pigeonhole.networks.registry import NETWORKS
 
 SIDE = 32
 SMALL = "mobilenet_v3_small"
@@ -12,7 +12,7 @@ SMALL = "mobilenet_v3_small"
 def published(name: str, seed: int = 0, side: int = SIDE) -> keras.Model:
     """Keras' own network without its head, with random weights by which nothing is lost on the way."""
     random = np.random.default_rng(seed)
-    model = backbones.PUBLISHED[name].make(
+    model = getattr(keras.applications, NETWORKS[name].application.function)(
         include_top=False, weights=None, pooling="avg", input_shape=(side, side, 3)
     )
     for variable in model.weights:

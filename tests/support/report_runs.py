@@ -11,7 +11,7 @@ from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.networks import standard
+from pigeonhole.networks import building
 from pigeonhole.pictures.images import Preprocessing
 from tests.support.saved_runs import write_picture
 
@@ -50,7 +50,7 @@ def make(folder: Path) -> Case:
     run = folder / "run"
     run.mkdir()
     write_facts(run, sets.classes)
-    model = standard.build("standard", SIZE, 3, len(CLASSES))
+    model = building.build("standard", SIZE, 3, len(CLASSES))
     metagraph.save(model, sets.classes, Preprocessing(SIZE), run, global_step=30, temperature=2.0)
     classifier = Classifier.load(run)
     answers = ask(classifier, sets)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from pigeonhole.model import metagraph, rejection
-from pigeonhole.networks import standard
+from pigeonhole.networks import building
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.training import retraining
 
@@ -20,7 +20,7 @@ def network(
 ) -> keras.Model:
     """A network whose every weight is random, so that nothing about it is accidentally symmetric."""
     random = np.random.default_rng(seed)
-    model = standard.build(name, size, channels, len(CLASSES), **options)
+    model = building.build(name, size, channels, len(CLASSES), **options)
     for variable in model.variables:
         fan_in = int(np.prod(variable.shape[:-1]))
         values = random.normal(0, np.sqrt(2 / fan_in), variable.shape)

@@ -5,7 +5,7 @@ import numpy as np
 
 from pigeonhole.data.augment import Augmentation
 from pigeonhole.data.dataset import DataSet
-from pigeonhole.networks import standard
+from pigeonhole.networks import building
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.training.retraining import Retrainer
 from pigeonhole.training.trainer import Trainer
@@ -45,7 +45,7 @@ def trainer(
 ) -> Trainer:
     """A trainer of the standard network, with new weights by the seed."""
     keras.utils.set_random_seed(seed)
-    model = standard.build("standard", SIDE, 3, 2)
+    model = building.build("standard", SIDE, 3, 2)
     return Trainer(model, train or stripes(90), valid or stripes(40, seed=9), recipe, seed, **options)
 
 

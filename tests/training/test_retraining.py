@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from pigeonhole.networks import standard
-from pigeonhole.networks.averaging import Views
+from pigeonhole.networks import building
+from pigeonhole.networks.averaging import Averaging
 from pigeonhole.training.retraining import START_SECONDS, outputs
 from pigeonhole.training.warm_start import Start
 from tests.support.small_trainings import RECIPE, SIDE, retrainer, stripes
@@ -50,7 +50,7 @@ def test_outputs_are_the_network_s_own_in_float32():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_retrained_network_looks_at_mirror_images_as_the_training_did(precision):
     data = stripes(33)
-    model = replace(retrainer(precision), views=Views(flip=True)).train(data)
+    model = replace(retrainer(precision), averaging=Averaging(flip=True)).train(data)
     said, of_mirrored = (outputs(model, images).logits for images in (data.images, data.images[:, :, ::-1]))
     np.testing.assert_allclose(said, of_mirrored, rtol=1e-4, atol=1e-3)
     plain = retrainer(precision).train(data)
@@ -64,7 +64,7 @@ def test_forecast_of_time():
 
 def test_a_retraining_begins_where_the_training_began():
     keras.utils.set_random_seed(9)
-    trained = standard.build("standard", SIDE, 3, 2)
+    trained = building.build("standard", SIDE, 3, 2)
     values = {variable.path: variable.numpy() for variable in trained.weights}
     begin = Start("a run", values, ("upright", "flat"), "of stripes")
     barely = RECIPE.with_given(epochs=1, learning_rate=1e-12)

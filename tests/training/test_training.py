@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.dataset import DataSet
-from pigeonhole.networks import standard
+from pigeonhole.networks import building
 from pigeonhole.training import saving, steps
 from pigeonhole.training.batches import EVALUATION_PIXELS
 from pigeonhole.training.optimizers import make_optimizer
@@ -68,7 +68,7 @@ def test_each_epoch_has_its_own_order():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_loss_is_the_cross_entropy_with_smoothed_labels(smoothing):
-    model, data = standard.build("tutorial", SIDE, 3, 2), stripes(12)
+    model, data = building.build("tutorial", SIDE, 3, 2), stripes(12)
     logits = np.array(model(np.asarray(data.images, np.float32)), np.float64)
     log_shares = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -(log_shares * (data.labels * (1 - smoothing) + smoothing / 2)).sum(1).mean()
@@ -146,7 +146,7 @@ def test_a_stop_between_steps_keeps_what_was_learnt():
 
 def test_in_the_loss_of_a_balanced_training_every_class_counts_the_same():
     data = stripes(20).select([*range(0, 20, 2), *range(1, 6, 2)])
-    model = standard.build("tutorial", SIDE, 3, 2)
+    model = building.build("tutorial", SIDE, 3, 2)
     logits = np.array(model(np.asarray(data.images, np.float32)), np.float64)
     entropies = np.log(np.exp(logits).sum(1)) - logits[np.arange(13), data.label_indices]
     by_class = [entropies[data.label_indices == label].mean() for label in range(2)]
@@ -307,7 +307,7 @@ def test_the_network_distorts_only_where_the_recipe_lets_it(augmentation):
     outcomes = []
     for seed in (1, 1, 2):
         keras.utils.set_random_seed(0)
-        model = standard.build("classic_lrn", SIDE, 3, 2)
+        model = building.build("classic_lrn", SIDE, 3, 2)
         data = stripes(16)
         run = Trainer(model, data, data, replace(recipe, draw="epochs"), seed)
         list(run.run())

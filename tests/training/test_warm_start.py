@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from pigeonhole.errors import PigeonholeError, UsageError
-from pigeonhole.networks import backbones, standard
+from pigeonhole.networks import building, registry
 from pigeonhole.training import warm_start, weights_source
 from tests.support import saved_runs
 from tests.support.published_networks import SIDE, SMALL, published
@@ -38,7 +38,7 @@ def read(named: str | Path, network: str = "standard") -> warm_start.Start:
 
 def started(run: Path, *classes: str) -> tuple[keras.Model, list[np.ndarray]]:
     """A network for these classes that has got the run's weights, and the head that it had before."""
-    model = standard.build("standard", saved_runs.SIZE, 3, len(classes))
+    model = building.build("standard", saved_runs.SIZE, 3, len(classes))
     before = model.layers[-1].get_weights()
     read(run).put_into(model, classes)
     return model, before
@@ -85,10 +85,10 @@ def test_it_says_how_many_classes_are_known(run):
 def test_a_run_of_another_network_or_size_is_refused(run):
     with pytest.raises(UsageError, match="is a run of --network standard, not tutorial"):
         read(run, "tutorial")
-    larger = standard.build("standard", 2 * saved_runs.SIZE, 3, 3)
+    larger = building.build("standard", 2 * saved_runs.SIZE, 3, 3)
     with pytest.raises(PigeonholeError, match=r"fc1/kernel is \[512, 256\], not \[2048, 256\]; .* 16 pixels"):
         read(run).put_into(larger, saved_runs.CLASSES)
-    grey = standard.build("standard", saved_runs.SIZE, 1, 3)
+    grey = building.build("standard", saved_runs.SIZE, 1, 3)
     with pytest.raises(PigeonholeError, match="and 3 channels"):
         read(run).put_into(grey, saved_runs.CLASSES)
 
@@ -122,9 +122,10 @@ def test_published_weights_are_downloaded_once_and_checked(tmp_path, monkeypatch
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(backbones, "WEIGHTS_URL", f"http://127.0.0.1:{server.server_port}/")
-    entry = replace(backbones.PUBLISHED[SMALL], file="small.h5", md5=checksum)
-    monkeypatch.setitem(backbones.PUBLISHED, SMALL, entry)
+    monkeypatch.setattr(registry, "_WEIGHTS_URL", f"http://127.0.0.1:{server.server_port}/")
+    application = replace(registry.NETWORKS[SMALL].application, path="small.h5", md5=checksum)
+    entry = replace(registry.NETWORKS[SMALL], application=application)
+    monkeypatch.setitem(registry.NETWORKS, SMALL, entry)
     kept = tmp_path / "keras" / "models" / "small.h5"
     assert weights_source.find("imagenet", SMALL).path == kept and kept.read_bytes() == content
     server.shutdown()
@@ -171,7 +172,7 @@ def theirs() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def ours() -> keras.Model:
-    return standard.build(SMALL, SIDE, 3, 3)
+    return building.build(SMALL, SIDE, 3, 3)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -192,7 +193,7 @@ def test_a_weights_file_is_taken_in_each_of_keras_formats(theirs, ours, name, tm
 @pytest.mark.slow
 def test_a_weights_file_may_hold_the_head_of_a_thousand_classes(ours, tmp_path):
     keras.utils.set_random_seed(1)
-    whole = backbones.PUBLISHED[SMALL].make(weights=None)
+    whole = keras.applications.MobileNetV3Small(weights=None)
     whole.save_weights(tmp_path / "top.weights.h5")
     read(tmp_path / "top.weights.h5", SMALL).put_into(ours, ["a", "b", "c"])
     np.testing.assert_array_equal(ours.get_layer("conv").kernel, whole.get_layer("conv").kernel)

@@ -10,17 +10,17 @@ import tensorflow as tf
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import metagraph, rejection
 from pigeonhole.model.export import exporting
-from pigeonhole.networks.averaging import Views
+from pigeonhole.networks.averaging import Averaging
 from pigeonhole.runs import runs
 from tests.support import saved_runs
 
 OUTPUTS = ["y_pred", "logits", "features"]
 
 
-@pytest.fixture(scope="module", params=["standard", "tutorial", "views"])
+@pytest.fixture(scope="module", params=["standard", "tutorial", "averaging"])
 def run(request, tmp_path_factory):
-    if request.param == "views":
-        model = saved_runs.network(views=Views(flip=True, shift=True))
+    if request.param == "averaging":
+        model = saved_runs.network(averaging=Averaging(flip=True, shift=True))
     else:
         model = saved_runs.network(name=request.param)
     run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run", model, temperature=1.5)

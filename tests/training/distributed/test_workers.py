@@ -89,7 +89,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 from pigeonhole.data.augment import IN_NETWORK
-from pigeonhole.networks import standard
+from pigeonhole.networks import building
 from pigeonhole.training.distributed.workers import Workers
 from pigeonhole.training.trainer import Trainer
 from tests.support.small_trainings import RECIPE, SIDE, stripes
@@ -103,7 +103,7 @@ def losses(workers):
     if network != "standard":
         recipe = replace(recipe, augmentation=IN_NETWORK)
     with workers.strategy.scope() if workers else contextlib.nullcontext():
-        model = standard.build(network, SIDE, 3, 2)
+        model = building.build(network, SIDE, 3, 2)
         trainer = Trainer(model, stripes(89), stripes(40, seed=9), recipe, 1, workers=workers)
     trainer.total_steps = 7  # the sixth has 9 pictures only
     found = []

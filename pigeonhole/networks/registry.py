@@ -1,0 +1,176 @@
+"""The networks, one entry each. It imports neither Keras nor TensorFlow, so that --help can list them.
+
+To add a network, write the function of its layers, give it a recipe and add its entry here. The flags,
+training, the table of layers and the saved graph with its readable names follow from these.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pigeonhole.networks import recipes
+from pigeonhole.networks.recipes import THUMBNAIL, Recipe
+
+_WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
+
+
+@dataclass(frozen=True)
+class Application:
+    """A network of keras.applications and its ImageNet weights, without the head, as Keras publishes them.
+
+    `function`: its name there. `path`: of the weights file, below Keras' own address. `md5`: of its content.
+    """
+
+    function: str
+    path: str
+    md5: str
+
+    @property
+    def url(self) -> str:
+        return _WEIGHTS_URL + self.path
+
+
+@dataclass(frozen=True)
+class Network:
+    """All that is known about a network, apart from its layers.
+
+    builder        "module.function" of this package: from `pixels`, a Keras tensor [N, S, S, C], RGB 0..255,
+                   and the number of classes K to the logits [N, K]
+    settings       (image size, number of training pictures, whether all are grey) -> its usual recipe
+    image_size     side in pixels at which it looks at pictures by default; None: it follows from theirs
+    channels       by default: 1 grey, 3 colour
+    smallest_side  in pixels; of smaller pictures nothing would be left behind its layers
+    provenance     whose settings the recipe holds: "ours" or "as published"
+    adapts         whether few epochs, or trained weights to start from, change the recipe
+    dropout        the layers whose rate `--dropout` replaces
+    application    where its published weights come from
+    """
+
+    name: str
+    builder: str
+    settings: Callable[[int, int, bool], Recipe]
+    image_size: int | None = None
+    channels: int = 3
+    smallest_side: int = 1
+    provenance: str = "ours"
+    adapts: bool = False
+    dropout: tuple[str, ...] = ()
+    application: Application | None = None
+
+    def function(self) -> Callable:
+        """The function that builds its layers. Imports Keras."""
+        module, _, name = self.builder.partition(".")
+        function = getattr(importlib.import_module(f"pigeonhole.networks.{module}"), name)
+        return functools.partial(function, self.application.function) if self.application else function
+
+    def usual_size(self, median_side: float) -> int:
+        """The side in pixels at which it looks at pictures of this median shorter side by default."""
+        return self.image_size or (32 if median_side <= THUMBNAIL else 128)
+
+    def recipe(
+        self, size: int, num_pictures: int, all_grey: bool, brief: bool = False, trained: bool = False
+    ) -> Recipe:
+        """The default recipe for so many training pictures at `size` pixels.
+
+        `brief`: for a training of few epochs. `trained`: it starts from trained weights, not random ones.
+        """
+        made = self.settings(size, num_pictures, all_grey)
+        if not trained:
+            made = replace(made, freeze=0.0)  # in random weights there is nothing to keep
+        elif self.adapts:
+            made = recipes.from_trained(made)
+        return recipes.brief(made, bool(self.dropout)) if brief and self.adapts else made
+
+    def is_brief(self, size: int, num_pictures: int, epochs: float) -> bool:
+        """Whether so many epochs are too few for the usual settings: fewer than usual, and few by themselves.
+
+        A network learns its pictures by heart by seeing them again and again, be they many or few.
+        """
+        usual = self.recipe(size, num_pictures, all_grey=False)
+        return self.adapts and epochs < min(usual.epochs, 50 if size > THUMBNAIL else 12)
+
+
+def _pretrained(name: str, image_size: int, application: Application) -> Network:
+    return Network(
+        name,
+        "backbones.backbone",
+        recipes.pretrained,
+        image_size,
+        smallest_side=32,
+        dropout=("dropout",),
+        application=application,
+    )
+
+
+_CLASSIC = {"image_size": 32, "provenance": "as published"}
+_ENTRIES = (
+    Network("standard", "standard.standard", recipes.standard, adapts=True, dropout=("dropout1",)),
+    Network("deep", "standard.deep", recipes.deep, adapts=True, smallest_side=9),
+    Network("wide", "standard.wide", recipes.wide, adapts=True, smallest_side=9),
+    Network("tutorial", "standard.tutorial", recipes.tutorial, 128, provenance="as published"),
+    Network(
+        "classic_tiny",
+        "classics.classic_tiny",
+        recipes.classic_tiny,
+        32,
+        smallest_side=18,
+        dropout=("dropout1",),
+    ),
+    Network(
+        "classic_dropout",
+        "classics.classic_dropout",
+        recipes.classic_dropout,
+        dropout=("dropout1", "dropout2"),
+        **_CLASSIC,
+    ),
+    Network("classic_augmented", "classics.classic_augmented", recipes.classic_augmented, **_CLASSIC),
+    Network(
+        "classic_mnist",
+        "classics.classic_mnist",
+        recipes.classic_mnist,
+        28,
+        channels=1,
+        provenance="as published",
+    ),
+    Network("classic_lrn", "classics.classic_lrn", recipes.classic_lrn, **_CLASSIC),
+    _pretrained(
+        "mobilenet_v3_small",
+        224,
+        Application(
+            "MobileNetV3Small",
+            "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+            "d3e8ec802a04aa4fc771ee12a9a9b836",
+        ),
+    ),
+    _pretrained(
+        "mobilenet_v3_large",
+        224,
+        Application(
+            "MobileNetV3Large",
+            "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
+            "07fb09a5933dd0c8eaafa16978110389",
+        ),
+    ),
+    _pretrained(
+        "efficientnet_v2_b0",
+        224,
+        Application(
+            "EfficientNetV2B0",
+            "efficientnet_v2/efficientnetv2-b0_notop.h5",
+            "893217f2bb855e2983157299931e43ff",
+        ),
+    ),
+    _pretrained(
+        "efficientnet_v2_b3",
+        300,
+        Application(
+            "EfficientNetV2B3",
+            "efficientnet_v2/efficientnetv2-b3_notop.h5",
+            "f6abf7b5849ac99a89b50dd3fd532856",
+        ),
+    ),
+)
+NETWORKS: dict[str, Network] = {network.name: network for network in _ENTRIES}
+DEFAULT = _ENTRIES[0].name
+PRETRAINED = tuple(network.name for network in _ENTRIES if network.application)
