@@ -18,8 +18,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-
 from pigeonhole.data import index
 from pigeonhole.data.folders import Record, Tree
 from pigeonhole.data.index import Index
@@ -27,9 +25,9 @@ from pigeonhole.data.pixels import Pixels
 from pigeonhole.data.survey import Survey
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.locks import exclusive
-from pigeonhole.pictures import images
+from pigeonhole.pictures import decoders, images
 
-FORMAT_VERSION = 2  # one more whenever decoding, resizing, facts or fingerprints change their results
+FORMAT_VERSION = 3  # one more whenever decoding, resizing, facts or fingerprints change their results
 DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
@@ -60,8 +58,8 @@ class Cache:
             directory = Path(tempfile.mkdtemp(prefix="pigeonhole-"))
             atexit.register(shutil.rmtree, directory, ignore_errors=True)
         self.directory = Path(directory)
-        # Another OpenCV may decode or resize differently, or read formats that this one does not.
-        self._folder = self.directory / f"v{FORMAT_VERSION}-opencv-{cv2.__version__}"
+        # Another decoder may decode or resize differently, or read formats that this one does not.
+        self._folder = self.directory / f"v{FORMAT_VERSION}-{decoders.versions()}"
 
     def survey(
         self, tree: Tree, preprocessing: images.Preprocessing, progress: bool | None = None

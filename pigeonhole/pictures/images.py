@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from pigeonhole.errors import UsageError
-from pigeonhole.pictures import formats
-from pigeonhole.pictures.formats import Container, ImageError
+from pigeonhole.pictures import decoders, formats
+from pigeonhole.pictures.formats import ImageError
 
 __all__ = [
     "EXTENSIONS",
@@ -34,19 +34,10 @@ FORMAT_EXTENSIONS: dict[str, tuple[str, ...]] = {
     "bmp": (".bmp", ".dib"),
     "ppm": (".ppm", ".pgm", ".pbm", ".pnm"),
     "avif": (".avif",),
+    "heic": (".heic", ".heif"),
+    "jpegxl": (".jxl",),
 }
 EXTENSIONS: frozenset[str] = frozenset(name for names in FORMAT_EXTENSIONS.values() for name in names)
-
-# A JPEG decoder can leave out its finest frequencies and return a half, a quarter or an eighth of each side.
-# Its result is allowed where the smaller side keeps this many pixels for each one of the target's.
-_REDUCTIONS = (
-    (8, 4.0, cv2.IMREAD_REDUCED_COLOR_8),
-    (4, 2.0, cv2.IMREAD_REDUCED_COLOR_4),
-    (2, 1.0, cv2.IMREAD_REDUCED_COLOR_2),
-)
-
-# OpenCV would log each damaged file on standard error; here it becomes an ImageError.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @dataclass(frozen=True)
@@ -120,11 +111,8 @@ def decode(data: bytes, reduce_to: int | None = None) -> np.ndarray:
     Raises ImageError, for any bytes whatsoever, and nothing else.
     """
     container = formats.read(data)
-    if container.transparent or container.maximum != 255:
-        image = _decode_exactly(data, container)
-    else:
-        image = _decode_ordinary(data, container, reduce_to)
-    return np.ascontiguousarray(_turn(image, container))
+    image = decoders.decode(data, container, reduce_to)
+    return np.ascontiguousarray(_turn(image, container.orientation))
 
 
 def resize(image: np.ndarray, size: int, rule: str = "area") -> np.ndarray:
@@ -161,78 +149,8 @@ def preprocess(data: bytes, preprocessing: Preprocessing) -> np.ndarray:
     return image.astype(np.float32) * np.float32(preprocessing.scale)
 
 
-def _decode_ordinary(data: bytes, container: Container, reduce_to: int | None) -> np.ndarray:
-    """RGB uint8 of a picture whose samples have 8 bits or fewer and which is opaque."""
-    factor, flag = _reduction(container, reduce_to)
-    samples = _imdecode(data, container, flag | cv2.IMREAD_IGNORE_ORIENTATION, factor)
-    return cv2.cvtColor(samples, cv2.COLOR_BGR2RGB) if factor > 1 else samples
-
-
-def _decode_exactly(data: bytes, container: Container) -> np.ndarray:
-    """RGB uint8 of deep or transparent samples, which OpenCV would truncate or strip of their alpha."""
-    samples = _imdecode(data, container, cv2.IMREAD_UNCHANGED)
-    alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
-    if container.transparent_grey is not None and samples.ndim == 2:
-        alpha = np.where(samples == container.transparent_grey, 0, container.maximum).astype(samples.dtype)
-    if samples.ndim == 2:
-        colours = cv2.cvtColor(samples, cv2.COLOR_GRAY2RGB)
-    else:
-        colours = cv2.cvtColor(samples, cv2.COLOR_BGRA2RGB if alpha is not None else cv2.COLOR_BGR2RGB)
-    colours = _to_8_bits(colours, container.maximum)
-    if container.inverted:
-        colours = cv2.bitwise_not(colours)
-    if container.transparent and alpha is not None:
-        return _on_white(colours, _to_8_bits(alpha, container.maximum), container.premultiplied)
-    return colours
-
-
-def _imdecode(data: bytes, container: Container, flags: int, factor: int = 1) -> np.ndarray:
-    """What OpenCV makes of the bytes, if that has the size that the container promised, over `factor`."""
-    if data[:2] in (b"P1", b"P2", b"P3"):
-        data += b"\n"  # OpenCV misses the last sample of a text file that lacks its last line end
-    try:
-        samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        samples = None
-    width, height = container.width, container.height
-    if _turned_by_decoder(container):
-        width, height = container.shown_size
-    expected = (-(-height // factor), -(-width // factor))
-    if samples is None or samples.dtype not in (np.uint8, np.uint16) or samples.shape[:2] != expected:
-        raise ImageError(f"damaged or unsupported {container.name}")
-    return samples
-
-
-def _reduction(container: Container, reduce_to: int | None) -> tuple[int, int]:
-    """The strongest factor that keeps enough pixels, and the decoder's flag for it."""
-    if container.format == "jpeg" and reduce_to is not None:
-        smaller_side = min(container.width, container.height)
-        for factor, kept, flag in _REDUCTIONS:
-            if smaller_side >= factor * kept * reduce_to:
-                return factor, flag
-    return 1, cv2.IMREAD_COLOR_RGB
-
-
-def _turned_by_decoder(container: Container) -> bool:
-    # OpenCV turns a TIFF whatever it is told, and nothing else here.
-    return container.format == "tiff"
-
-
-def _to_8_bits(samples: np.ndarray, maximum: int) -> np.ndarray:
-    return samples if maximum == 255 else cv2.convertScaleAbs(samples, alpha=255 / maximum)
-
-
-def _on_white(colours: np.ndarray, alpha: np.ndarray, premultiplied: bool) -> np.ndarray:
-    """colours * alpha + 255 * (1 - alpha), all uint8: a large picture must not be multiplied in size."""
-    alpha = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
-    if not premultiplied:
-        colours = cv2.multiply(colours, alpha, scale=1 / 255)
-    return cv2.add(colours, cv2.bitwise_not(alpha))
-
-
-def _turn(image: np.ndarray, container: Container) -> np.ndarray:
+def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
     """Apply the EXIF orientation: mirror along the diagonal first, then top to bottom, then left to right."""
-    orientation = 1 if _turned_by_decoder(container) else container.orientation
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

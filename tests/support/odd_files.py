@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
+import pillow_heif
+import tifffile
 from PIL import Image
 
 USED = "used"
@@ -111,6 +114,47 @@ def thumbnail_segment() -> bytes:
     return jpeg_segment(0xE1, b"Exif\0\0II*\0" + struct.pack("<I", 8) + directory + encode(PICTURE, "JPEG"))
 
 
+def exif_segment(orientation: int) -> bytes:
+    directory = struct.pack("<HHHII", 1, 0x0112, 3, 1, orientation) + struct.pack("<I", 0)
+    return jpeg_segment(0xE1, b"Exif\0\0II*\0" + struct.pack("<I", 8) + directory)
+
+
+def tiff_of(samples: np.ndarray, **options: object) -> bytes:
+    """A TIFF by tifffile, which writes every kind."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, samples, metadata=None, **options)
+    return file.getvalue()
+
+
+def two_directories(pages: list[np.ndarray], kinds: tuple[int, int]) -> bytes:
+    """A TIFF of two pages, each with its NewSubfileType; the first is shrunk to a quarter."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(pages[0][::4, ::4], photometric="rgb", subfiletype=kinds[0], metadata=None)
+        writer.write(pages[1], photometric="rgb", subfiletype=kinds[1], metadata=None)
+    return file.getvalue()
+
+
+def raw_photo() -> bytes:
+    """A TIFF that says to be a DNG, with a preview as its first page."""
+    version = [(50706, "B", 4, (1, 4, 0, 0), True)]
+    return tiff_of(PICTURE[::4, ::4], photometric="rgb", subfiletype=1, extratags=version)
+
+
+def damaged_strip(tiff: bytes) -> bytes:
+    """The second half of one compressed strip overwritten with zeros."""
+    with tifffile.TiffFile(io.BytesIO(tiff)) as file:
+        page = file.pages[0]
+        start, length = page.dataoffsets[1], page.databytecounts[1]
+    return tiff[: start + length // 2] + bytes(length - length // 2) + tiff[start + length :]
+
+
+def heic_of(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(image)).save(file, quality=95)
+    return file.getvalue()
+
+
 def float_tiff() -> bytes:
     return cv2.imencode(".tiff", np.float32(PICTURE[..., ::-1]) / 255)[1].tobytes()
 
@@ -141,8 +185,8 @@ def flipped() -> Iterator[OddFile]:
     """One bit turned over: noticed wherever the format lets a reader notice."""
     jpeg = encode(PICTURE, "JPEG", quality=95)
     yield OddFile("jpg_flip_in_marker.jpg", flip(jpeg, jpeg.index(b"\xff\xc4")), "damaged JPEG")
-    # The compressed pixels of a JPEG have no checksum: the picture decodes, with a blemish.
-    yield OddFile("jpg_flip_in_pixels.jpg", flip(jpeg, len(jpeg) - 40, 2))
+    # The compressed pixels of a JPEG have no checksum, but what follows a flipped bit often makes no sense.
+    yield OddFile("jpg_flip_in_pixels.jpg", flip(jpeg, len(jpeg) - 40, 2), "damaged JPEG")
     png = encode(PICTURE, "PNG")
     yield OddFile("png_flip_in_header.png", flip(png, 18), "damaged PNG")
     yield OddFile("png_flip_in_pixels.png", flip(png, png.index(b"IDAT") + 30), "damaged PNG")
@@ -189,6 +233,14 @@ def odd_jpegs() -> Iterator[OddFile]:
         yield OddFile(f"exif_{orientation}.jpg", data, oddities=turned, mean=MEAN)
     broken_exif = jpeg_segment(0xE1, b"Exif\0\0II*\0\xff\xff\xff\xff")
     yield OddFile("exif_broken.jpg", with_segment(jpeg, broken_exif), mean=MEAN)
+    twice = with_segment(encode(PICTURE, "JPEG", quality=95, orientation=8), exif_segment(6))
+    yield OddFile("two_exif.jpg", twice, USED, ("turned by EXIF",), MEAN)
+    scan_start = jpeg.index(b"\xff\xda") + 60
+    zeroed = jpeg[:scan_start] + bytes(80) + jpeg[scan_start + 80 :]
+    yield OddFile("zeros_in_pixels.jpg", zeroed, "damaged JPEG")
+    yield OddFile("half_and_end_mark.jpg", jpeg[: len(jpeg) * 3 // 4] + b"\xff\xd9", "damaged JPEG")
+    extra = with_segment(jpeg, b"")[:-2] + bytes(9) + jpeg[-2:]
+    yield OddFile("bytes_before_the_end_mark.jpg", extra, mean=MEAN)
     with_thumbnail = with_segment(jpeg, thumbnail_segment())
     yield OddFile("thumbnail.jpg", with_thumbnail, mean=MEAN)
     yield OddFile("thumbnail_cut.jpg", with_thumbnail[:-2], "truncated JPEG")
@@ -282,6 +334,17 @@ def odd_tiffs() -> Iterator[OddFile]:
     yield OddFile("exif_6.tiff", turned, USED, ("turned by EXIF",), MEAN)
     floating = "TIFF with signed or floating-point samples is not supported"
     yield OddFile("floating_point.tiff", float_tiff(), floating)
+    yield OddFile("reduced_page_first.tiff", two_directories(2 * [PICTURE], (1, 0)), mean=MEAN)
+    yield OddFile("raw_photo.dng", raw_photo(), "a raw photo (DNG) is not supported")
+    for name in ("lzw", "deflate"):
+        damaged = damaged_strip(tiff_of(PICTURE, photometric="rgb", compression=name, rowsperstrip=8))
+        yield OddFile(f"damaged_{name}.tiff", damaged, "damaged TIFF")
+    planes = tiff_of(np.uint16(PICTURE).transpose(2, 0, 1) * 257, photometric="rgb", planarconfig="separate")
+    yield OddFile("16_bit_planes.tiff", planes, USED, ("16-bit",), MEAN)
+    lab = tiff_of(PICTURE, photometric="cielab")
+    yield OddFile("cielab.tiff", lab, "TIFF in CIELAB is not supported")
+    whole_numbers = tiff_of(np.uint32(grey), photometric="minisblack")
+    yield OddFile("32_bit.tiff", whole_numbers, "TIFF with samples of 32 bits is not supported")
     grey_alpha = encode(Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha())]), "TIFF")
     yield OddFile("grey_alpha.tiff", grey_alpha, "grey TIFF with transparency is not supported")
 
@@ -312,6 +375,21 @@ def odd_bmps_ppms_and_avifs() -> Iterator[OddFile]:
     yield OddFile("exif_6.avif", turned, USED, ("turned by EXIF",), MEAN)
 
 
+def photos_of_telephones() -> Iterator[OddFile]:
+    rgba = np.dstack([PICTURE, alpha()])
+    heic = heic_of(PICTURE)
+    yield OddFile("iphone.heic", heic, mean=MEAN)
+    yield OddFile("heic_named.jpg", heic, mean=MEAN)
+    yield OddFile("heic_cut_in_half.heic", heic[: len(heic) // 2], "truncated HEIC")
+    yield OddFile("heic_cut_at_end.heic", heic[:-2], "truncated HEIC")
+    yield OddFile("heic_transparent.heic", heic_of(rgba), USED, ("transparent",), ON_WHITE_MEAN)
+    yield OddFile("jpeg_xl.jxl", imagecodecs.jpegxl_encode(PICTURE, lossless=True), mean=MEAN)
+    deep = imagecodecs.jpegxl_encode(np.uint16(PICTURE) * 257, lossless=True)
+    yield OddFile("jpeg_xl_16_bit.jxl", deep, mean=MEAN)
+    yield OddFile("jpeg_xl_cut.jxl", deep[: len(deep) // 2], "damaged JPEG XL")
+    yield OddFile("jpeg_xl_noise.jpg", b"\xff\x0a" + bytes(40), "damaged JPEG XL")
+
+
 def not_pictures() -> Iterator[OddFile]:
     page = b"<!DOCTYPE html><html><body><h1>404 Not Found</h1></body></html>"
     drawing = (
@@ -328,9 +406,9 @@ def not_pictures() -> Iterator[OddFile]:
         ("zip.jpg", b"PK\x03\x04" + bytes(60)),
     ):
         yield OddFile(name, data, "not a picture")
-    yield OddFile("heic.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC is not supported")
+    for name, format_ in (("TGA", "TGA"), ("PCX", "PCX"), ("QOI", "QOI"), ("an icon (ICO)", "ICO")):
+        yield OddFile(f"{format_}.jpg", encode(PICTURE, format_), f"{name} is not supported")
     yield OddFile("jpeg_2000.jp2", b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 is not supported")
-    yield OddFile("jpeg_xl.jpg", b"\xff\x0a" + bytes(20), "JPEG XL is not supported")
     yield OddFile("photoshop.jpg", b"8BPS\0\x01" + bytes(20), "Photoshop is not supported")
 
 
@@ -342,6 +420,7 @@ CORPUS: list[OddFile] = [
     *odd_gifs_and_webps(),
     *odd_tiffs(),
     *odd_bmps_ppms_and_avifs(),
+    *photos_of_telephones(),
     *not_pictures(),
 ]
 

@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Callable
 
-from pigeonhole.pictures.formats import avif, bmp, gif, jpeg, png, ppm, tiff, webp
+from pigeonhole.pictures.formats import bmp, gif, heif, jpeg, jpegxl, png, ppm, tiff, webp
 from pigeonhole.pictures.formats.container import (
     MOST_PIXELS,
     NAMES,
@@ -33,12 +33,15 @@ _SIGNATURES = {
     "bmp": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
     "ppm": rb"P[1-6][\s#]",
     "avif": rb".{4}ftyp(avif|avis|mif1.{4}(.{4}){0,8}avif)",
+    "heic": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
+    "jpegxl": rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
 }
 _UNSUPPORTED = {
-    "HEIC": rb".{4}ftyp(hei|hev|mif1|msf1)",
     "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
-    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
     "Photoshop": rb"8BPS\0",
+    "QOI": rb"qoif",
+    "an icon (ICO)": rb"\0\0[\1\2]\0[^\0]\0..\0",
+    "PCX": rb"\x0a[\0\2\3\5]\x01[\1\2\4\x08]",
 }
 
 
@@ -50,7 +53,9 @@ _READERS: dict[str, Callable[[bytes], Container]] = {
     "tiff": tiff.read,
     "bmp": bmp.read,
     "ppm": ppm.read,
-    "avif": avif.read,
+    "avif": heif.read_avif,
+    "heic": heif.read_heic,
+    "jpegxl": jpegxl.read,
 }
 
 
@@ -81,6 +86,8 @@ def _recognise(data: bytes) -> str:
     for name, signature in _UNSUPPORTED.items():
         if re.match(signature, data, re.DOTALL):
             raise ImageError(f"{name} is not supported")
+    if data.endswith(b"TRUEVISION-XFILE.\0"):
+        raise ImageError("TGA is not supported")
     raise ImageError("not a picture")
 
 

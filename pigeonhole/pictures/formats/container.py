@@ -14,6 +14,8 @@ NAMES = {
     "bmp": "BMP",
     "ppm": "PPM",
     "avif": "AVIF",
+    "heic": "HEIC",
+    "jpegxl": "JPEG XL",
 }
 
 
@@ -43,9 +45,8 @@ class Container:
     palette: bool = False
     transparent: bool = False  # has an alpha channel or a transparent colour, used or not
     animated: bool = False  # more than one frame or page
-    premultiplied: bool = False  # the decoder returns colours already multiplied by their alpha
-    inverted: bool = False  # the decoder returns 0 for white
     transparent_grey: int | None = None  # the one grey, of 0..`maximum`, that stands for "transparent"
+    page: int = 0  # which directory of a TIFF holds the picture
     camera: str = ""  # EXIF 2.32, tags 0x010F and 0x0110: maker and model, if it says
 
     @property

@@ -16,14 +16,14 @@ _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def read(data: bytes) -> Container:
-    frame, exif, scans = b"", Exif(), 0
+    frame, exif, scans = b"", None, 0
     for marker, body in _segments(data):
         if marker in _FRAMES:
             if frame:
                 raise DamagedError
             frame = body
-        elif marker == _APP1 and body.startswith(b"Exif\0\0"):
-            exif = read_exif(body[6:])
+        elif marker == _APP1 and body.startswith(b"Exif\0\0") and exif is None:
+            exif = read_exif(body[6:])  # of several the first counts
         elif marker == _SOS:
             scans += 1
         if scans > _BOMB_SCANS:
@@ -31,6 +31,7 @@ def read(data: bytes) -> Container:
     if not scans or len(frame) < 6:
         raise DamagedError
     height, width, components = struct.unpack_from(">HHB", frame, 1)
+    exif = exif or Exif()
     return Container(
         "jpeg",
         width,

@@ -28,6 +28,5 @@ def read(data: bytes) -> Container:
     size = row * height if kind > 3 else samples * height
     if position + 1 + size > len(data) + (kind <= 3):
         raise TruncatedError
-    if kind in (1, 4) or (kind in (2, 3) and maximum < 256):
-        maximum = 255  # OpenCV brings bits and small numbers in text to 0..255 by itself
-    return Container("ppm", width, height, maximum=maximum, grey=kind not in (3, 6))
+    deep = maximum > 255
+    return Container("ppm", width, height, maximum=65535 if deep else 255, grey=kind not in (3, 6))

@@ -16,9 +16,15 @@ _STRIPS, _STRIP_SIZES, _STRIP_HEIGHT = 273, 279, 278
 _TILES, _TILE_SIZES, _TILE_WIDTH, _TILE_HEIGHT = 324, 325, 322, 323
 _EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
 _MAKER, _MODEL = 271, 272
+_SUBFILE_TYPE, _SUB_DIRECTORIES, _DNG_VERSION = 254, 330, 50706
+_REDUCED_OR_MASK = 1 | 4
+_MOST_PREVIEWS = 20
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE_COLOUR, _SEPARATED = 0, 1, 3, 5
 _PREMULTIPLIED, _STRAIGHT = 1, 2
-# None, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits. Others OpenCV reads as black.
+_PHOTOMETRICS = (0, 1, 2, 3, 5, 6)  # grey (two kinds), RGB, palette, CMYK, YCbCr
+_NAMED_PHOTOMETRICS = {4: "a transparency mask", 8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LogL"}
+_RAW_PHOTOMETRICS = (32803, 34892)  # a colour filter array, linear raw
+# None, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits.
 _COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32946, 32773)
 
 _Tags = dict[int, Sequence[int]]  # a text is its bytes
@@ -30,36 +36,67 @@ class Exif(NamedTuple):
 
 
 def read(data: bytes) -> Container:
-    tags, next_page = _directory(data)
-    if next_page > len(data):
-        raise TruncatedError
+    page, tags, is_last = _picture(data)
     width, height = _value(tags, _WIDTH, 0), _value(tags, _HEIGHT, 0)
     _check_blocks(tags, width, height, len(data))
-    bits, photometric = max(tags.get(_BITS, (1,))), _value(tags, _PHOTOMETRIC, _BLACK_IS_ZERO)
-    alpha = next((kind for kind in tags.get(_EXTRA_SAMPLES, ()) if kind in (_PREMULTIPLIED, _STRAIGHT)), None)
-    grey = photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
-    if (compression := _value(tags, _COMPRESSION, 1)) not in _COMPRESSIONS:
-        raise ImageError(f"TIFF with compression {compression} is not supported")
-    if set(tags.get(_SAMPLE_FORMAT, ())) & {2, 3}:
-        raise ImageError("TIFF with signed or floating-point samples is not supported")
-    if grey and alpha:
-        raise ImageError("grey TIFF with transparency is not supported")
+    _check_kind(tags)
+    photometric = _value(tags, _PHOTOMETRIC, _BLACK_IS_ZERO)
     return Container(
         "tiff",
         width,
         height,
         _orientation(tags),
-        65535 if bits > 8 else 255,
-        grey=grey,
+        65535 if max(tags.get(_BITS, (1,))) > 8 else 255,
+        grey=photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO),
         cmyk=photometric == _SEPARATED,
         palette=photometric == _PALETTE_COLOUR,
-        transparent=alpha is not None,
-        animated=next_page > 0,
-        # At 8 bits OpenCV asks libtiff, which multiplies; at 16 it hands the samples through.
-        premultiplied=alpha == _PREMULTIPLIED or (alpha is not None and bits <= 8),
-        inverted=photometric == _WHITE_IS_ZERO and bits > 8,
+        transparent=any(kind in (_PREMULTIPLIED, _STRAIGHT) for kind in tags.get(_EXTRA_SAMPLES, ())),
+        animated=not is_last,
+        page=page,
         camera=_camera(tags),
     )
+
+
+def _picture(data: bytes) -> tuple[int, _Tags, bool]:
+    """Number and tags of the first directory that is no reduced copy, and whether it is the last one.
+
+    Raises ImageError for a raw photo: its directories are previews, or say that it is one.
+    """
+    tags, next_page = _directory(data)
+    if _DNG_VERSION in tags:
+        raise ImageError("a raw photo (DNG) is not supported")
+    page = 0
+    while _value(tags, _SUBFILE_TYPE, 0) & _REDUCED_OR_MASK:
+        if not next_page and _SUB_DIRECTORIES in tags:
+            raise ImageError("a raw photo is not supported")
+        if not next_page or page == _MOST_PREVIEWS:
+            break  # nothing but a reduced copy: it is the picture then
+        page += 1
+        tags, next_page = _directory(data, next_page)
+    if next_page > len(data):
+        raise TruncatedError
+    return page, tags, next_page == 0
+
+
+def _check_kind(tags: _Tags) -> None:
+    """Raise ImageError, naming the kind, for what no decoder here reads."""
+    bits, photometric = tags.get(_BITS, (1,)), _value(tags, _PHOTOMETRIC, _BLACK_IS_ZERO)
+    if (compression := _value(tags, _COMPRESSION, 1)) not in _COMPRESSIONS:
+        raise ImageError(f"TIFF with compression {compression} is not supported")
+    if set(tags.get(_SAMPLE_FORMAT, ())) & {2, 3, 5, 6}:
+        raise ImageError("TIFF with signed or floating-point samples is not supported")
+    if photometric in _RAW_PHOTOMETRICS:
+        raise ImageError("a raw photo is not supported")
+    if photometric not in _PHOTOMETRICS:
+        named = _NAMED_PHOTOMETRICS.get(photometric, f"photometric interpretation {photometric}")
+        raise ImageError(f"TIFF in {named} is not supported")
+    if len(set(bits)) > 1:
+        raise ImageError("TIFF with samples of unequal depth is not supported")
+    if bits[0] > 16:
+        raise ImageError(f"TIFF with samples of {bits[0]} bits is not supported")
+    grey = photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
+    if grey and set(tags.get(_EXTRA_SAMPLES, ())) & {_PREMULTIPLIED, _STRAIGHT}:
+        raise ImageError("grey TIFF with transparency is not supported")
 
 
 def _orientation(tags: _Tags) -> int:
@@ -97,13 +134,16 @@ def _check_blocks(tags: _Tags, width: int, height: int, file_size: int) -> None:
         raise TruncatedError
 
 
-def _directory(data: bytes) -> tuple[_Tags, int]:
-    """The first directory's integer tags and the camera's, and the next directory's offset (0: none)."""
+def _directory(data: bytes, start: int = 0) -> tuple[_Tags, int]:
+    """A directory's integer tags and the camera's, and the next directory's offset (0: none).
+
+    `start`: its offset; 0: the first one.
+    """
     order = "<" if data[:1] == b"I" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     count_code, offset_code = ("Q", "Q") if big else ("H", "I")
     entry, room = struct.Struct(f"{order}HH{offset_code}"), 8 if big else 4
-    start = struct.unpack_from(order + offset_code, data, 8 if big else 4)[0]
+    start = start or struct.unpack_from(order + offset_code, data, 8 if big else 4)[0]
     count = struct.unpack_from(order + count_code, data, start)[0]
     position = start + struct.calcsize(order + count_code)
     end = position + count * (entry.size + room)
