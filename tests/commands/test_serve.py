@@ -332,7 +332,7 @@ def instructions(name: str) -> list[tuple[str, str]]:
 
 
 def flags_of(command: list[str]) -> argparse.Namespace:
-    """What serve.py makes of a command line that starts it."""
+    """What `serve` makes of a command line that starts it."""
     return serve.parse(command[command.index("serve") + 1 :])
 
 
@@ -347,9 +347,7 @@ def test_the_dockerfile_copies_what_there_is_and_starts_what_there_is():
     options = flags_of(entry)
     assert options.host == "0.0.0.0" and str(options.port) == dict(steps)["EXPOSE"]
     (install,) = [rest for step, rest in steps if step == "RUN" and "pip install" in rest]
-    assert (
-        "--constraint /source/requirements.txt /source " in install
-    )  # the base alone: no extra, the tested pins
+    assert "--constraint /source/requirements.txt /source " in install  # the base alone
     assert dict(steps)["USER"] not in ("root", "0")
 
 
