@@ -7,62 +7,40 @@ curl -s https://example.org/dog.jpg | pigeonhole predict -
 
 import argparse
 import csv
-import glob
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pigeonhole import atomic_file
 from pigeonhole.arguments import Parser, count, names
-from pigeonhole.data.folders import is_hidden
-from pigeonhole.errors import UsageError
 from pigeonhole.model.engines.engine import CHOICES
 from pigeonhole.runs import runs
 
 if TYPE_CHECKING:
-    from pigeonhole.model.classifier import Classifier
+    from pigeonhole.jobs.prediction import Answer, Source
+    from pigeonhole.model.interface import ForeignCheckpoint
 
-STDIN = "-"
 UNSURE = "unsure: perhaps none of these"
 WIDEST_NAME = 60  # longer file names are not waited for when columns are aligned
-
-
-class Source(NamedTuple):
-    """A picture to answer for: how the user knows it, and its path or content."""
-
-    name: str
-    picture: str | bytes
-
-
-class Answer(NamedTuple):
-    """`ranked`: (class name, probability), best first; empty where `error` says why there is none.
-
-    `unsure`: whether the picture may show none of the classes.
-    """
-
-    name: str
-    ranked: list[tuple[str, float]]
-    unsure: bool = False
-    error: str | None = None
 
 
 def main(arguments: list[str]) -> int:
     """0 when every picture got its answer, 1 when some could not be read."""
     options = parse(arguments)
-    missing, sources = find_pictures(options.pictures)
+    from pigeonhole.jobs import prediction
+    from pigeonhole.model.classifier import Classifier
+
+    missing, sources = prediction.find_pictures(options.pictures)
     if options.csv:
         files = (source.picture for source in sources if isinstance(source.picture, str))
         atomic_file.check("--csv", options.csv, files)
     model = runs.find(options.model)
     for name in missing:
         complain(name, "no such file or folder")
-    with restore(model, options) as classifier:
-        answers = classify(classifier, sources)
+    with Classifier.load(model, engine=options.engine, foreign=foreign(options)) as classifier:
+        answers = complained(prediction.answers(classifier, sources))
         if options.csv:
             failures = write_csv(options.csv, answers, classifier.classes)
         elif options.json:
@@ -84,8 +62,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--engine",
         choices=CHOICES,
-        default="tensorflow",
-        help="onnx: by the run's model.onnx, which starts in a moment; auto: so where it can be (tensorflow)",
+        default=CHOICES[0],
+        help="what computes the answers; auto: ONNX Runtime, which starts in a moment, where it can (auto)",
     )
     parser.add_argument("--top", type=count, default=5, metavar="K", help="how many classes to print (5)")
     output = parser.add_mutually_exclusive_group()
@@ -93,87 +71,41 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     output.add_argument(
         "--csv", type=Path, metavar="FILE", help="write a table, a row per picture, all classes"
     )
-    foreign = parser.add_argument_group(
+    group = parser.add_argument_group(
         "checkpoints of other programs",
         "what they leave open; the defaults are those of the classic tutorial",
     )
-    foreign.add_argument("--labels", type=names, metavar="A,B", help="class names in the checkpoint's order")
-    foreign.add_argument("--input-tensor", metavar="NAME", help="takes the pictures (x)")
-    foreign.add_argument("--output-tensor", metavar="NAME", help="gives the answers (y_pred)")
-    foreign.add_argument("--logits", action="store_const", const=True, help="the output needs a softmax")
-    foreign.add_argument(
+    group.add_argument("--labels", type=names, metavar="A,B", help="class names in the checkpoint's order")
+    group.add_argument("--input-tensor", metavar="NAME", help="takes the pictures (x)")
+    group.add_argument("--output-tensor", metavar="NAME", help="gives the answers (y_pred)")
+    group.add_argument("--logits", action="store_const", const=True, help="the output needs a softmax")
+    group.add_argument(
         "--feed", type=_feed, action="append", metavar="NAME=VALUE", help="another input; repeatable"
     )
-    foreign.add_argument("--colour-order", choices=("rgb", "bgr"), help="(bgr)")
-    foreign.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
-    foreign.add_argument("--image-size", type=count, metavar="PIXELS", help="(by the input tensor's shape)")
-    foreign.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
-    options = parser.parse_args(arguments)
-    return options
+    group.add_argument("--colour-order", choices=("rgb", "bgr"), help="(bgr)")
+    group.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
+    group.add_argument("--image-size", type=count, metavar="PIXELS", help="(by the input tensor's shape)")
+    group.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
+    return parser.parse_args(arguments)
 
 
-def restore(model: Path, options: argparse.Namespace) -> "Classifier":
-    """The model by the engine that is asked for."""
-    from pigeonhole.model.classifier import Classifier
+def foreign(options: argparse.Namespace) -> "ForeignCheckpoint":
+    """What the flags say about a checkpoint of another program."""
     from pigeonhole.model.interface import ForeignCheckpoint
 
     names = (
         "labels", "input_tensor", "output_tensor", "logits", "colour_order", "scale", "image_size", "resize"
     )  # fmt: skip
     given = {name: getattr(options, name) for name in names}
-    foreign = ForeignCheckpoint(**given, feeds=dict(options.feed or ()))
-    return Classifier.load(model, engine=options.engine, foreign=foreign)
+    return ForeignCheckpoint(**given, feeds=dict(options.feed or ()))
 
 
-def find_pictures(arguments: Sequence[str]) -> tuple[list[str], list[Source]]:
-    """(arguments that lead nowhere, the pictures that the others lead to, in order).
-
-    UsageError when there is no picture at all.
-    """
-    missing, sources = [], []
-    for argument in arguments:
-        if argument == STDIN:
-            sources.append(Source(STDIN, sys.stdin.buffer.read()))
-            continue
-        found = [argument] if os.path.lexists(argument) else sorted(glob.glob(argument, recursive=True))
-        if not found:
-            missing.append(argument)
-        for path in found:
-            files = files_below(Path(path)) if os.path.isdir(path) else [path]
-            sources.extend(Source(str(file), str(file)) for file in files)
-    if not sources:
-        raise UsageError(
-            f"{arguments[0]}: " + ("no such file or folder" if missing else "no picture in this folder")
-        )
-    return missing, sources
-
-
-def files_below(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Every file below the folder that is not hidden, sorted; links back to a folder above are left."""
-    real = folder.resolve()
-    if real in seen:
-        return
-    for path in sorted(folder.iterdir()):
-        if is_hidden(path.name):
-            continue
-        if path.is_dir():
-            yield from files_below(path, seen | {real})
-        elif path.is_file() or path.is_symlink():
-            yield path
-
-
-def classify(classifier, sources: Sequence[Source]) -> Iterator[Answer]:
-    """The answers in the sources' order, as they come; complains about what cannot be read."""
-    answers = classifier.answer_each(source.picture for source in sources)
-    for source, answer in zip(sources, answers, strict=True):
-        if isinstance(answer, Exception):
-            complain(source.name, str(answer))
-            yield Answer(source.name, [], error=str(answer))
-            continue
-        shares = answer.probabilities
-        best_first = np.argsort(-shares, kind="stable")
-        ranked = [(classifier.classes[index], float(shares[index])) for index in best_first]
-        yield Answer(source.name, ranked, answer.unsure)
+def complained(answers: Iterable["Answer"]) -> Iterator["Answer"]:
+    """The same answers; for a picture that cannot be read, the reason on standard error."""
+    for answer in answers:
+        if answer.error is not None:
+            complain(answer.name, answer.error)
+        yield answer
 
 
 def complain(name: str, reason: str) -> None:
@@ -182,7 +114,7 @@ def complain(name: str, reason: str) -> None:
 
 
 def print_lines(
-    answers: Iterable[Answer], top: int, sources: Sequence[Source], classes: Sequence[str]
+    answers: Iterable["Answer"], top: int, sources: Sequence["Source"], classes: Sequence[str]
 ) -> int:
     """Aligned lines, the file's name first where there are several; gives the number of failures."""
     names = [len(source.name) for source in sources if len(source.name) <= WIDEST_NAME]
@@ -197,7 +129,7 @@ def print_lines(
     return failures
 
 
-def print_json(answers: Iterable[Answer], top: int) -> int:
+def print_json(answers: Iterable["Answer"], top: int) -> int:
     """One JSON list, an object per line; gives the number of failures."""
     failures, separator = 0, "["
     for answer in answers:
@@ -211,7 +143,7 @@ def print_json(answers: Iterable[Answer], top: int) -> int:
     return failures
 
 
-def write_csv(table: Path, answers: Iterable[Answer], classes: Sequence[str]) -> int:
+def write_csv(table: Path, answers: Iterable["Answer"], classes: Sequence[str]) -> int:
     """A row per picture with all probabilities; the file appears whole. Gives the number of failures."""
     failures, rows = 0, 0
     with atomic_file.write(table) as file:

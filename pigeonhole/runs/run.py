@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pigeonhole import atomic_file, locks
 from pigeonhole.errors import PigeonholeError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MODEL = "model"
 _MODEL_PATH = re.compile(r'^\s*model_checkpoint_path:\s*("(?:[^"\\]|\\.)*")\s*$', re.MULTILINE)
@@ -165,11 +167,13 @@ class Run:
         with atomic_file.write(self.result_file) as file:
             json.dump(result, file, indent=2)
 
-    def history(self) -> dict[str, np.ndarray]:
+    def history(self) -> "dict[str, np.ndarray]":
         """The validations so far by column, float64 [validations], as `history.History` writes them.
 
         The last one is left out while its line is being written.
         """
+        import numpy as np
+
         try:
             with self.history_file.open(newline="", encoding="utf-8") as file:
                 columns, *rows = csv.reader(file)
