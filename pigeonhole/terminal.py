@@ -1,7 +1,7 @@
-"""Text in columns, for names in any script."""
+"""Names in any script, counts and lists as lines of a terminal."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 
 def shown(name: str) -> str:
@@ -26,3 +26,29 @@ def padded(text: str, columns: int) -> str:
 def titled(title: str, lines: Sequence[str]) -> list[str]:
     """The lines beside a title, which stands before the first."""
     return [f"{'' if number else title:<12}{line}" for number, line in enumerate(lines)]
+
+
+def counted(count: int, singular: str, plural: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count:,} {singular if count == 1 else plural}"
+
+
+def some(names: Sequence[str], most: int = 10, separator: str = ", ") -> str:
+    """The first few names, and how many more there are."""
+    text = separator.join(map(shown, names[:most]))
+    return f"{text} and {len(names) - most:,} more" if len(names) > most else text
+
+
+def listed(remarks: Mapping[str, str], most: int, indent: int) -> Iterator[str]:
+    """Aligned lines of name and remark, the first few of them."""
+    cut = [(shown(name), shown(remark)) for name, remark in list(remarks.items())[:most]]
+    wide = max((width(name) for name, _ in cut), default=0)
+    for name, remark in cut:
+        yield f"{'':{indent}}{padded(name, wide)}   {remark}"
+    yield from more(len(remarks) - most, indent)
+
+
+def more(count: int, indent: int, noun: str = "") -> Iterator[str]:
+    """How many of a list were left out; nothing where none was."""
+    if count > 0:
+        yield f"{'':{indent}}... and {count:,} more {noun}".rstrip() + "; --json lists all"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pigeonhole.data.folders import Record, normal
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.terminal import counted
 
 COLUMNS = ("file", "label", "suggested", "confidence", "new_label", "digest")
 NEEDED = ("file", "new_label")
@@ -71,9 +72,9 @@ class Overlay:
 
     def line(self) -> str:
         """The outcome for people, without the names."""
-        changed = _counted(len(self.relabelled), "label changed", "labels changed")
-        removed = _counted(len(self.removed), "picture left out", "pictures left out")
-        unmatched = _counted(len(self.unmatched), "fix not applied", "fixes not applied")
+        changed = counted(len(self.relabelled), "label changed", "labels changed")
+        removed = counted(len(self.removed), "picture left out", "pictures left out")
+        unmatched = counted(len(self.unmatched), "fix not applied", "fixes not applied")
         parts = [changed, removed] + ([unmatched] if self.unmatched else [])
         return "Fixes: " + ", ".join(parts)
 
@@ -232,7 +233,3 @@ def _overlay(
             changed[row] = replace(records[row], entry=replace(entry, class_name=new_label))
             relabelled[entry.name] = (entry.class_name, new_label)
     return Overlay(changed, relabelled, removed, unmatched)
-
-
-def _counted(count: int, singular: str, plural: str) -> str:
-    return f"{count:,} {singular if count == 1 else plural}"

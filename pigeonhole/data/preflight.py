@@ -10,11 +10,12 @@ from pigeonhole.data.fixes import Overlay
 from pigeonhole.data.folders import Record, Tree
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures.images import EXTENSIONS, FORMAT_EXTENSIONS
-from pigeonhole.terminal import padded, shown, width
+from pigeonhole.terminal import counted, listed, more, padded, shown, some, width
 
 IMBALANCE = 3.0  # the largest class over the smallest, from which it is worth a warning
 FEW_PICTURES = 10  # fewer in a class teach little
 LISTED = 10  # lines of one list in the terminal
+INDENT = 2  # columns before them
 LISTED_CLASSES = 40
 NAMED = 3  # names in one line
 
@@ -226,7 +227,7 @@ class _Text:
         wide = max(width(row[0]) for row in cut)
         for name, *numbers in cut:
             yield f"  {padded(name, wide)}" + "".join(f"{number:>10}" for number in numbers)
-        yield from _more(len(rows) - len(cut), "classes")
+        yield from more(len(rows) - len(cut), INDENT, "classes")
 
     def _mistakes(self) -> Iterator[str]:
         report = self._report
@@ -245,7 +246,7 @@ class _Text:
         if report.fixes:
             yield report.fixes.line()
         for oddity, names in report.oddities.items():
-            yield f"{oddity}: {_pictures(len(names))} ({_some(names)})"
+            yield f"{oddity}: {counted(len(names), 'picture', 'pictures')} ({some(names, NAMED)})"
         if report.imbalance and report.imbalance >= IMBALANCE:
             yield (
                 f"Unbalanced: the largest class is {report.imbalance:.1f} times the smallest; "
@@ -253,24 +254,21 @@ class _Text:
             )
         if report.small_classes:
             few = [f"{name} {count}" for name, count in report.small_classes.items()]
-            yield f"Too few pictures to learn much from, under {FEW_PICTURES}: {_some(few)}"
+            yield f"Too few pictures to learn much from, under {FEW_PICTURES}: {some(few, NAMED)}"
         if passed_over := list(self._passed_over()):
             yield "Not looked at: " + "; ".join(passed_over)
 
     def _passed_over(self) -> Iterator[str]:
         report = self._report
         if report.strays:
-            files = "file" if len(report.strays) == 1 else "files"
-            yield f"{len(report.strays):,} {files} beside the class folders ({_some(report.strays)})"
+            files = counted(len(report.strays), "file", "files")
+            yield f"{files} beside the class folders ({some(report.strays, NAMED)})"
         if report.left_alone:
             yield f"the folder {' and '.join(report.left_alone)}, kept for testing"
         if report.hidden:
-            yield f"{report.hidden:,} hidden " + (
-                "file or folder" if report.hidden == 1 else "files and folders"
-            )
+            yield counted(report.hidden, "hidden file or folder", "hidden files and folders")
         if report.repeated_links:
-            links = "link" if report.repeated_links == 1 else "links"
-            yield f"{report.repeated_links:,} {links} to what was seen already"
+            yield f"{counted(report.repeated_links, 'link', 'links')} to what was seen already"
 
 
 def _table(title: str, rows: dict[str, str]) -> Iterator[str]:
@@ -278,11 +276,7 @@ def _table(title: str, rows: dict[str, str]) -> Iterator[str]:
     if not rows:
         return
     yield f"{title}: {len(rows):,}"
-    cut = [(shown(name), remark) for name, remark in list(rows.items())[:LISTED]]
-    wide = max(width(name) for name, _ in cut)
-    for name, remark in cut:
-        yield f"  {padded(name, wide)}   {remark}"
-    yield from _more(len(rows) - len(cut))
+    yield from listed(rows, LISTED, INDENT)
 
 
 def _sets(title: str, sets: Sequence[Sequence[str]], relation: str = " = ") -> Iterator[str]:
@@ -291,19 +285,5 @@ def _sets(title: str, sets: Sequence[Sequence[str]], relation: str = " = ") -> I
         return
     yield f"{title}: {len(sets):,}"
     for names in sets[:LISTED]:
-        yield f"  {_some(names, relation)}"
-    yield from _more(len(sets) - LISTED)
-
-
-def _more(count: int, noun: str = "") -> Iterator[str]:
-    if count > 0:
-        yield f"  ... and {count:,} more {noun}".rstrip() + "; --json lists all"
-
-
-def _some(names: Sequence[str], separator: str = ", ") -> str:
-    text = separator.join(map(shown, names[:NAMED]))
-    return f"{text} and {len(names) - NAMED:,} more" if len(names) > NAMED else text
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count:,} pictures"
+        yield f"  {some(names, NAMED, relation)}"
+    yield from more(len(sets) - LISTED, INDENT)

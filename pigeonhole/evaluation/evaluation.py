@@ -15,13 +15,14 @@ from pigeonhole.evaluation.leakage import Copy, Fingerprints
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.statistics import accuracy_line, wilson_interval
-from pigeonhole.terminal import padded, shown, width
+from pigeonhole.terminal import counted, listed, shown, some
 
 if TYPE_CHECKING:
     from pigeonhole.data.cache import Cache
     from pigeonhole.model.classifier import Classifier
 
 LISTED = 10  # lines of one list in the terminal
+INDENT = 14  # columns before them
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ def judge(classifier: "Classifier", run: Path, tree: Tree, store: "Cache") -> Ve
     entries = [entry for entry in tree.entries if entry.class_name in classifier.classes]
     if not entries:
         raise PigeonholeError(
-            f"{tree.root}: holds {_some(tree.classes)}, and the model knows none of these; "
-            f"name class folders as it does: {_some(classifier.classes)}"
+            f"{tree.root}: holds {some(tree.classes)}, and the model knows none of these; "
+            f"name class folders as it does: {some(classifier.classes)}"
         )
     records, pixels = store.survey(replace(tree, entries=entries), classifier.preprocessing)
     used = [record for record in records if record.skipped is None]
@@ -192,14 +193,15 @@ class _Text:
         answers, tree = verdict.evaluation, verdict.tree
         parts = f"{answers.total:,} used + {len(answers.skipped):,} skipped"
         yield f"test        {shown(str(tree.root))}: {len(verdict.records):,} files found = {parts}"
-        yield from _listed(answers.skipped)
+        yield from listed(answers.skipped, LISTED, INDENT)
         if unknown := verdict.unknown:
             yield f"left out    {sum(unknown.values()):,} files of classes that the model does not know"
-            yield from _listed({name: _files(count) for name, count in unknown.items()})
+            files = {name: _files(count) for name, count in unknown.items()}
+            yield from listed(files, LISTED, INDENT)
         if verdict.missing:
-            yield f"missing     no folder for {_some(verdict.missing)}: nothing is known of these classes"
+            yield f"missing     no folder for {some(verdict.missing)}: nothing is known of these classes"
         if tree.strays:
-            yield f"not read    {_files(len(tree.strays))} beside the class folders ({_some(tree.strays)})"
+            yield f"not read    {_files(len(tree.strays))} beside the class folders ({some(tree.strays)})"
 
     def _copies(self) -> Iterator[str]:
         copies, total = self._verdict.copies, self._verdict.evaluation.total
@@ -214,9 +216,8 @@ class _Text:
         exact = sum(copy.exact for copy in copies.values())
         kinds = f"{exact:,} equal in content, {len(copies) - exact:,} by their looks"
         yield f"copies      the model learnt from {len(copies):,} of the {total:,} pictures ({kinds})"
-        yield from _listed(
-            {name: f"{'=' if copy.exact else '~'} {copy.training_name}" for name, copy in copies.items()}
-        )
+        told = {name: f"{'=' if copy.exact else '~'} {copy.training_name}" for name, copy in copies.items()}
+        yield from listed(told, LISTED, INDENT)
         rest = self._verdict.without_copies()
         if rest["total"]:
             yield f"            without them {accuracy_line(rest['right'], rest['total'])}"
@@ -224,20 +225,5 @@ class _Text:
             yield "            so the accuracy above says nothing about new pictures: test on others"
 
 
-def _listed(remarks: Mapping[str, str]) -> Iterator[str]:
-    """Aligned lines of name and remark, a long list cut."""
-    cut = [(shown(name), shown(remark)) for name, remark in list(remarks.items())[:LISTED]]
-    wide = max((width(name) for name, _ in cut), default=0)
-    for name, remark in cut:
-        yield f"              {padded(name, wide)}   {remark}"
-    if len(remarks) > LISTED:
-        yield f"              ... and {len(remarks) - LISTED:,} more; --json lists all"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(map(shown, names[:LISTED])) + more
-
-
 def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
+    return counted(count, "file", "files")
