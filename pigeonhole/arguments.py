@@ -1,10 +1,12 @@
-"""Flags that more than one program has, and the types of their values."""
+"""Flags: how one is declared, those that more than one command has, and the types of their values."""
 
 import argparse
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pigeonhole import cli
 from pigeonhole.errors import UsageError
@@ -24,47 +26,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with status 2, saying what is wrong and where help is."""
         self.exit(UsageError.exit_status, f"error: {message}\nhelp:  {self.prog} --help\n")
-
-
-def add_reading_flags(group: argparse._ActionsContainer) -> None:
-    """How a folder of class folders is read: the parameters of `dataset.read_train_sets`."""
-    add = group.add_argument
-    add("--classes", type=names, metavar="A,B", help="only these class folders, in this order")
-    add("--validation-size", type=share, default=0.2, metavar="SHARE", help="set apart for validation (0.2)")
-    add("--split", type=Path, metavar="FILE", help="take the split from an earlier run's split.csv")
-    add("--fixes", type=Path, metavar="FILE", help="take labels from an edited fixes.csv of an earlier run")
-    add("--fraction", type=part, default=1.0, metavar="SHARE", help="train on a seeded, stratified part (1)")
-    add("--channels", type=int, choices=(1, 3), default=3, help="1 grey, 3 colour (3)")
-    add("--seed", type=seed, default=0, metavar="N", help="decides the split and all shuffles (0)")
-    add_cache_flags(group)
-
-
-def add_cache_flags(group: argparse._ActionsContainer) -> None:
-    """Where decoded pixels are kept: the parameters of `cache.of_flags`."""
-    group.add_argument("--cache-dir", type=Path, metavar="FOLDER", help="where decoded pictures are kept")
-    group.add_argument("--no-cache", action="store_true", help="keep decoded pictures for this run only")
-
-
-def add_export_flags(group: argparse._ActionsContainer) -> None:
-    """Where an exporter writes, and how much."""
-    add = group.add_argument
-    add("--train-dir", type=Path, default=Path("training_data"), metavar="FOLDER", help="(training_data)")
-    add("--test-dir", type=Path, default=Path("testing_data"), metavar="FOLDER", help="(testing_data)")
-    add("--limit", type=count, metavar="N", help="only the first N training and the first N testing pictures")
-    add("--overwrite", action="store_true", help="replace files of the same names that have other content")
-
-
-def check_export(options: argparse.Namespace) -> None:
-    """Raise `UsageError` where an exporter's options do not go together."""
-    train, test = options.train_dir.resolve(), options.test_dir.resolve()
-    if train == test or train in test.parents or test in train.parents:
-        raise UsageError(
-            f"--train-dir {options.train_dir} and --test-dir {options.test_dir} lie in one another"
-        )
-    if options.source and not options.source.exists():
-        raise UsageError(f"--source {options.source} does not exist")
-    if options.url and not options.url.startswith(("http://", "https://")):
-        raise UsageError(f"--url {options.url} does not begin with http:// or https://")
 
 
 def names(text: str) -> list[str]:
@@ -114,3 +75,129 @@ def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
     if not fits(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
     return value
+
+
+class Effect(Enum):
+    """What another value of a flag changes. Every flag of a training has one of these classes.
+
+    What a resumed training may not change and what workers must agree on follow from the class.
+    """
+
+    OUTCOME = "what the training arrives at"
+    LENGTH = "how long the training is, and so what it arrives at"
+    WHERE = "where things lie and what computes"
+    OUTPUT = "what is shown, measured or written besides"
+    CALL = "which run this call is about"
+
+
+def flag(effect: Effect, group: str, text: str, default: Any = None, **parsing: Any) -> Any:
+    """A field of a frozen dataclass that is a flag of a command line, too.
+
+    `group`: the title under which `--help` lists it. `text`: its help. `parsing`: what `add_argument` takes;
+    besides, flags with the same `one_of` exclude each other, and `recipe=True` marks a setting of a recipe.
+    """
+    metadata = {name: parsing.pop(name, None) for name in ("one_of", "recipe")}
+    parsing["help"] = text
+    return dataclasses.field(
+        default=default, metadata={"effect": effect, "group": group, "parsing": parsing, **metadata}
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CacheFlags:
+    """Where decoded pixels are kept: the parameters of `cache.of_flags`."""
+
+    cache_dir: Path | None = flag(
+        Effect.WHERE, "data", "where decoded pictures are kept", type=Path, metavar="FOLDER"
+    )
+    no_cache: bool = flag(
+        Effect.WHERE, "data", "keep decoded pictures for this run only", False, action="store_true"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadingFlags(CacheFlags):
+    """How a folder of class folders is read: the parameters of `dataset.read_train_sets`."""
+
+    classes: list[str] | None = flag(
+        Effect.OUTCOME, "data", "only these class folders, in this order", type=names, metavar="A,B"
+    )
+    validation_size: float = flag(
+        Effect.OUTCOME, "data", "set apart for validation (0.2)", 0.2, type=share, metavar="SHARE"
+    )
+    split: Path | None = flag(
+        Effect.OUTCOME, "data", "take the split from a previous run's split.csv", type=Path, metavar="FILE"
+    )
+    fixes: Path | None = flag(
+        Effect.OUTCOME,
+        "data",
+        "take labels from an edited fixes.csv of a previous run",
+        type=Path,
+        metavar="FILE",
+    )
+    fraction: float = flag(
+        Effect.OUTCOME, "data", "train on a seeded, stratified part (1)", 1.0, type=part, metavar="SHARE"
+    )
+    channels: int | None = flag(
+        Effect.OUTCOME, "data", "1 grey, 3 colour (3, or what the network wants)", type=int, choices=(1, 3)
+    )
+    seed: int = flag(
+        Effect.OUTCOME, "data", "decides the split and all shuffles (0)", 0, type=seed, metavar="N"
+    )
+
+
+def flags_of(config: type) -> list[dataclasses.Field]:
+    """The fields of a dataclass of flags, its own before those that it inherits."""
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    return [fields[name] for each in config.__mro__ for name in vars(each).get("__annotations__", ())]
+
+
+def add_flags(
+    group: argparse._ActionsContainer, fields: Iterable[dataclasses.Field], only_given: bool = False
+) -> None:
+    """Add a flag for each of these fields.
+
+    `only_given`: what is parsed are the flags that the user gave, without any defaults.
+    """
+    exclusive: dict[str, argparse._ActionsContainer] = {}
+    for field in fields:
+        place, one_of = group, field.metadata["one_of"]
+        if one_of:
+            if one_of not in exclusive:
+                exclusive[one_of] = group.add_mutually_exclusive_group()
+            place = exclusive[one_of]
+        default = argparse.SUPPRESS if only_given else field.default
+        name = f"--{field.name.replace('_', '-')}"
+        place.add_argument(name, default=default, **field.metadata["parsing"])
+
+
+def add_reading_flags(group: argparse._ActionsContainer) -> None:
+    """How a folder of class folders is read: the parameters of `dataset.read_train_sets`."""
+    add_flags(group, flags_of(ReadingFlags))
+
+
+def add_cache_flags(group: argparse._ActionsContainer) -> None:
+    """Where decoded pixels are kept: the parameters of `cache.of_flags`."""
+    add_flags(group, flags_of(CacheFlags))
+
+
+def add_export_flags(group: argparse._ActionsContainer) -> None:
+    """Where an exporter writes, and how much."""
+    add = group.add_argument
+    add("--train-dir", type=Path, default=Path("training_data"), metavar="FOLDER", help="(training_data)")
+    add("--test-dir", type=Path, default=Path("testing_data"), metavar="FOLDER", help="(testing_data)")
+    add("--limit", type=count, metavar="N", help="only the first N training and the first N testing pictures")
+    add("--overwrite", action="store_true", help="replace files of the same names that have other content")
+
+
+def check_export(options: argparse.Namespace) -> None:
+    """Raise `UsageError` where an exporter's options do not go together."""
+    train, test = options.train_dir.resolve(), options.test_dir.resolve()
+    if train == test or train in test.parents or test in train.parents:
+        raise UsageError(
+            f"--train-dir {options.train_dir} and --test-dir {options.test_dir} lie in one another"
+        )
+    if options.source and not options.source.exists():
+        raise UsageError(f"--source {options.source} does not exist")
+    if options.url and not options.url.startswith(("http://", "https://")):
+        raise UsageError(f"--url {options.url} does not begin with http:// or https://")

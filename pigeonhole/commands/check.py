@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
         settings.classes,
         settings.validation_size,
         settings.seed,
-        channels=settings.channels,
+        channels=settings.channels or 3,
         fraction=settings.fraction,
         split=settings.split,
         fixes=settings.fixes,

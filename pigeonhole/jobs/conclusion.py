@@ -3,32 +3,73 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from pigeonhole import atomic_file, terminal
-from pigeonhole.data import fixes, folders
+from pigeonhole import atomic_file, cli, terminal
+from pigeonhole.data import cache, fixes, folders
+from pigeonhole.data.cache import Cache
+from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import evaluation, measures, predictions
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
-from pigeonhole.evaluation.studies.audit import Findings
+from pigeonhole.evaluation.studies.audit import DataAudit, Findings
+from pigeonhole.jobs import trainers
+from pigeonhole.jobs.following import Trained
+from pigeonhole.jobs.setup import Setup
+from pigeonhole.model import rejection
+from pigeonhole.model.classifier import Classifier
 from pigeonhole.report import writing
-from pigeonhole.runs import digests
+from pigeonhole.runs import digests, runs
 from pigeonhole.statistics import CorrectedAccuracy
-
-if TYPE_CHECKING:
-    from pigeonhole.data.cache import Cache
-    from pigeonhole.model.classifier import Classifier
+from pigeonhole.training import saving
+from pigeonhole.training.progress import clock
+from pigeonhole.training.trainer import Trainer
 
 FIXES = "fixes.csv"
 
 
-def tell_accuracy(
-    classifier: "Classifier", folder: Path, sets, corrected: CorrectedAccuracy
-) -> tuple[Evaluation, Measures]:
+class Judged(NamedTuple):
+    """What the saved network says to all validation pictures, and how good that is.
+
+    `corrected`: what is left of the accuracy once the choice among validations is allowed for.
+    """
+
+    answers: Evaluation
+    figures: Measures
+    corrected: CorrectedAccuracy
+
+
+def conclude(setup: Setup, trainer: Trainer, run: Path, trained: Trained) -> int:
+    """Save the network, say how good it is and what was found, write the report, and say what to do next.
+
+    The exit status is that of the signal that ended a search of the data, 0 where there was none.
+    """
+    config, sets = setup.config, setup.sets
+    stopped = trained.exit_status != 0
+    audit = DataAudit(sets, trainers.retrainer(setup, trainer), config.seed)
+    unseen = audit.unseen_classes() if config.check_unseen and not stopped else None
+    findings = Findings(unseen=unseen)
+    if reason := saving.finish(run, trainer, rejection.COMBINED if unseen is None else unseen.rule):
+        print(f"no {runs.ONNX}: {reason}")
+    corrected = saving.expected_accuracy(trainer.validations, trainer.recipe)
+    with Classifier.load(run, engine="tensorflow") as classifier:
+        judged = _judge(classifier, config.data, sets, corrected)
+        if not (stopped or config.no_report):
+            findings = audit.look(judged.answers, findings, config.check_labels, config.learning_curve)
+            print("\n".join(findings.lines()))
+            _write_report(run, sets, judged, classifier, findings)
+        if config.test:
+            _test(classifier, run, config.test, cache.of_flags(config.cache_dir, config.no_cache))
+    outcome = digests.digests(trainer.best_weights, trainer.validations, judged.answers.probabilities)
+    _write_result(run, corrected, trained.seconds, findings, outcome)
+    print("\n".join(_last_lines(run, sets, trainer, trained.seconds)))
+    return audit.exit_status
+
+
+def _judge(classifier: Classifier, folder: Path, sets: DataSets, corrected: CorrectedAccuracy) -> Judged:
     """Ask the saved network for all validation pictures, and say how good its answers are.
 
-    `sets`: a `dataset.DataSets`, read from `folder`. `corrected`: what is left of the accuracy once the
-    choice of the best validation is allowed for.
+    `sets` were read from `folder`.
     """
     train, valid = sets.train, sets.valid
     digest_of = _digests(sets)
@@ -46,25 +87,20 @@ def tell_accuracy(
     figures = measures.measure(answers, thumbnail)
     lines = [*terminal.titled("validation", corrected.lines()), *figures.summary()[1:]]
     print("", *lines, sep="\n", flush=True)
-    return answers, figures
+    return Judged(answers, figures, corrected)
 
 
-def write_report(
-    run: Path,
-    sets,
-    answers: Evaluation,
-    figures: Measures,
-    classifier: "Classifier",
-    corrected: CorrectedAccuracy,
-    findings: Findings,
+def _write_report(
+    run: Path, sets: DataSets, judged: Judged, classifier: Classifier, findings: Findings
 ) -> None:
     """Write the run's report, and the list of labels to look at."""
     fixes.write(run / FIXES, findings.suspects or (), _digests(sets), sets.fixes)
+    answers, figures, corrected = judged
     page = writing.write_training(run, sets, answers, figures, classifier, corrected, findings)
     print(f"report      {page}")
 
 
-def write_result(
+def _write_result(
     run: Path,
     expected: CorrectedAccuracy,
     seconds: float,
@@ -86,13 +122,25 @@ def write_result(
         json.dump(content, file, indent=2)
 
 
-def test(classifier: "Classifier", run: Path, folder: Path, store: "Cache") -> None:
+def _test(classifier: Classifier, run: Path, folder: Path, store: Cache) -> None:
     """Say how good the saved network is on all pictures of a folder, and add that to the report."""
     judged = evaluation.judge(classifier, run, folders.scan(folder), store)
     print("\n".join(judged.summary()))
     writing.write_test(run, judged.evaluation, judged.measures, judged.copies, classifier)
 
 
-def _digests(sets) -> dict[str, str]:
+def _digests(sets: DataSets) -> dict[str, str]:
     """Name -> sha256 of the content."""
     return {record.entry.name: record.digest for record in sets.records}
+
+
+def _last_lines(run: Path, sets: DataSets, trainer: Trainer, seconds: float) -> list[str]:
+    """How long it took, what was saved where, and the command to try next."""
+    entries = (record.entry for record in sets.records if sets.sides.get(record.entry.name) == "valid")
+    example = next(entries).path
+    return [
+        f"time        {clock(seconds)} (minutes:seconds)",
+        f"saved       {run}",
+        f"            the network of epoch {trainer.best.epoch:.1f}, chosen by its validation",
+        f"next        {cli.command('predict')} --model {cli.quote(run)} {cli.quote(example)}",
+    ]

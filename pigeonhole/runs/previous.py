@@ -1,4 +1,4 @@
-"""An earlier run that is to be gone on with or repeated: what it was asked for, and what is different now."""
+"""A previous run that is resumed or repeated: what it was asked for, and what is different now."""
 
 import csv
 import json
@@ -6,52 +6,58 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pigeonhole.arguments import Effect
 from pigeonhole.data.augment import Augmentation
 from pigeonhole.data.folders import Record
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks.recipes import Recipe
+from pigeonhole.runs import config as configs
 from pigeonhole.runs import runs
+from pigeonhole.runs.config import TrainingConfig
 
-FLAGS = ("resume", "repeat", "force")
 SPLIT = "split.csv"
-PATHS = ("data", "test", "split", "fixes", "cache_dir")
-LENGTHS = ("epochs", "steps", "minutes")
-# What decides the outcome. The rest says where things lie, and what is looked at beside the training.
-DECISIVE = (
-    "classes", "validation_size", "split", "fixes", "fraction", "channels", "seed", "network", "image_size",
-    *LENGTHS, "batch_size", "optimizer", "schedule", "decay_steps", "learning_rate", "weight_decay",
-    "label_smoothing", "dropout", "augment", "class_weights", "patience", "precision", "threads",
-    "weights_digest", "freeze", "flip_average", "shift_average",
-)  # fmt: skip
+DECISIVE = configs.named(Effect.OUTCOME, Effect.LENGTH)
 NAMED = 3  # pictures, of each kind of change
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What the settings.json of `run` says. `options`: the flags by name, with what was measured in place of
-    what was left to be measured. `changed_midway`: changes since it was begun that the user accepted."""
+class PreviousRun:
+    """What the settings.json of `run` says.
+
+    `options`: the flags by name, as `TrainingConfig` has them, with what was measured in place of what was
+    left to be measured. `weights_digest`: of the weights that it started from. `changed_midway`: changes
+    since it was begun that the user accepted.
+    """
 
     run: Path
     options: dict[str, object]
+    weights_digest: str | None
     recipe: Recipe
     total_steps: int
     environment: dict[str, str]
     changed_midway: list[str]
 
-    def changed_options(self, options: Mapping[str, object]) -> list[str]:
+    def changed_options(self, config: TrainingConfig, weights_digest: str | None) -> list[str]:
         """A line for each flag that decides the outcome and has another value now."""
-        return [
-            self._told_change(name, options)
-            for name in DECISIVE
-            if _plain(options[name]) != _plain(self.options.get(name))
-        ]
+        changed = [name for name in DECISIVE if getattr(config, name) != self.options.get(name)]
+        lines = [self._told_change(name, config) for name in changed]
+        if weights_digest != self.weights_digest:
+            same_place = config.weights == self.options.get("weights")
+            what = f"what --weights {config.weights} holds has changed"
+            lines.append(what if same_place else self._told_change("weights", config))
+        return lines
 
-    def _told_change(self, name: str, options: Mapping[str, object]) -> str:
-        if name == "weights_digest":
-            name = "weights"
-            if options[name] == self.options.get(name):
-                return f"what --weights {options[name]} holds has changed"
-        return f"--{name.replace('_', '-')} was {_told(self.options.get(name))}, now {_told(options[name])}"
+    def _told_change(self, name: str, config: TrainingConfig) -> str:
+        before, now = _told(self.options.get(name)), _told(getattr(config, name))
+        return f"--{name.replace('_', '-')} was {before}, now {now}"
+
+    def refuse(self, changes: list[str], force: bool) -> None:
+        """Raise UsageError, naming the changes since the run was begun, unless they are forced."""
+        if changes and not force:
+            raise UsageError(
+                f"{self.run} was begun differently: {'; '.join(changes)}; "
+                "--force accepts the changes and another outcome"
+            )
 
     def changed_data(self, records: Iterable[Record], sides: Mapping[str, str]) -> list[str]:
         """A line for each kind of change of the pictures since the run began."""
@@ -80,22 +86,19 @@ class Earlier:
         ]
 
 
-def read(run: Path) -> Earlier:
+def read(run: Path) -> PreviousRun:
     """Raises PigeonholeError where the run's settings are missing or not of this kind."""
     file = run / runs.SETTINGS
     try:
         settings = json.loads(file.read_text("utf-8"))
-        options = {
-            name: Path(value) if name in PATHS and value is not None else value
-            for name, value in settings["options"].items()
-        }
         machine, recipe = settings["machine"], settings["recipe"]
         # Runs that were begun before recipes had this field say it among their flags alone.
-        balanced = {"balanced": options["class_weights"] == "balanced"}
-        options |= {"precision": machine["precision"], "threads": machine["threads"]}
-        return Earlier(
+        balanced = {"balanced": settings["options"]["class_weights"] == "balanced"}
+        measured = {"precision": machine["precision"], "threads": machine["threads"]}
+        return PreviousRun(
             run=run,
-            options=options,
+            options={**configs.parsed(settings["options"]), **measured},
+            weights_digest=settings["options"].get("weights_digest"),
             recipe=Recipe(**{**recipe, "augmentation": Augmentation(**recipe["augmentation"]), **balanced}),
             total_steps=settings["total_steps"],
             environment={
@@ -107,14 +110,10 @@ def read(run: Path) -> Earlier:
         )
     except FileNotFoundError as error:
         raise PigeonholeError(
-            f"{run}: has no {runs.SETTINGS}, so it ended before it began; train anew"
+            f"{run}: has no {runs.SETTINGS}: it was stopped before its first step; train again from the start"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PigeonholeError(f"{file}: damaged, or of another version ({error})") from error
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
 
 
 def _told(value: object) -> str:

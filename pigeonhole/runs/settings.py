@@ -4,7 +4,8 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -13,36 +14,29 @@ import numpy as np
 import tensorflow as tf
 
 from pigeonhole import __version__, atomic_file
+from pigeonhole.arguments import Effect
+from pigeonhole.data.dataset import DataSets
 from pigeonhole.data.folders import Record
 from pigeonhole.runs import runs
+from pigeonhole.runs.config import Settled, TrainingConfig
 
 CPUINFO = Path("/proc/cpuinfo")  # of Linux
 VECTOR_INSTRUCTIONS = re.compile(r"\b(?:avx|amx)\w*")
 
 
-def write(
-    run: Path,
-    options: Mapping[str, object],
-    machine: Mapping[str, object],
-    classes: Sequence[str],
-    records: Iterable[Record],
-    training: Mapping[str, object],
-    changed_midway: Sequence[str] = (),
-) -> None:
-    """Write the run's settings before its first step: with the file there is all that it takes to repeat it.
-
-    `options`: the command line's flags by name. `training`: its recipe and how many steps it has.
-    `changed_midway`: what is not as when the run was begun.
-    """
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+def write(run: Path, config: TrainingConfig, settled: Settled, sets: DataSets) -> None:
+    """Write the run's settings before its first step: the file holds all that a repetition needs."""
+    kept = (effect for effect in Effect if effect is not Effect.CALL)
     settings = {
-        "options": given,
-        "classes": list(classes),
-        **training,
-        "machine": {**machine, "processor": processor()},
-        "data_fingerprint": data_fingerprint(records),
+        "options": {**config.values(*kept), **settled.options},
+        "classes": sets.classes,
+        "recipe": asdict(settled.recipe),
+        "total_steps": settled.total_steps,
+        "steps_per_epoch": settled.steps_per_epoch,
+        "machine": {**asdict(settled.machine), "processor": processor()},
+        "data_fingerprint": data_fingerprint(sets.records),
         "versions": versions(),
-        "changed_midway": list(changed_midway),
+        "changed_midway": settled.changes,
     }
     with atomic_file.write(run / runs.SETTINGS) as file:
         file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")

@@ -20,7 +20,7 @@ from pigeonhole.training.batches import for_evaluation
 from pigeonhole.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from pigeonhole.training.warm_start import Start
+    from pigeonhole.training.initial_weights import InitialWeights
 
 START_SECONDS = 6.0  # building a network and compiling its step, whatever the data
 
@@ -37,8 +37,8 @@ class Retrainer:
     """Trains the named network on any part of a run's data, by the recipe that fits the part's size.
 
     `recipe_for`: number of training pictures -> recipe. `pictures_per_second`: the speed
-    that the run itself had. `start`: where its weights began, if not at random. `averaging`: as
-    in `building.build`.
+    that the run itself had. `initial_weights`: None for random ones. `averaging`: as in
+    `building.build`.
     """
 
     network: str
@@ -47,7 +47,7 @@ class Retrainer:
     precision: str
     seed: int
     pictures_per_second: float
-    start: "Start | None" = None
+    initial_weights: "InitialWeights | None" = None
     averaging: Averaging = SINGLE
 
     def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
@@ -59,8 +59,8 @@ class Retrainer:
         recipe = self.recipe_for(data.num_examples)
         classes = len(data.class_names)
         model = build(self.network, recipe.image_size, self.channels, classes, self.precision, self.averaging)
-        if self.start:
-            self.start.put_into(model, data.class_names)
+        if self.initial_weights:
+            self.initial_weights.put_into(model, data.class_names)
         Trainer(model, data, None, recipe, self.seed).learn(on_step)
         return model if self.precision == "float32" else in_float32(model, model.get_weights())
 

@@ -61,8 +61,9 @@ def test_a_finished_run_holds_what_it_promises(finished):
 def test_it_says_what_it_will_do_before_and_how_good_it_is_after(finished):
     run, text = finished
     before, _, after = text.partition("epoch   1.0/12.0")
-    for part in ("90", "conv1", "parameters", "network", "muon", "threads", str(run)):
+    for part in ("parameters", "network", "pictures to learn from", "muon", "threads", str(run)):
         assert part in before
+    assert "conv1" not in before, "the table of layers is for --verbose"
     assert "pictures/s" in after and "left" in after
     for part in (
         "validation",
@@ -117,7 +118,9 @@ def test_the_epoch_whose_network_was_kept_is_named(finished):
         step = int(classifier.constant("global_step"))
     with (run / "history.csv").open(encoding="utf-8") as file:
         (kept,) = [row for row in csv.DictReader(file) if int(row["step"]) == step]
-    assert f"\nkept        the network of epoch {float(kept['epoch']):.1f}\n" in text
+    assert (
+        f"\n            the network of epoch {float(kept['epoch']):.1f}, chosen by its validation\n" in text
+    )
 
 
 def test_what_was_reached_is_there_for_programs(finished):
@@ -197,7 +200,7 @@ def test_a_training_begins_with_the_network_of_an_earlier_run(finished, tmp_path
     ]
     assert train.main([*begun, *flags]) == 0
     said = capsys.readouterr().out
-    assert f"weights     {run}, which knows 1 of the 2 classes" in said
+    assert f"starts from {run}, which knows 1 of the 2 classes" in said
     assert "only the head learns in the first 2" in said
     settings = json.loads((tmp_path / "second" / "settings.json").read_text("utf-8"))
     assert settings["options"]["network"] == "standard" and settings["recipe"]["image_size"] == 32
@@ -322,7 +325,7 @@ def test_flags_reach_the_training(data, tmp_path):
         "--validation-size 0.3 --fraction 0.8 --optimizer momentum --schedule exponential --decay-steps 3 "
     )
     flags += "--weight-decay 0.02 --label-smoothing 0.2 --dropout 0.4 --no-report "
-    flags += "--flip-average --shift-average"
+    flags += "--flip-average --shift-average --verbose"
     command = [sys.executable, ROOT / "train.py", "--data", data, *flags.split(), "--no-cache"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -346,6 +349,7 @@ def test_flags_reach_the_training(data, tmp_path):
     np.testing.assert_array_equal(shown[1, :-1, :-1], pixels[0, 1:, 1:])
     np.testing.assert_array_equal(shown[3], pixels[0, :, ::-1])
     assert len(shown) == 4 * 6 and "and the mirror images of all three" in done.stdout
+    assert "conv1" in done.stdout and "changed by you: batch size 9" in " ".join(done.stdout.split())
 
 
 def test_class_weights_change_what_is_learnt_from_unequal_classes(tmp_path, data):
@@ -398,7 +402,7 @@ def test_minutes_bound_the_training(arguments, tmp_path, capsys, minutes, side, 
     settings = json.loads((tmp_path / "runs" / "short" / "settings.json").read_text("utf-8"))
     assert settings["total_steps"] > 10
     assert settings["recipe"]["brief"] is brief
-    assert ("settings ours for a short training" in capsys.readouterr().out) is brief
+    assert ("the default settings of this program for a short training" in capsys.readouterr().out) is brief
 
 
 def test_ctrl_c_saves_the_best_so_far(data, tmp_path):

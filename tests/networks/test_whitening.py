@@ -12,7 +12,7 @@ from pigeonhole.model.export import exporting
 from pigeonhole.networks import building
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.whitening import Whiten, filters_for
-from pigeonhole.training import warm_start, weights_source
+from pigeonhole.training import initial_weights, weights_source
 from pigeonhole.training.trainer import WHITENED, Trainer
 from tests.support import saved_runs
 from tests.support.small_trainings import RECIPE, SIDE, stripes
@@ -114,7 +114,7 @@ def test_a_warm_start_keeps_the_filters_of_the_run(tmp_path):
     saved = saved_runs.network(seed=3, name="deep")
     run = saved_runs.save(tmp_path / "run", saved)
     model = network()
-    warm_start.read(weights_source.find(str(run), "deep"), "deep").put_into(model, ["across", "upright"])
+    initial_weights.read(weights_source.find(str(run), "deep"), "deep").put_into(model, ["across", "upright"])
     trained(model)
     np.testing.assert_array_equal(kernel_of(model), kernel_of(saved))
 
@@ -135,5 +135,5 @@ def test_the_filters_are_in_the_saved_graph_and_its_onnx_file(tmp_path):
     model = trained(building.build("deep", SIDE, 3, 3, averaging=Averaging(flip=True)))
     run = saved_runs.save(tmp_path / "run", model)
     exporting.export(run)
-    start = warm_start.read(weights_source.find(str(run), "deep"), "deep")
+    start = initial_weights.read(weights_source.find(str(run), "deep"), "deep")
     np.testing.assert_array_equal(start.values["conv1/kernel"], kernel_of(model))

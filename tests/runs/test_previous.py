@@ -6,19 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from pigeonhole.arguments import Effect
 from pigeonhole.data.folders import Entry, Record
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.runs import previous
+from pigeonhole.runs.config import TrainingConfig
 
-OPTIONS = {name: None for name in previous.DECISIVE} | {
-    "data": "pictures",
-    "seed": 3,
-    "classes": ["a", "b"],
-    "precision": "auto",
-    "threads": None,
-    "minutes": 2.0,
-    "network": "standard",
-}
+CONFIG = TrainingConfig(
+    data=Path("pictures"), seed=3, classes=["a", "b"], minutes=2.0, network="standard", image_size=32
+)
+OPTIONS = {**CONFIG.values(*Effect), "channels": 3, "weights_digest": None}
 RECIPE = {
     "image_size": 32,
     "batch_size": 16,
@@ -63,40 +60,45 @@ def test_what_was_measured_takes_the_place_of_what_was_asked(run):
     assert before.options["precision"] == "float32" and before.options["threads"] == 2
     assert before.options["data"] == Path("pictures") and before.total_steps == 77
     assert before.recipe.augmentation.flip and before.recipe.batch_size == 16
-    assert not before.changed_options(before.options)
 
 
-def test_flags_that_decide_the_outcome_are_named(run):
+@pytest.fixture
+def again(run) -> TrainingConfig:
+    """The config of a repetition."""
+    return TrainingConfig(**previous.read(run).options)
+
+
+def test_a_repetition_has_the_same_flags(run, again):
+    assert not previous.read(run).changed_options(again, None)
+    assert again.classes == ["a", "b"] and again.data == Path("pictures")
+
+
+def test_flags_that_decide_the_outcome_are_named(run, again):
+    now = replace(again, seed=4, classes=["b"], minutes=None, batch_size=8, data=Path("else"), log_every=3)
     before = previous.read(run)
-    now = {
-        **before.options,
-        "seed": 4,
-        "classes": ["b"],
-        "minutes": None,
-        "batch_size": 8,
-        "data": Path("else"),
-    }
-    assert sorted(before.changed_options(now)) == [
+    changes = before.changed_options(now, None)
+    assert sorted(changes) == [
         "--batch-size was not given, now 8",
         "--classes was a,b, now b",
         "--minutes was 2.0, now not given",
         "--seed was 3, now 4",
     ]
+    with pytest.raises(UsageError, match="--seed was 3, now 4") as caught:
+        before.refuse(changes, force=False)
+    assert str(run) in str(caught.value) and "--force" in str(caught.value)
+    before.refuse(changes, force=True)
+    before.refuse([], force=False)
 
 
-def test_other_starting_weights_are_told_by_their_name(run):
+def test_other_initial_weights_are_told_by_their_name(run, again):
     before = previous.read(run)
-    begun = replace(before, options={**before.options, "weights": "old", "weights_digest": "1"})
-    assert begun.changed_options({**before.options, "weights": "old", "weights_digest": "2"}) == [
+    begun = replace(before, options={**before.options, "weights": "old"}, weights_digest="1")
+    assert begun.changed_options(replace(again, weights="old"), "2") == [
         "what --weights old holds has changed"
     ]
-    assert begun.changed_options({**before.options, "weights": "other", "weights_digest": "2"}) == [
-        "--weights was old, now other"
-    ]
-    assert begun.changed_options({**before.options, "weights": None, "weights_digest": None}) == [
-        "--weights was old, now not given"
-    ]
-    assert not begun.changed_options({**before.options, "weights": "moved/old", "weights_digest": "1"})
+    assert begun.changed_options(replace(again, weights="other"), "2") == ["--weights was old, now other"]
+    assert begun.changed_options(again, None) == ["--weights was old, now not given"]
+    assert not begun.changed_options(replace(again, weights="moved/old"), "1")
 
 
 def test_equal_data_have_not_changed(run):
@@ -136,7 +138,7 @@ def test_other_versions_and_another_processor_are_named(run):
 @pytest.mark.parametrize(
     "content, told",
     [
-        (None, "ended before it began"),
+        (None, "stopped before its first step"),
         ("{", "damaged"),
         ("[]", "damaged"),
         (json.dumps({**SETTINGS, "recipe": {}}), "damaged"),

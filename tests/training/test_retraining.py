@@ -8,8 +8,8 @@ import pytest
 
 from pigeonhole.networks import building
 from pigeonhole.networks.averaging import Averaging
+from pigeonhole.training.initial_weights import InitialWeights
 from pigeonhole.training.retraining import START_SECONDS, outputs
-from pigeonhole.training.warm_start import Start
 from tests.support.small_trainings import RECIPE, SIDE, retrainer, stripes
 
 
@@ -66,9 +66,9 @@ def test_a_retraining_begins_where_the_training_began():
     keras.utils.set_random_seed(9)
     trained = building.build("standard", SIDE, 3, 2)
     values = {variable.path: variable.numpy() for variable in trained.weights}
-    begin = Start("a run", values, ("upright", "flat"), "of stripes")
+    begin = InitialWeights("a run", values, ("upright", "flat"), "of stripes")
     barely = RECIPE.with_given(epochs=1, learning_rate=1e-12)
-    with_start = replace(retrainer(), recipe_for=lambda num_pictures: barely, start=begin)
+    with_start = replace(retrainer(), recipe_for=lambda num_pictures: barely, initial_weights=begin)
     model = with_start.train(stripes(16))  # across and upright
     np.testing.assert_allclose(model.get_layer("conv2").kernel, values["conv2/kernel"], atol=1e-6)
     np.testing.assert_allclose(model.get_layer("fc2").kernel[:, 1], values["fc2/kernel"][:, 0], atol=1e-6)

@@ -82,7 +82,7 @@ def require(sets, seed: int, unseen_classes: bool, more_data: bool) -> None:
         learning_curve.part_sizes(sets.train)
 
 
-class Looker:
+class DataAudit:
     """Looks into a training's data `sets`, a `dataset.DataSets`, on request with further trainings.
 
     Ctrl-C or a termination ends a search and leaves out those that were still to come; what was found by then

@@ -1,11 +1,14 @@
-"""What workers tell each other before they train: the chief's flags, its earlier run and its state."""
+"""What workers tell each other before they train: the chief's config, its previous run and its state."""
 
-import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pigeonhole.arguments import Effect
+from pigeonhole.runs import config as configs
 from pigeonhole.runs import previous, runs
-from pigeonhole.runs.previous import Earlier
+from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.training.distributed.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -13,53 +16,62 @@ if TYPE_CHECKING:
     from pigeonhole.training.trainer import Trainer
 
 
-def plan(given: argparse.Namespace, options: argparse.Namespace, before: Earlier | None) -> dict[str, object]:
-    """What the chief tells the other workers, as JSON can hold it: its flags, and the earlier run's files.
+def plan(
+    asked: TrainingConfig, config: TrainingConfig, previous_run: PreviousRun | None
+) -> dict[str, object]:
+    """What the chief tells the other workers, as JSON can hold it: its config, and the previous run's files.
 
-    `given`: the flags of the command line alone; `options`: with those of the earlier run.
+    `asked`: the flags of the command line alone; `config`: with those of the previous run.
     """
-    files = (runs.SETTINGS, previous.SPLIT) if before else ()
+    files = (runs.SETTINGS, previous.SPLIT) if previous_run else ()
     return {
-        "given": _told(given),
-        "flags": _told(options),
-        "resumes": options.resume is not None,
-        "files": {name: (before.run / name).read_text("utf-8", "surrogateescape") for name in files},
+        "given": _shared(asked),
+        "flags": _shared(config),
+        "resumes": config.is_resumed,
+        "files": {name: (previous_run.run / name).read_text("utf-8", "surrogateescape") for name in files},
     }
 
 
-def _told(options: argparse.Namespace) -> dict[str, object]:
-    """The flags that must be the same at all workers: those that decide the outcome, but for the threads."""
-    names = [*(name for name in previous.DECISIVE if name != "threads"), "check_unseen", "learning_curve"]
-    values = {name: getattr(options, name) for name in (*names, "force")}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+def _shared(config: TrainingConfig) -> dict[str, object]:
+    """The flags that must be the same at all workers: those that decide the outcome, but for the threads, and
+    those that end a training before its first step."""
+    values = config.values(Effect.OUTCOME, Effect.LENGTH, Effect.OUTPUT, Effect.CALL)
+    beside = ("check_unseen", "learning_curve", "force")
+    names = [*(name for name in previous.DECISIVE if name != "threads"), *beside]
+    return {name: values[name] for name in names}
 
 
-def join(place: Cluster, own_plan: dict[str, object]) -> tuple["Workers", dict[str, object]]:
+def join(cluster: Cluster, own_plan: dict[str, object]) -> tuple["Workers", dict[str, object]]:
     """Meet the other workers, see that they were given the same flags and run the same versions, and learn
     the chief's plan."""
     from pigeonhole.runs import settings
     from pigeonhole.training.distributed import workers
 
-    together = workers.join(place, lambda line: print(line, flush=True))
+    together = workers.join(cluster, lambda line: print(line, flush=True))
     flags = {f"--{name.replace('_', '-')}": value for name, value in own_plan["given"].items()}
     together.require_the_same({**settings.versions(), **flags})
     return together, together.from_chief(own_plan)
 
 
-def adopt(options: argparse.Namespace, chiefs: dict[str, object], folder: Path) -> Earlier | None:
-    """Take over the chief's flags, and the earlier run that it goes on with, whose files go to `folder`."""
-    flags = {
-        name: Path(value) if name in previous.PATHS and value is not None else value
-        for name, value in chiefs["flags"].items()
-    }
-    vars(options).update(flags)
+def adopt(
+    asked: TrainingConfig, chiefs: dict[str, object], folder: Path
+) -> tuple[TrainingConfig, PreviousRun | None]:
+    """The chief's config and previous run at another worker, which keeps its own paths.
+
+    `chiefs`: its `plan`. The files of its previous run are written to `folder`.
+    """
     for name, text in chiefs["files"].items():
         (folder / name).write_text(text, "utf-8", "surrogateescape")
-    before = previous.read(folder) if chiefs["files"] else None
-    options.data = options.data or (before and before.options["data"])
-    options.weights = options.weights or (before and before.options.get("weights"))
-    options.resume = folder if chiefs["resumes"] else None
-    return before
+    previous_run = previous.read(folder) if chiefs["files"] else None
+    known = previous_run.options if previous_run else {}
+    config = replace(
+        asked,
+        **configs.parsed(chiefs["flags"]),
+        data=asked.data or known.get("data"),
+        weights=asked.weights or known.get("weights"),
+        resume=folder if chiefs["resumes"] else None,
+    )
+    return config, previous_run
 
 
 def restore_together(trainer: "Trainer", workers: "Workers") -> None:

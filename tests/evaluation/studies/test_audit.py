@@ -11,7 +11,7 @@ from pigeonhole.data.fixes import Suspect
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies import audit, learning_curve
-from pigeonhole.evaluation.studies.audit import Findings, Looker
+from pigeonhole.evaluation.studies.audit import DataAudit, Findings
 from pigeonhole.training.retraining import Retrainer
 from tests.support.drawn_folders import draw_tree
 from tests.support.small_trainings import RECIPE
@@ -45,15 +45,15 @@ def sets(tmp_path_factory):
     return read_train_sets(folder, 16, validation_size=0.4, cache_dir=tmp_path_factory.mktemp("cache"))
 
 
-def looker(sets) -> Looker:
+def audit_of(sets) -> DataAudit:
     def recipe_for(num_pictures: int):
         return RECIPE.with_given(epochs=2)
 
-    return Looker(sets, Retrainer("standard", 3, recipe_for, "float32", 0, 500.0), seed=0)
+    return DataAudit(sets, Retrainer("standard", 3, recipe_for, "float32", 0, 500.0), seed=0)
 
 
 def test_without_asking_only_the_cheap_searches_are_made(sets):
-    found = looker(sets).look(evaluation(sets), Findings(), check_labels=False, more_data=False)
+    found = audit_of(sets).look(evaluation(sets), Findings(), check_labels=False, more_data=False)
     assert found.shortcuts is not None and found.suspects == [] and not found.all_labels
     assert found.unseen is found.learning_curve is None
     assert "labels      none of the validation pictures looks wrong" in found.lines()
@@ -61,7 +61,7 @@ def test_without_asking_only_the_cheap_searches_are_made(sets):
 
 @pytest.mark.slow
 def test_all_that_is_asked_for_is_found_and_told(sets, capsys):
-    found = looker(sets).look(evaluation(sets), Findings(), check_labels=True, more_data=True)
+    found = audit_of(sets).look(evaluation(sets), Findings(), check_labels=True, more_data=True)
     assert found.all_labels and found.learning_curve.total == sets.valid.num_examples
     told = capsys.readouterr().out
     networks = len(learning_curve.part_sizes(sets.train))
@@ -82,7 +82,7 @@ def interrupting(search):
 
 
 def test_ctrl_c_keeps_what_was_found_by_then(sets, monkeypatch, capsys):
-    searching = looker(sets)
+    searching = audit_of(sets)
     monkeypatch.setattr(searching, "suspects", interrupting(searching.suspects))
     found = searching.look(evaluation(sets), Findings(), check_labels=True, more_data=True)
     assert found.shortcuts is not None and not found.all_labels and found.learning_curve is None
@@ -91,7 +91,7 @@ def test_ctrl_c_keeps_what_was_found_by_then(sets, monkeypatch, capsys):
 
 def test_ctrl_c_in_the_search_before_the_model_is_saved_does_not_end_the_program(sets, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
-    searching = looker(sets)
+    searching = audit_of(sets)
     monkeypatch.setattr(searching, "unseen", interrupting(searching.unseen))
     assert searching.unseen_classes() is None and searching.exit_status == 130
     assert signal.getsignal(signal.SIGINT) is before

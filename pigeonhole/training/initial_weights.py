@@ -21,7 +21,7 @@ TOP_SIDE = 224  # pixels; no weight depends on it
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """`values`: arrays by the names of a network's weights, such as `conv1/kernel`.
 
     `classes`: what each row of the head stands for, where that is known. `about`: of what network the values
@@ -67,7 +67,7 @@ class Start:
         return value
 
 
-def read(source: Source, network: str) -> Start:
+def read(source: Source, network: str) -> InitialWeights:
     """The weights of `source` for that network.
 
     Raises UsageError where it is of another network, PigeonholeError where it is damaged or something else.
@@ -75,7 +75,7 @@ def read(source: Source, network: str) -> Start:
     return _read_run(source, network) if source.is_run else _read_file(source, network)
 
 
-def _read_run(source: Source, network: str) -> Start:
+def _read_run(source: Source, network: str) -> InitialWeights:
     with metagraph.restore(source.path) as session:
         contract = metagraph.read_contract(session)
         if contract is None:
@@ -88,10 +88,10 @@ def _read_run(source: Source, network: str) -> Start:
         values = metagraph.read_weights(session)
     seen = contract.preprocessing
     about = f"of pictures of {seen.image_size} pixels and {seen.channels} channels"
-    return Start(source.named, values, classes, about)
+    return InitialWeights(source.named, values, classes, about)
 
 
-def _read_file(source: Source, network: str) -> Start:
+def _read_file(source: Source, network: str) -> InitialWeights:
     application = NETWORKS[network].application
     if application is None:
         raise UsageError(
@@ -104,7 +104,7 @@ def _read_file(source: Source, network: str) -> Start:
             include_top=with_top, weights=None, input_shape=(TOP_SIDE, TOP_SIDE, 3)
         )
         try:
-            return Start(source.named, _loaded(model, source.path), (), f"of {network}")
+            return InitialWeights(source.named, _loaded(model, source.path), (), f"of {network}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             errors.append(error)
     raise PigeonholeError(

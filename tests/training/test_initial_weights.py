@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks import building, registry
-from pigeonhole.training import warm_start, weights_source
+from pigeonhole.training import initial_weights, weights_source
 from tests.support import saved_runs
 from tests.support.published_networks import SIDE, SMALL, published
 
@@ -32,8 +32,8 @@ def run(trained, tmp_path_factory) -> Path:
     return saved_runs.save(tmp_path_factory.mktemp("runs") / "run", trained)
 
 
-def read(named: str | Path, network: str = "standard") -> warm_start.Start:
-    return warm_start.read(weights_source.find(str(named), network), network)
+def read(named: str | Path, network: str = "standard") -> initial_weights.InitialWeights:
+    return initial_weights.read(weights_source.find(str(named), network), network)
 
 
 def started(run: Path, *classes: str) -> tuple[keras.Model, list[np.ndarray]]:

@@ -1,0 +1,82 @@
+"""What a training says before its first step."""
+
+from pathlib import Path
+
+from pigeonhole.jobs.setup import Setup
+from pigeonhole.networks import summary
+from pigeonhole.networks.averaging import Averaging
+from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.runs.config import Machine, Settled, TrainingConfig
+from pigeonhole.terminal import titled
+from pigeonhole.training.trainer import Trainer
+
+
+def lines(setup: Setup, settled: Settled, trainer: Trainer, run: Path) -> list[str]:
+    """What will be done, and with what."""
+    described = [
+        *titled("network", _network(setup, trainer)),
+        *titled("data", [_data(setup)]),
+        *titled("training", _training(setup.config, settled, trainer)),
+        *titled("machine", [_machine(settled.machine)]),
+        *titled("run", [str(run)]),
+    ]
+    if trainer.steps_done:
+        elapsed = trainer.steps_done / trainer.steps_per_epoch
+        described += titled("going on", [f"from step {trainer.steps_done:,}, epoch {elapsed:.1f}"])
+    if setup.config.verbose:
+        table = (f"  {line}" for line in summary.lines(trainer.model))
+        described = ["", *table, "", *described]
+    return [*described, ""]
+
+
+def _network(setup: Setup, trainer: Trainer) -> list[str]:
+    described = [f"{setup.choice.network}, {trainer.model.count_params():,} parameters"]
+    if setup.initial_weights:
+        described.append(f"starts from {setup.initial_weights.describe(setup.sets.classes)}")
+    if any(averaging := Averaging.asked_for(vars(setup.config))):
+        described.append(f"answers by the mean over {averaging.describe()}")
+    return described
+
+
+def _data(setup: Setup) -> str:
+    train, valid = setup.sets.train, setup.sets.valid
+    return (
+        f"{train.num_examples:,} pictures to learn from, {valid.num_examples:,} to validate with; "
+        f"seen at {setup.image_size} x {setup.image_size} pixels"
+    )
+
+
+def _training(config: TrainingConfig, settled: Settled, trainer: Trainer) -> list[str]:
+    recipe = settled.recipe
+    described = [
+        f"{settled.total_steps:,} steps of {recipe.batch_size} pictures, {settled.epochs:.4g} epochs"
+    ]
+    if trainer.frozen_steps:
+        described.append(f"only the head learns in the first {trainer.frozen_steps:,} steps")
+    described.append(f"{recipe.optimizer}, {recipe.schedule} learning rate up to {recipe.learning_rate:g}")
+    described += _settings(config, settled)
+    return [*described, recipe.augmentation.describe()]
+
+
+def _settings(config: TrainingConfig, settled: Settled) -> list[str]:
+    """Where the network's settings come from, and which of them the user has changed."""
+    short = " for a short training" if settled.recipe.brief else ""
+    if NETWORKS[settled.network].provenance == "ours":
+        described = [f"the default settings of this program{short}"]
+    else:
+        described = [f"the settings that {settled.network} was published with{short}"]
+    words = {True: "on", False: "off"}
+    given = {**config.recipe_changes, "steps": config.steps, "minutes": config.minutes}
+    changes = [
+        f"{name.replace('_', ' ')} {words[value] if isinstance(value, bool) else value}"
+        for name, value in given.items()
+        if value is not None
+    ]
+    return [*described, f"changed by you: {', '.join(changes)}"] if changes else described
+
+
+def _machine(machine: Machine) -> str:
+    several = f" in each of {machine.workers} workers" if machine.workers > 1 else ""
+    gain = machine.bfloat16_gain
+    measured = "" if gain is None else f" (bfloat16 is {gain:.2f} times as fast as float32 here)"
+    return f"{machine.threads} threads{several}, {machine.precision}{measured}"

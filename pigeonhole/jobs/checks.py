@@ -1,0 +1,92 @@
+"""Mistakes in a training's config that show before any picture is read."""
+
+from dataclasses import dataclass
+
+from pigeonhole.errors import UsageError
+from pigeonhole.networks.registry import DEFAULT, NETWORKS
+from pigeonhole.runs import runs
+from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.training import weights_source
+from pigeonhole.training.weights_source import Source
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """The network, and where its weights come from. `image_size`: in pixels; None: it follows from the data.
+
+    `weights_digest`: sha256 of the weights; None for random ones.
+    """
+
+    network: str
+    image_size: int | None
+    source: Source | None = None
+    weights_digest: str | None = None
+
+
+def check(
+    config: TrainingConfig, previous_run: PreviousRun | None = None, writes: bool = True
+) -> NetworkChoice:
+    """Find the mistakes now and not after minutes of work. Raises UsageError.
+
+    `writes`: whether this process writes the run.
+    """
+    _check_paths(config)
+    if writes:
+        _check_output(config)
+    choice = _choose_network(config)
+    if previous_run:
+        previous_run.refuse(previous_run.changed_options(config, choice.weights_digest), config.force)
+    _check_network(config, choice)
+    return choice
+
+
+def _check_paths(config: TrainingConfig) -> None:
+    for flag, path in (("--data", config.data), ("--test", config.test)):
+        if path is not None and not path.is_dir():
+            raise UsageError(f"{flag} {path}: no such folder")
+    if config.split is not None and not config.is_resumed and not config.split.is_file():
+        raise UsageError(f"--split {config.split}: no such file")
+    if config.fixes is not None and not config.fixes.is_file():
+        raise UsageError(f"--fixes {config.fixes}: no such file")
+    if config.freeze and not config.weights:
+        raise UsageError(
+            "--freeze belongs to --weights: in a network of random weights all layers must learn"
+        )
+
+
+def _check_output(config: TrainingConfig) -> None:
+    if config.name is not None:
+        runs.check_name(config.output, config.name)
+    if not config.is_resumed:
+        runs.check_output(config.output)
+
+
+def _choose_network(config: TrainingConfig) -> NetworkChoice:
+    """Network and picture size as asked for, or as they follow from --weights.
+
+    Raises UsageError where those weights cannot be used.
+    """
+    if config.weights is None:
+        return NetworkChoice(config.network or DEFAULT, config.image_size)
+    source = weights_source.find(config.weights, config.network)
+    of_run = source.settings()
+    return NetworkChoice(
+        network=config.network or of_run.get("options", {}).get("network") or DEFAULT,
+        image_size=config.image_size or of_run.get("recipe", {}).get("image_size"),
+        source=source,
+        weights_digest=source.digest(),
+    )
+
+
+def _check_network(config: TrainingConfig, choice: NetworkChoice) -> None:
+    """Raise UsageError where the flags do not fit the network, or each other."""
+    network, side = NETWORKS[choice.network], choice.image_size
+    if side is not None and side < network.smallest_side:
+        raise UsageError(
+            f"--image-size {side}: {network.name} needs pictures of at least {network.smallest_side} pixels"
+        )
+    if config.dropout is not None and not network.dropout:
+        raise UsageError(f"--dropout {config.dropout:g}: {network.name} has no dropout layers; leave it out")
+    if config.decay_steps is not None and config.schedule != "exponential":
+        raise UsageError(f"--decay-steps {config.decay_steps}: belongs to --schedule exponential")

@@ -1,0 +1,74 @@
+"""The training loop of a run: progress shown, history and checkpoints written, stopped when asked to."""
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from pigeonhole.interrupts import Stopped, StopRequest
+from pigeonhole.runs import checkpoints, live
+from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.history import History
+from pigeonhole.runs.records import Progress, Validation
+from pigeonhole.training.distributed.workers import StopTogether, Workers
+from pigeonhole.training.progress import ProgressLine
+from pigeonhole.training.trainer import Trainer
+
+HISTORY = "history.csv"
+TERMINATED = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that has ended: how long it took, and the exit status that it asks for."""
+
+    seconds: float
+    exit_status: int
+
+
+def follow(trainer: Trainer, run: Path, config: TrainingConfig, workers: Workers | None) -> Trained:
+    """Train to the end, to the early stop or until asked to stop.
+
+    A termination leaves a checkpoint only; Ctrl-C leaves also a network to save.
+    """
+    shown = ProgressLine(trainer.steps_per_epoch, config.log_every, steps_before=trainer.steps_done)
+    history = History(run / HISTORY, trainer.validations)
+    request = StopTogether(workers) if workers else StopRequest()
+
+    def on_step(progress: Progress) -> None:
+        shown.step(progress)
+        request.check()
+        ends_epoch = progress.step % trainer.steps_per_epoch == 0 and not trainer.is_validation_due
+        if writer.is_due or (ends_epoch and not writer.is_busy):
+            writer.write(trainer.state())
+
+    def keep(validation: Validation) -> None:
+        history.add(validation)
+        live.write(run, validation, trainer)
+
+    with checkpoints.Writer(run, config.checkpoint_minutes) as writer, request:
+        try:
+            for validation in trainer.run(on_step):
+                keep(validation)
+                shown.validation(validation, trainer.total_steps)
+                writer.write(trainer.state())
+        except Stopped:
+            writer.write(trainer.state())
+            writer.wait()
+            if request.exit_status != TERMINATED:
+                if trainer.best is None:
+                    keep(trainer.validate())
+                print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
+    live.end(run, "stopped" if request.exit_status else "finished")
+    return Trained(trainer.state().seconds, request.exit_status)
+
+
+def follow_chief(trainer: Trainer, workers: Workers) -> int:
+    """Train as `follow` does at the chief, but write nothing; the exit status that was asked for."""
+    with StopTogether(workers) as request:
+        try:
+            for _ in trainer.run(lambda progress: request.check()):
+                pass
+        except Stopped:
+            if request.exit_status != TERMINATED and trainer.best is None:
+                trainer.validate()
+    return request.exit_status

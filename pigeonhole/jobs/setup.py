@@ -1,0 +1,173 @@
+"""All that a training is made from: pictures, machine and the weights that it starts with."""
+
+import functools
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pigeonhole.jobs import checks
+from pigeonhole.jobs.checks import NetworkChoice
+from pigeonhole.networks.recipes import Recipe
+from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.runs import previous
+from pigeonhole.runs.config import Machine, TrainingConfig
+from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.training.distributed import launcher
+
+if TYPE_CHECKING:
+    from pigeonhole.data.dataset import DataSets
+    from pigeonhole.data.folders import Tree
+    from pigeonhole.training.distributed.workers import Workers
+    from pigeonhole.training.initial_weights import InitialWeights
+
+HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
+
+
+@dataclass(frozen=True)
+class Setup:
+    """`previous_run`: the run that is resumed or repeated. `workers`: who trains together, None for one."""
+
+    config: TrainingConfig
+    previous_run: PreviousRun | None
+    choice: NetworkChoice
+    initial_weights: "InitialWeights | None"
+    sets: "DataSets"
+    machine: Machine
+    workers: "Workers | None"
+
+    @property
+    def image_size(self) -> int:
+        return self.sets.train.images.shape[1]
+
+    @property
+    def channels(self) -> int:
+        return self.sets.train.images.shape[3]
+
+    @functools.cached_property
+    def _all_grey(self) -> bool:
+        return all("grey" in record.oddities for record in self.sets.records if not record.skipped)
+
+    def recipe_for(self, num_pictures: int, brief: bool) -> Recipe:
+        """The recipe for so many training pictures, with what is asked for in place of its settings.
+
+        `brief`: for a training of few epochs.
+        """
+        network, trained = NETWORKS[self.choice.network], self.initial_weights is not None
+        usual = network.recipe(self.image_size, num_pictures, self._all_grey, brief, trained)
+        balanced = self.config.class_weights == "balanced"
+        return usual.with_given(balanced=balanced, **self.config.recipe_changes)
+
+    def is_brief(self, epochs: float) -> bool:
+        count = self.sets.train.num_examples
+        return NETWORKS[self.choice.network].is_brief(self.image_size, count, epochs)
+
+
+def prepare(
+    config: TrainingConfig, previous_run: PreviousRun | None = None, workers: "Workers | None" = None
+) -> Setup:
+    """Read everything that `config` names, and print what was found.
+
+    Raises UsageError and PigeonholeError for what cannot be trained on. `workers` have met by then.
+    """
+    choice = checks.check(config, previous_run, writes=workers is None or workers.is_chief)
+    # The weights come before the pictures, whose reading may take minutes.
+    weights = _initial_weights(config, choice)
+    sets = _read_data(config, choice, previous_run)
+    threads = start_tensorflow(config.threads)
+    if previous_run and (workers is None or workers.is_chief):
+        _tell_changed_environment(previous_run, workers)
+    machine, workers = _settle_machine(config.precision, threads, workers)
+    return Setup(config, previous_run, choice, weights, sets, machine, workers)
+
+
+def _initial_weights(config: TrainingConfig, choice: NetworkChoice) -> "InitialWeights | None":
+    """What --weights holds."""
+    if choice.source is None:
+        return None
+    start_tensorflow(config.threads)
+    from pigeonhole.training import initial_weights
+
+    return initial_weights.read(choice.source, choice.network)
+
+
+def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: PreviousRun | None) -> "DataSets":
+    """Read the pictures at the size that the network looks at, and print the pre-flight check."""
+    from pigeonhole.data import dataset, folders
+    from pigeonhole.data.sources import sample
+
+    if warning := sample.warning(config.data):
+        print(warning)
+    tree, network = folders.scan(config.data, config.classes), NETWORKS[choice.network]
+    sets = dataset.read_train_sets(
+        config.data,
+        choice.image_size or network.usual_size(_median_side(tree)),
+        config.classes,
+        config.validation_size,
+        config.seed,
+        channels=config.channels or network.channels,
+        fraction=config.fraction,
+        split=previous_run.run / previous.SPLIT if config.is_resumed else config.split,
+        fixes=config.fixes,
+        cache_dir=config.cache_dir,
+        no_cache=config.no_cache,
+        tree=tree,
+    )
+    print("\n".join(sets.preflight.lines()))
+    sets.preflight.require_trainable()
+    if previous_run:
+        previous_run.refuse(previous_run.changed_data(sets.records, sets.sides), config.force)
+    return sets
+
+
+def _median_side(tree: "Tree") -> float:
+    """The median of the shorter sides of some of the pictures, in pixels."""
+    from pigeonhole.pictures import images
+
+    step = max(1, len(tree.entries) // HEADERS_TO_READ)
+    sides = []
+    for entry in tree.entries[::step]:
+        try:
+            facts = images.inspect(entry.path.read_bytes())
+        except (images.ImageError, OSError):
+            continue  # the survey of all files will say so
+        sides.append(min(facts.width, facts.height))
+    return float(np.median(sides)) if sides else 1.0
+
+
+def start_tensorflow(threads: int | None) -> int:
+    """Import TensorFlow and set its threads, one for each core where None is asked for; their number."""
+    from pigeonhole.quiet import import_tensorflow
+
+    import_tensorflow()
+    import tensorflow as tf
+
+    threads = threads or launcher.available_cores()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return threads
+
+
+def _tell_changed_environment(previous_run: PreviousRun, workers: "Workers | None") -> None:
+    """Say what is another version, processor or number of workers than that of the previous run."""
+    from pigeonhole.runs import settings
+
+    count = str(workers.count if workers else 1)
+    environment = {**settings.versions(), "processor": settings.processor(), "workers": count}
+    for change in previous_run.changed_environment(environment):
+        print(f"note: {change}: the outcome may differ in its last bits", file=sys.stderr)
+
+
+def _settle_machine(
+    asked_precision: str, threads: int, workers: "Workers | None"
+) -> tuple[Machine, "Workers | None"]:
+    """Choose the number format, and take all GPUs of this machine if it has several."""
+    from pigeonhole.training import precision
+    from pigeonhole.training.distributed.workers import gpus_of_this_machine
+
+    count = workers.count if workers else 1
+    workers = workers or gpus_of_this_machine()
+    chosen = precision.choose(asked_precision) if workers is None or workers.is_chief else None
+    chosen = workers.from_chief(chosen) if workers else chosen
+    return Machine(*chosen, threads, count), workers

@@ -1,0 +1,182 @@
+"""A whole training: from its config to a run with a report.
+
+job = TrainingJob(TrainingConfig(data=Path("my_pictures")))
+exit_status = job.train()
+print(job.run)
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pigeonhole import atomic_file, cli
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.jobs import setup as setups
+from pigeonhole.runs import previous, runs
+from pigeonhole.runs.config import Settled, TrainingConfig
+from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.training.distributed import agreement
+from pigeonhole.training.distributed.cluster import Cluster
+
+if TYPE_CHECKING:
+    from pigeonhole.training.distributed.workers import Workers
+
+
+class TrainingJob:
+    """A training whose pictures are read and whose network is built as soon as this object is made.
+
+    `previous_run`: the run that is resumed or repeated. `workers`: who trains together, None for one process.
+    Raises UsageError and PigeonholeError where the config does not fit itself, the data or the previous run.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        previous_run: PreviousRun | None = None,
+        workers: "Workers | None" = None,
+    ):
+        self.config = config
+        self.setup = setups.prepare(config, previous_run, workers)
+        from pigeonhole.jobs import trainers
+
+        self.trainer = trainers.make(self.setup)
+        self.run: Path | None = None  # known once `train` has begun
+
+    def train(self) -> int:
+        """Train, save, judge and report; the exit status.
+
+        0: done; 1: a repetition that came out differently; 128 + a signal's number: stopped by it.
+        """
+        from pigeonhole.jobs import conclusion, following
+
+        self.run = self._folder()
+        with runs.held(self.run):
+            self._begin()
+            with _resumable(self.run):
+                trained = following.follow(self.trainer, self.run, self.config, self.setup.workers)
+                if trained.exit_status == following.TERMINATED:
+                    print(f"terminated  go on with: {resume_command(self.run)}")
+                    return trained.exit_status
+                stopped_by = conclusion.conclude(self.setup, self.trainer, self.run, trained)
+        if trained.exit_status:
+            print(f"            {resume_command(self.run)}")
+            return trained.exit_status
+        shutil.rmtree(self.run / runs.CHECKPOINTS)  # nothing is left to go on with
+        is_same = self._is_same() if self.config.repeat else True
+        return stopped_by or (0 if is_same else 1)
+
+    def follow_chief(self) -> int:
+        """Train as one of several workers, of which the chief alone writes; the exit status."""
+        from pigeonhole.jobs import following
+
+        if self.config.is_resumed:
+            agreement.restore_together(self.trainer, self.setup.workers)
+        return following.follow_chief(self.trainer, self.setup.workers)
+
+    def _folder(self) -> Path:
+        if self.config.is_resumed:
+            return self.setup.previous_run.run
+        return runs.new_run(self.config.output, self.config.name)
+
+    def _begin(self) -> None:
+        """Bring a resumed trainer to where it was, say what will be done, and write down what is known."""
+        from pigeonhole.jobs import announcement, trainers
+
+        changes = self._resume() if self.config.is_resumed else []
+        settled = trainers.settled(self.setup, self.trainer, changes)
+        print("", *announcement.lines(self.setup, settled, self.trainer, self.run), sep="\n", flush=True)
+        if changes or not self.config.is_resumed:
+            self._write_start(settled)
+
+    def _resume(self) -> list[str]:
+        """Restore the last checkpoint; the changes since the run was begun."""
+        before, sets = self.setup.previous_run, self.setup.sets
+        of_data = before.changed_data(sets.records, sets.sides)
+        of_options = before.changed_options(self.config, self.setup.choice.weights_digest)
+        self._restore(same_pictures=not of_data)
+        if self.setup.workers:
+            agreement.restore_together(self.trainer, self.setup.workers)
+        return [*before.changed_midway, *of_options, *of_data]
+
+    def _restore(self, same_pictures: bool) -> None:
+        """Bring the trainer to where the run's last checkpoint was; without one it begins at the start."""
+        from pigeonhole.runs import checkpoints
+
+        atomic_file.remove_leftovers(self.run)
+        state = checkpoints.newest(self.run)
+        if state is None:
+            return
+        try:
+            self.trainer.restore(state if same_pictures else state.without_validations())
+        except ValueError as error:
+            raise PigeonholeError(f"{self.run}: its checkpoint is of another network; train anew") from error
+
+    def _write_start(self, settled: Settled) -> None:
+        """Write what is known before the first step: split, what each picture looks like, and settings.
+
+        The settings come last: a run that has them can be resumed.
+        """
+        from pigeonhole.data import split
+        from pigeonhole.evaluation import leakage
+        from pigeonhole.runs import settings
+
+        sets = self.setup.sets
+        split.write_split(self.run / previous.SPLIT, sets.records, sets.sides)
+        record_of = {record.entry.name: record for record in sets.records}
+        records = [record_of[name] for name in sets.everything.names]
+        leakage.write(self.run, records, sets.everything.images, sets.sides)
+        settings.write(self.run, self.config, settled, sets)
+
+    def _is_same(self) -> bool:
+        """Say whether the run came out as the one that it repeats."""
+        from pigeonhole.runs import digests
+
+        before = self.setup.previous_run.run
+        differing = digests.differing(digests.read(before), digests.read(self.run))
+        if differing:
+            print(f"repeated    not identical to {before}: other {', '.join(differing)}")
+        else:
+            print(f"repeated    identical to {before}: weights, history and predictions")
+        return not differing
+
+
+def join(
+    cluster: Cluster, asked: TrainingConfig, config: TrainingConfig, previous_run: PreviousRun | None = None
+) -> tuple["Workers", dict[str, object]]:
+    """Meet the other workers, and learn the chief's plan. `asked`: the flags of the command line alone."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow reports workers that have ended well
+    setups.start_tensorflow(config.threads)
+    return agreement.join(cluster, agreement.plan(asked, config, previous_run))
+
+
+def run_worker(asked: TrainingConfig, cluster: Cluster) -> int:
+    """Train as one of several workers, with what the chief has been told and found; the exit status."""
+    name = cluster.name(cluster.index)
+    print(f"{name} of {len(cluster.addresses)}; {cluster.name(0)} writes the run", flush=True)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+        workers, chiefs = join(cluster, asked, asked)
+        config, previous_run = agreement.adopt(asked, chiefs, Path(folder))
+        job = TrainingJob(config, previous_run, workers)
+        exit_status = job.follow_chief()
+    print(f"{name} has ended after step {job.trainer.steps_done:,}", flush=True)
+    return exit_status
+
+
+def resume_command(run: Path) -> str:
+    return f"{cli.command('train')} --resume {cli.quote(run)}"
+
+
+@contextlib.contextmanager
+def _resumable(run: Path) -> Iterator[None]:
+    """Add to the error of a full or failing disk that what the last checkpoint holds is not lost."""
+    try:
+        yield
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        raise PigeonholeError(
+            f"{error.strerror or error}{place}; mend that, and go on with: {resume_command(run)}"
+        ) from error

@@ -1,0 +1,324 @@
+"""What a training is asked for and what is settled afterwards, in two frozen objects."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pigeonhole.arguments import (
+    Effect,
+    ReadingFlags,
+    below_one,
+    count,
+    flag,
+    flags_of,
+    not_negative,
+    positive,
+)
+from pigeonhole.networks import recipes
+from pigeonhole.networks.recipes import Recipe
+from pigeonhole.networks.registry import DEFAULT, NETWORKS
+from pigeonhole.runs import runs
+
+NEWEST = Path("")  # what --resume means without a run
+
+DATA = "data"
+NETWORK = "network"
+TRAINING = "training (what is not given follows from the data)"
+PREVIOUS = "a previous run, with the flags that it was given"
+STUDIES = "further trainings, after this one (each tells its time first)"
+MACHINE = "machine and output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(ReadingFlags):
+    """What a training is asked for. Each field is a flag of `train`; None: not asked for.
+
+    It is made once and never changed. What follows from it and from the data is in `Settled`.
+    """
+
+    data: Path | None = flag(
+        Effect.WHERE, DATA, "one folder per class (required)", type=Path, metavar="FOLDER"
+    )
+    test: Path | None = flag(
+        Effect.WHERE, DATA, "give the accuracy on this folder at the end", type=Path, metavar="FOLDER"
+    )
+
+    network: str | None = flag(
+        Effect.OUTCOME,
+        NETWORK,
+        f"({DEFAULT}, or that of --weights)",
+        choices=NETWORKS,
+    )
+    weights: str | None = flag(  # the outcome depends on what lies there: `Settled.weights_digest`
+        Effect.WHERE,
+        NETWORK,
+        "start from a run's network, from a Keras weights file, or from imagenet, which is downloaded",
+        metavar="START",
+    )
+    freeze: float | None = flag(
+        Effect.OUTCOME,
+        NETWORK,
+        "with --weights: only the head learns in this share of the training, at its beginning",
+        type=below_one,
+        metavar="SHARE",
+        recipe=True,
+    )
+    image_size: int | None = flag(
+        Effect.OUTCOME, NETWORK, "the side to which pictures are brought", type=count, metavar="PIXELS"
+    )
+    flip_average: bool | None = flag(
+        Effect.OUTCOME,
+        NETWORK,
+        "answer by the mean over a picture and its mirror image, in twice the time",
+        action=argparse.BooleanOptionalAction,
+    )
+    shift_average: bool | None = flag(
+        Effect.OUTCOME,
+        NETWORK,
+        "answer by the mean over a picture and two shifted copies, in three times the time",
+        action=argparse.BooleanOptionalAction,
+    )
+
+    epochs: float | None = flag(
+        Effect.LENGTH,
+        TRAINING,
+        "times through the training pictures",
+        type=positive,
+        metavar="N",
+        one_of="length",
+        recipe=True,
+    )
+    steps: int | None = flag(Effect.LENGTH, TRAINING, "batches", type=count, metavar="N", one_of="length")
+    minutes: float | None = flag(
+        Effect.LENGTH,
+        TRAINING,
+        "as long as fits into this time",
+        type=positive,
+        metavar="N",
+        one_of="length",
+    )
+    batch_size: int | None = flag(
+        Effect.OUTCOME, TRAINING, "pictures per step", type=count, metavar="N", recipe=True
+    )
+    optimizer: str | None = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "muon: for convolutions, the rest by adamw; sgd: plain gradient descent; momentum: 0.9",
+        choices=recipes.OPTIMIZERS,
+        recipe=True,
+    )
+    schedule: str | None = flag(
+        Effect.OUTCOME, TRAINING, "how the learning rate changes", choices=recipes.SCHEDULES, recipe=True
+    )
+    decay_steps: int | None = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "with --schedule exponential: the rate falls tenfold after every N",
+        type=count,
+        metavar="N",
+        recipe=True,
+    )
+    learning_rate: float | None = flag(
+        Effect.OUTCOME, TRAINING, "the schedule's highest", type=positive, metavar="RATE", recipe=True
+    )
+    weight_decay: float | None = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "of each weight, times the rate, at a step",
+        type=not_negative,
+        metavar="SHARE",
+        recipe=True,
+    )
+    label_smoothing: float | None = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "of each label, to all classes alike",
+        type=below_one,
+        metavar="SHARE",
+        recipe=True,
+    )
+    dropout: float | None = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "in place of the network's own rates",
+        type=below_one,
+        metavar="RATE",
+        recipe=True,
+    )
+    augment: bool | None = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "vary the training pictures",
+        action=argparse.BooleanOptionalAction,
+        recipe=True,
+    )
+    class_weights: str = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "balanced: the fewer pictures a class has, the more each counts (none)",
+        "none",
+        choices=("none", "balanced"),
+    )
+    patience: int | None = flag(
+        Effect.OUTCOME,
+        TRAINING,
+        "stop after N validations without gain",
+        type=count,
+        metavar="N",
+        recipe=True,
+    )
+
+    resume: Path | None = flag(
+        Effect.CALL,
+        PREVIOUS,
+        "go on with an interrupted training (the newest)",
+        type=Path,
+        nargs="?",
+        const=NEWEST,
+        metavar="RUN",
+        one_of="previous",
+    )
+    repeat: Path | None = flag(
+        Effect.CALL,
+        PREVIOUS,
+        "train again with the same settings, and compare bit by bit",
+        type=Path,
+        metavar="RUN",
+        one_of="previous",
+    )
+    force: bool = flag(
+        Effect.CALL,
+        PREVIOUS,
+        "even though data or flags that decide the outcome have changed",
+        False,
+        action="store_true",
+    )
+
+    no_report: bool = flag(
+        Effect.OUTPUT,
+        STUDIES,
+        "no report, and no search for shortcuts and wrong labels",
+        False,
+        action="store_true",
+    )
+    check_labels: bool = flag(
+        Effect.OUTPUT,
+        STUDIES,
+        "search all pictures for wrong labels, not only the validation pictures",
+        False,
+        action="store_true",
+    )
+    check_unseen: bool = flag(
+        Effect.OUTPUT,
+        STUDIES,
+        "measure how often an unknown class would be noticed",
+        False,
+        action="store_true",
+    )
+    learning_curve: bool = flag(
+        Effect.OUTPUT, STUDIES, "forecast what more pictures would bring", False, action="store_true"
+    )
+
+    precision: str = flag(
+        Effect.OUTCOME,
+        MACHINE,
+        "auto: whichever is faster here, by a short measurement (auto)",
+        "auto",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    threads: int | None = flag(
+        Effect.OUTCOME, MACHINE, "compute threads (one per core)", type=count, metavar="N"
+    )
+    workers: int | None = flag(
+        Effect.WHERE, MACHINE, "train in N processes here, as on N machines (1)", type=count, metavar="N"
+    )
+    log_every: int | None = flag(
+        Effect.OUTPUT, MACHINE, "also print a line every so many steps", type=count, metavar="STEPS"
+    )
+    checkpoint_minutes: float = flag(
+        Effect.OUTPUT,
+        MACHINE,
+        "the most that a killed training loses; also after each epoch (5)",
+        5,
+        type=positive,
+        metavar="N",
+    )
+    verbose: bool = flag(
+        Effect.OUTPUT, MACHINE, "also print the table of the network's layers", False, action="store_true"
+    )
+    output: Path = flag(
+        Effect.WHERE, MACHINE, "where runs are kept (runs)", runs.RUNS, type=Path, metavar="FOLDER"
+    )
+    name: str | None = flag(Effect.WHERE, MACHINE, "the run's folder there (date and time)", metavar="NAME")
+
+    @property
+    def is_resumed(self) -> bool:
+        return self.resume is not None
+
+    @property
+    def recipe_changes(self) -> dict[str, object]:
+        """The settings that are asked for in place of the recipe's, by name."""
+        changes = {field.name: getattr(self, field.name) for field in FLAGS if field.metadata["recipe"]}
+        return {name: value for name, value in changes.items() if value is not None}
+
+    def values(self, *effects: Effect) -> dict[str, object]:
+        """The flags of these classes by name, as JSON can hold them."""
+        chosen = {name: getattr(self, name) for name in named(*effects)}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
+
+
+FLAGS = tuple(flags_of(TrainingConfig))
+
+
+def named(*effects: Effect) -> tuple[str, ...]:
+    """The names of all flags of these classes."""
+    return tuple(field.name for field in FLAGS if field.metadata["effect"] in effects)
+
+
+def parsed(values: Mapping[str, object]) -> dict[str, object]:
+    """Flags by name as `TrainingConfig` takes them, of `values` from a JSON file; others are left out."""
+    paths = {field.name for field in FLAGS if field.metadata["parsing"].get("type") is Path}
+    known = {field.name: values[field.name] for field in FLAGS if field.name in values}
+    return {
+        name: Path(value) if name in paths and value is not None else value for name, value in known.items()
+    }
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is computed with: number format, bfloat16's measured gain, compute threads, number of workers."""
+
+    precision: str
+    bfloat16_gain: float | None
+    threads: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is settled about a training once its pictures are read and its network is built.
+
+    `image_size` in pixels. `weights_digest`: sha256 of the weights that it starts from, None for random ones.
+    `changes`: lines on what is different from when the run was begun, where it is a resumed one.
+    """
+
+    network: str
+    image_size: int
+    channels: int
+    weights_digest: str | None
+    machine: Machine
+    recipe: Recipe
+    total_steps: int
+    steps_per_epoch: int
+    changes: tuple[str, ...] = ()
+
+    @property
+    def epochs(self) -> float:
+        return self.total_steps / self.steps_per_epoch
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What takes the place of flags that left it open, by their names."""
+        names = ("network", "image_size", "channels", "weights_digest")
+        return {name: getattr(self, name) for name in names}
