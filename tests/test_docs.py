@@ -92,6 +92,7 @@ def prepared(tmp_path_factory) -> Path:
             copy_digits(ROOT / source / digit, folder / source / digit, count)
     for digit, name in (("0", "healthy"), ("1", "rust")):
         copy_digits(ROOT / "training_data" / digit, folder / "my_pictures" / name, 24)
+        copy_digits(ROOT / "testing_data" / digit, folder / "my_tests" / name, 5)
     (folder / "my_pictures" / "rust" / "notes.png").write_text("not a picture")
     copy_digits(ROOT / "testing_data" / "7", folder / "holiday", 3)
     wrong = next((folder / "my_pictures" / "healthy").iterdir())
@@ -127,14 +128,17 @@ def port() -> str:
 @pytest.fixture(scope="module")
 def cut(prepared) -> Path:
     """An interrupted run of the prepared folder, once more under another name."""
-    command = [sys.executable, "-m", "pigeonhole", "train", "--data", "training_data", "--name", "CUT"]
+    command = [sys.executable, "-u", "-m", "pigeonhole", "train", "--data", "training_data", "--name", "CUT"]
     arguments = [*command, "--steps", "400", "--batch-size", "10", "--no-report"]
-    with subprocess.Popen(arguments, cwd=prepared, env=environment(prepared)) as training:
-        end = time.monotonic() + 120
-        while not list((prepared / "runs" / "CUT" / "checkpoints").glob("*")) and time.monotonic() < end:
-            time.sleep(0.05)
-        training.send_signal(signal.SIGTERM)
-        assert training.wait(60) == 143
+    with subprocess.Popen(
+        arguments, cwd=prepared, env=environment(prepared), stdout=subprocess.PIPE, text=True
+    ) as training:
+        for line in training.stdout:
+            if line.startswith("epoch"):
+                training.send_signal(signal.SIGTERM)
+                break
+        training.stdout.read()
+        assert training.wait() == 143
     shutil.copytree(prepared / "runs" / "CUT", prepared / "runs" / "CUT_NEWER")
     os.utime(prepared / "runs" / "CUT_NEWER")
     return prepared
