@@ -72,10 +72,11 @@ def compare(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train by one kind, and have the chief write the loss of every step."""
-    from pigeonhole.training.distributed import cluster, launcher
+    from pigeonhole.training.distributed import launcher
+    from pigeonhole.training.distributed.cluster import from_environment
 
-    place = cluster.from_environment()
-    if KINDS[options.kind] > 1 and place is None:
+    cluster = from_environment()
+    if KINDS[options.kind] > 1 and cluster is None:
         sys.exit(launcher.run([sys.executable, *sys.argv], KINDS[options.kind]))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pigeonhole.quiet import import_tensorflow
@@ -96,7 +97,7 @@ def train(options: argparse.Namespace) -> None:
         tf.config.threading.set_inter_op_parallelism_threads,
     ):
         set_threads(1)
-    together = workers.join(place, print) if place else None
+    together = workers.join(cluster, print) if cluster else None
     sets = dataset.read_train_sets(options.data, options.image_size, fraction=options.fraction)
     recipe = NETWORKS[options.network].recipe(options.image_size, sets.train.num_examples, all_grey=False)
     recipe = recipe.with_given(batch_size=options.batch_size, learning_rate=options.learning_rate)
@@ -113,7 +114,7 @@ def train(options: argparse.Namespace) -> None:
     trainer.total_steps = options.steps
     losses: list[float] = []
     trainer.learn(lambda progress: losses.append(progress.loss))
-    if place is None or place.is_chief:
+    if cluster is None or cluster.is_chief:
         np.save(options.losses, losses)
 
 

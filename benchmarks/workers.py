@@ -40,16 +40,17 @@ def main() -> None:
     parser.add_argument("--shard", type=int, default=125, help="pictures of each worker in a step (125)")
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
-    from pigeonhole.training.distributed import cluster, launcher
+    from pigeonhole.training.distributed import launcher
+    from pigeonhole.training.distributed.cluster import from_environment
 
-    if place := cluster.from_environment():
-        measure(place, options)
+    if cluster := from_environment():
+        measure(cluster, options)
     else:
         print("\n".join(environment.lines()), flush=True)
         sys.exit(launcher.run([sys.executable, *sys.argv], options.workers))
 
 
-def measure(place, options: argparse.Namespace) -> None:
+def measure(cluster, options: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pigeonhole.quiet import import_tensorflow
 
@@ -66,7 +67,7 @@ def measure(place, options: argparse.Namespace) -> None:
     threads = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    together = workers.join(place, print)
+    together = workers.join(cluster, print)
     side, pictures = options.image_size, options.shard * together.count
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (pictures, side, side, 3), np.uint8)
@@ -94,7 +95,7 @@ def measure(place, options: argparse.Namespace) -> None:
         before = counted_bytes()
         jointly = seconds(joint)
         rounds.append((by_oneself, jointly, counted_bytes() - before))
-    if place.is_chief:
+    if cluster.is_chief:
         exchanges = 1 + 2 * sum("bn" in layer.name for layer in model.layers)
         tell(options, threads, 4 * model.count_params(), exchanges, rounds)
 

@@ -73,7 +73,7 @@ def _members(described: object) -> dict[str, list[str]]:
         raise UsageError(f'{VARIABLE}: "cluster" is not an object of addresses by role')
     members = {role: addresses for role, addresses in described.items() if addresses}
     for role in members.keys() - set(ROLES):
-        raise UsageError(f'{VARIABLE}: the role "{role}" has no place here; name "chief" and "worker" only')
+        raise UsageError(f'{VARIABLE}: the role "{role}" is not supported; name "chief" and "worker" only')
     everyone: list[str] = []
     for role, addresses in members.items():
         if not isinstance(addresses, list) or not all(_is_address(address) for address in addresses):

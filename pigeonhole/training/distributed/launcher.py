@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pigeonhole.training.distributed.cluster import VARIABLE
 
 LOOPBACK = "127.0.0.1"
-GRACE = 90.0  # seconds for the others to notice by themselves that one is gone, and to say so
+GRACE = 90.0  # seconds for the others to notice by themselves that one has ended, and to say so
 
 
 def run(command: Sequence[str], count: int) -> int:
@@ -48,9 +48,9 @@ def free_ports(count: int) -> list[int]:
 @contextlib.contextmanager
 def _worker(command: Sequence[str], addresses: Sequence[str], index: int) -> Iterator[subprocess.Popen]:
     """A started worker; killed at the end unless it has ended by itself."""
-    place = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": index}}
+    cluster = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": index}}
     # The processes would only take one GPU's memory from each other.
-    environment = {**os.environ, VARIABLE: json.dumps(place), "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**os.environ, VARIABLE: json.dumps(cluster), "CUDA_VISIBLE_DEVICES": "-1"}
     others = {} if index == 0 else {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     with _share_of_cores(index, len(addresses)):
         # In a session of its own: Ctrl-C at the terminal reaches the launcher alone.

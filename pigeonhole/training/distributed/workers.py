@@ -1,4 +1,4 @@
-"""Several workers, each a process with its own processor or GPUs, that train one network in step.
+"""Several workers, each a process with its own processor or GPUs, that train one network together.
 
 Every worker computes on its shard of each global batch. What they exchange are sums: of gradients, of
 batch-norm statistics and of the few figures of a step. The seed, the order of pictures, the variations and
@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -26,7 +27,36 @@ from pigeonhole.training.distributed.cluster import Cluster
 JOINING_SECONDS = 300  # from when all have answered to when TensorFlow has connected them
 SIGNALS = (2, 15)  # SIGINT and SIGTERM, whose numbers are the same everywhere
 
-Forward = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+# Images, labels and their share to the loss of each picture and the number of right answers.
+Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+class Here(NamedTuple):
+    """This worker's part of a global batch of `total` pictures, the shards of its replicas one after another.
+
+    `images` uint8 [n, S, S, C], `labels` int32 [n], `positions` int32 [n] in the global batch; shard number i
+    is from `bounds[i]` to before `bounds[i + 1]`. `share`: as in `batches.Batch`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    positions: np.ndarray
+    bounds: np.ndarray
+    total: int
+    share: np.float32
+
+
+def _here_spec(model: keras.Model, replicas: int) -> Here:
+    """What a compiled step takes of `Here`."""
+    number = tf.TensorSpec([None], tf.int32)
+    return Here(
+        images=tf.TensorSpec(model.input.shape, tf.uint8),
+        labels=number,
+        positions=number,
+        bounds=tf.TensorSpec([replicas + 1], tf.int32),
+        total=tf.TensorSpec([], tf.int32),
+        share=tf.TensorSpec([], tf.float32),
+    )
 
 
 class WorkerLost(PigeonholeError):
@@ -108,38 +138,49 @@ class Workers:
                         f"not {value}; all workers need the same data, flags and versions"
                     )
 
-    def compile_step(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, forward: Forward):
-        """One training step of all workers: a function of a batch's shards that returns its loss and rights.
+    def compile_step(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, loss_of_batch: Loss):
+        """One training step of all workers: a function of a `Batch` and (seed, step) int32 [2].
 
-        `forward`: images uint8 [n, S, S, C], labels int32 [n] and their share to the losses float32 [n] and
-        the number of right answers, both of the shard. The loss is the sum over all shards by the number of
-        pictures in the global batch. Its gradients, the figures and the signals travel as one vector.
+        It returns the loss, summed over all shards and divided by the pictures of the global batch, and the
+        number of right answers. `loss_of_batch`: as `steps.loss_of` makes it.
         """
+        step = self._compile_step(model, optimizer, loss_of_batch)
+
+        def on_batch(batch, seed: np.ndarray) -> tuple[float, int]:
+            bounds = np.cumsum([0, *(len(part.positions) for part in batch.shards)], dtype=np.int32)
+            positions = np.concatenate([part.positions for part in batch.shards]).astype(np.int32)
+            own = self._own_signal()
+            signals = np.array([own == number for number in SIGNALS], np.float32)
+            here = Here(batch.images, batch.labels, positions, bounds, batch.total, batch.share)
+            with self._losses_named():
+                loss, right, *heard = step(here, seed, signals).numpy().tolist()
+            # Termination, heard anywhere, goes before Ctrl-C.
+            self.agreed_signal = max(
+                (number for number, times in zip(SIGNALS, heard, strict=True) if times), default=0
+            )
+            return loss, round(right)
+
+        return on_batch
+
+    def _compile_step(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, loss_of_batch: Loss):
+        """The gradients, the figures and the signals of a step travel as one vector."""
         weights = model.trainable_variables
         sizes = [int(np.prod(weight.shape)) for weight in weights]
         here = self.replicas_here
+        signature = [_here_spec(model, here), tf.TensorSpec([2], tf.int32)]
 
         @tf.function(
-            jit_compile=False,
-            input_signature=[
-                tf.TensorSpec(model.input.shape, tf.uint8),
-                tf.TensorSpec([None], tf.int32),
-                tf.TensorSpec([None], tf.int32),
-                tf.TensorSpec([here + 1], tf.int32),
-                tf.TensorSpec([], tf.int32),
-                tf.TensorSpec([], tf.float32),
-                tf.TensorSpec([2], tf.int32),
-                tf.TensorSpec([len(SIGNALS)], tf.float32),
-            ],
+            jit_compile=False, input_signature=[*signature, tf.TensorSpec([len(SIGNALS)], tf.float32)]
         )
-        def step(images, labels, positions, bounds, total, share, seed, signals):
+        def step(batch: Here, seed, signals):
             def on_shard():
                 context = tf.distribute.get_replica_context()
                 number = context.replica_id_in_sync_group % here
-                rows = slice(bounds[number], bounds[number + 1])
-                with tf.GradientTape() as tape, dropout_feed(seed=seed, rows=positions[rows], total=total):
-                    losses, right = forward(images[rows], labels[rows], share)
-                    loss = tf.reduce_sum(losses) / tf.cast(total, tf.float32)
+                rows = slice(batch.bounds[number], batch.bounds[number + 1])
+                masks = dropout_feed(seed=seed, rows=batch.positions[rows], total=batch.total)
+                with tf.GradientTape() as tape, masks:
+                    losses, right = loss_of_batch(batch.images[rows], batch.labels[rows], batch.share)
+                    loss = tf.reduce_sum(losses) / tf.cast(batch.total, tf.float32)
                 gradients = tape.gradient(loss, weights)
                 heard = tf.where(tf.equal(number, 0), signals, tf.zeros_like(signals))
                 figures = tf.concat([[loss, tf.cast(right, tf.float32)], heard], 0)
@@ -153,23 +194,7 @@ class Workers:
             optimizer.apply(shaped, weights)
             return figures
 
-        def on_batch(batch, seed: np.ndarray) -> tuple[float, int]:
-            bounds = np.cumsum([0, *(len(part.positions) for part in batch.shards)], dtype=np.int32)
-            positions = np.concatenate([part.positions for part in batch.shards]).astype(np.int32)
-            own = self._own_signal()
-            signals = np.array([own == number for number in SIGNALS], np.float32)
-            with self._losses_named():
-                figures = step(
-                    batch.images, batch.labels, positions, bounds, batch.total, batch.share, seed, signals
-                ).numpy()
-            loss, right, *heard = figures.tolist()
-            # Termination, heard anywhere, goes before Ctrl-C.
-            self.agreed_signal = max(
-                (number for number, times in zip(SIGNALS, heard, strict=True) if times), default=0
-            )
-            return loss, round(right)
-
-        return on_batch
+        return step
 
     def _compile_sum(self):
         here = self.replicas_here

@@ -20,17 +20,17 @@ def described(members: object, role: object = "worker", index: object = 0) -> di
 
 
 def test_workers_are_counted_as_named_and_the_first_is_the_chief():
-    place = cluster.from_environment(described({"worker": TWO}, index=1))
-    assert place.addresses == tuple(TWO) and place.index == 1 and not place.is_chief
-    assert place.name(0) == "the chief (10.0.0.1:2222)" and place.name(1) == "worker 1 (10.0.0.2:2222)"
-    assert place.tasks[1] == "/job:worker/replica:0/task:1"
+    found = cluster.from_environment(described({"worker": TWO}, index=1))
+    assert found.addresses == tuple(TWO) and found.index == 1 and not found.is_chief
+    assert found.name(0) == "the chief (10.0.0.1:2222)" and found.name(1) == "worker 1 (10.0.0.2:2222)"
+    assert found.tasks[1] == "/job:worker/replica:0/task:1"
 
 
 def test_a_chief_comes_before_the_workers():
     members = {"worker": TWO, "chief": ["[::1]:2222"], "ps": []}
     assert cluster.from_environment(described(members, "chief")).is_chief
-    place = cluster.from_environment(described(members, "worker", "0"))  # some operators write a string
-    assert place.index == 1 and place.tasks[0] == "/job:chief/replica:0/task:0"
+    found = cluster.from_environment(described(members, "worker", "0"))  # some operators write a string
+    assert found.index == 1 and found.tasks[0] == "/job:chief/replica:0/task:0"
 
 
 @pytest.mark.parametrize("environment", [{}, {cluster.VARIABLE: " "}, {cluster.VARIABLE: "{}"}])
@@ -53,8 +53,8 @@ def test_a_cluster_of_one_is_none():
         (described({"worker": TWO}, index=2)[cluster.VARIABLE], "index 2 is not one of 0 to 1"),
         (described({"worker": TWO}, index=-1)[cluster.VARIABLE], "index -1"),
         (described({"worker": TWO}, "chief")[cluster.VARIABLE], '"chief" is not in'),
-        (described({"worker": TWO, "ps": ["a:1"]})[cluster.VARIABLE], '"ps" has no place'),
-        (described({"worker": TWO, "evaluator": ["a:1"]})[cluster.VARIABLE], '"evaluator" has no place'),
+        (described({"worker": TWO, "ps": ["a:1"]})[cluster.VARIABLE], '"ps" is not supported'),
+        (described({"worker": TWO, "evaluator": ["a:1"]})[cluster.VARIABLE], '"evaluator" is not supported'),
         (described({"worker": ["here"]})[cluster.VARIABLE], "list of addresses"),
         (described({"worker": "10.0.0.1:2222"})[cluster.VARIABLE], "list of addresses"),
         (described({"worker": [TWO[0], TWO[0]]})[cluster.VARIABLE], "twice"),

@@ -18,8 +18,8 @@ def clusters(count: int) -> list[Cluster]:
 
 
 def test_all_meet_whoever_comes_first_and_free_their_ports():
-    places = clusters(3)
-    threads = [threading.Thread(target=wait_for_all, args=(place, print, 30)) for place in places]
+    members = clusters(3)
+    threads = [threading.Thread(target=wait_for_all, args=(member, print, 30)) for member in members]
     for thread in threads:
         thread.start()
     # One that has met the others goes on to TensorFlow, whose server then answers in its place.
@@ -27,27 +27,27 @@ def test_all_meet_whoever_comes_first_and_free_their_ports():
     for thread in threads:
         while thread.is_alive():
             thread.join(0.05)
-            for gone, its_place in zip(threads, places, strict=True):
-                if not gone.is_alive() and its_place not in [known for known, _ in servers]:
-                    port = int(its_place.addresses[its_place.index].rpartition(":")[2])
-                    servers.append((its_place, socket.create_server((LOOPBACK, port))))
+            for met, its_cluster in zip(threads, members, strict=True):
+                if not met.is_alive() and its_cluster not in [known for known, _ in servers]:
+                    port = int(its_cluster.addresses[its_cluster.index].rpartition(":")[2])
+                    servers.append((its_cluster, socket.create_server((LOOPBACK, port))))
     for _, server in servers:
         server.close()
     assert not any(thread.is_alive() for thread in threads)
 
 
 def test_who_is_missing_is_named_at_the_end():
-    place = clusters(2)[0]
+    member = clusters(2)[0]
     with pytest.raises(PigeonholeError, match="worker 1") as caught:
-        wait_for_all(place, print, patience=0.3)
-    assert place.addresses[1] in str(caught.value)
+        wait_for_all(member, print, patience=0.3)
+    assert member.addresses[1] in str(caught.value)
 
 
 def test_a_port_in_use_is_named():
-    place = clusters(2)[1]
-    port = int(place.addresses[1].rpartition(":")[2])
+    member = clusters(2)[1]
+    port = int(member.addresses[1].rpartition(":")[2])
     with (
         socket.create_server(("", port)),
         pytest.raises(UsageError, match=f"port {port} of worker 1"),
     ):
-        wait_for_all(place, print, patience=1)
+        wait_for_all(member, print, patience=1)

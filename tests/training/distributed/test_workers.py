@@ -46,8 +46,8 @@ def history(run: Path) -> list[dict[str, float]]:
 
 
 def environment(addresses: list[str], index: int) -> dict[str, str]:
-    place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-    return {**os.environ, cluster.VARIABLE: json.dumps(place)}
+    described = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    return {**os.environ, cluster.VARIABLE: json.dumps(described)}
 
 
 def require_same_curves(one: Path, other: Path) -> None:
