@@ -1,6 +1,7 @@
 """The plan of the house: who imports whom, what stays cheap, and what is done in one place only."""
 
 import ast
+import functools
 import importlib.metadata
 import os
 import re
@@ -62,9 +63,15 @@ def room_of(module: str) -> str | None:
     return place if place in ROOMS else None
 
 
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All that a file's syntax tree holds."""
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
 def imported(path: Path) -> Iterator[str]:
     """The dotted names that a file imports, at its top or later, those for type checkers too."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -178,7 +185,7 @@ def too_long(package: dict[str, Path]) -> dict[str, str]:
         text = path.read_text("utf-8")
         if (lines := len(text.splitlines())) > MOST_LINES:
             found[module] = f"{lines} lines"
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(path):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             name, given = f"{module}.{node.name}", node.args
@@ -235,7 +242,7 @@ def test_a_test_that_imports_another_is_found(tmp_path):
 
 def called(path: Path) -> Iterator[tuple[str, str]]:
     """Module and attribute of each `module.attribute` in a file, whatever is done with it."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             yield node.value.id, node.attr
         elif isinstance(node, ast.ImportFrom):
@@ -256,7 +263,7 @@ def test_nothing_unpickles_or_evaluates(path):
     modules = {name.split(".")[0] for name in imported(path)}
     if path != UNPICKLER:
         assert not modules & {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in {"eval", "exec"}
         assert not (isinstance(node, ast.keyword) and node.arg == "allow_pickle")
@@ -265,7 +272,7 @@ def test_nothing_unpickles_or_evaluates(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_one_word_for_each_thing(path):
     assert path.stem not in {"utils", "util", "helpers", "misc"}
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             assert node.id not in {"cls", "img", "imgs", "pp"}
         assert not (isinstance(node, ast.arg) and node.arg in {"img", "imgs", "pp"})
