@@ -17,10 +17,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 from pigeonhole.errors import PigeonholeError, first_line
-from pigeonhole.model import golden
+from pigeonhole.model import golden, graph_check
 from pigeonhole.model.contract import Contract
 from pigeonhole.model.rejection import Rejection, add_to_graph
 from pigeonhole.networks.layers import Dropout, dropout_feed
@@ -253,9 +252,10 @@ def read_golden(session: v1.Session) -> tuple[golden.Golden, np.ndarray]:
 
 def _import_graph(prefix: Path) -> v1.train.Saver:
     """Fill the current graph from the meta file, whose devices may be those of another computer."""
+    meta = graph_check.read(Path(f"{prefix}.meta"))
     try:
-        saver = v1.train.import_meta_graph(f"{prefix}.meta", clear_devices=True)
-    except (DecodeError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+        saver = v1.train.import_meta_graph(meta, clear_devices=True)
+    except Exception as error:  # TensorFlow raises anything
         raise PigeonholeError(f"{prefix}.meta: damaged or not a meta graph ({first_line(error)})") from error
     if saver is None:
         raise PigeonholeError(f"{prefix}.meta: holds no variables, so there is no trained model in it")

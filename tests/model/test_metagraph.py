@@ -289,7 +289,9 @@ def test_variable_that_the_saver_leaves_out_is_refused(tmp_path, lucky, use_reso
             everything = [
                 operation for operation in graph.get_operations() if operation.name.endswith("Assign")
             ]
-            both = tf.group(graph.get_operation_by_name(saver.saver_def.restore_op_name), *everything)
+            both = tf.group(
+                graph.get_operation_by_name(saver.saver_def.restore_op_name), *everything, name="save/all"
+            )
             saver.saver_def.restore_op_name = both.name
         session.run(covered.initializer)
         saver.save(session, prefix)
