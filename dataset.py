@@ -2,9 +2,10 @@
 
 from pigeonhole import cli
 from pigeonhole.commands import check
-from pigeonhole.data.dataset import DataSet, DataSets, read_train_sets
 
-__all__ = ["DataSet", "DataSets", "read_train_sets"]
-
-if __name__ == "__main__":
+if __name__ == "__main__":  # the help need not wait for NumPy
     cli.run(check.main)
+else:
+    from pigeonhole.data.dataset import DataSet, DataSets, read_train_sets
+
+    __all__ = ["DataSet", "DataSets", "read_train_sets"]

@@ -22,7 +22,7 @@ import trial  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
 
 from pigeonhole import quiet  # noqa: E402
-from pigeonhole.data.augment import NONE, Augmentation  # noqa: E402
+from pigeonhole.data.augmentation import NONE, Augmentation  # noqa: E402
 from pigeonhole.networks import recipes  # noqa: E402
 from pigeonhole.networks.registry import NETWORKS  # noqa: E402
 

@@ -19,7 +19,7 @@ import environment  # noqa: E402
 import trial  # noqa: E402
 
 from pigeonhole import quiet  # noqa: E402
-from pigeonhole.data.augment import Augmentation  # noqa: E402
+from pigeonhole.data.augmentation import Augmentation  # noqa: E402
 from pigeonhole.networks import recipes  # noqa: E402
 from pigeonhole.networks.registry import NETWORKS  # noqa: E402
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import difflib
 import math
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -22,6 +23,16 @@ class Parser(argparse.ArgumentParser):
             description=cli.as_started(description),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse what is not among the choices, and name the nearest of them."""
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            near = difflib.get_close_matches(str(value), choices, 1)
+            meant = f"; did you mean {near[0]}?" if near else "."
+            raise argparse.ArgumentError(
+                action, f"{value!r}: no such choice{meant} Choose from {', '.join(choices)}"
+            )
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2, saying what is wrong and where help is."""

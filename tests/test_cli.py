@@ -81,6 +81,15 @@ def test_the_version(capsys):
         (["preidct"], "error: preidct: no such command; did you mean predict?"),
         (["zzz"], "error: zzz: no such command"),
         (["predict"], "error: the following arguments are required: PICTURE"),
+        (
+            ["predict", "--engine", "onx", "a.jpg"],
+            "error: argument --engine: 'onx': no such choice; did you mean onnx? "
+            "Choose from auto, onnx, tensorflow",
+        ),
+        (
+            ["predict", "--engine", "zz", "a.jpg"],
+            "error: argument --engine: 'zz': no such choice. Choose from auto, onnx, tensorflow",
+        ),
         (["predict", "--top", "0", "a.jpg"], "error: argument --top: '0' is not a whole number from 1 up"),
     ],
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from pigeonhole import extras
+from pigeonhole import cli, extras
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pigeonhole"
@@ -30,7 +30,8 @@ ROOMS = (
 CLOSETS = ("pictures.formats", "pictures.decoders", "model.engines", "model.export")
 SMALLEST_ROOT = ("__init__", "__main__")
 MOST_AT_THE_ROOT = 12
-SLOW_IMPORTS = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "onnx", "onnxruntime", "tf2onnx"}
+SLOW_IMPORTS = extras.OPTIONAL.keys() | {"numpy", "cv2", "onnxruntime", "flask", "PIL"}
+MOST_SECONDS_OF_HELP = 0.2
 DECODERS = {"imdecode", "imdecodemulti", "imdecodeanimation", "imread", "imreadmulti", "imreadanimation"}
 # duplicates compares thumbnails: none of their pixels reaches a network
 RESIZERS = {"pictures.images", "data.duplicates"}
@@ -297,12 +298,23 @@ def test_help_comes_without_the_slow_imports(program):
     assert not modules_after(program, "--help") & SLOW_IMPORTS
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_help_of_a_command_comes_at_once(command):
+    assert not modules_after("-m", "pigeonhole", command, "--help") & SLOW_IMPORTS
+    # The time of this process and of no other, the least of some: the machine may be busy.
+    code = f"import sys, time; sys.argv[1:] = [{command!r}, '--help']\n" + (
+        "from pigeonhole import __main__\ntry: __main__.main()\n"
+        "finally: print(time.process_time(), file=sys.stderr)"
+    )
+    times = [
+        float(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stderr)
+        for _ in range(3)
+    ]
+    assert min(times) < MOST_SECONDS_OF_HELP
+
+
 def test_the_package_comes_without_the_slow_imports():
-    assert not modules_after("-c", "import pigeonhole; pigeonhole.__version__") & {
-        *SLOW_IMPORTS,
-        "numpy",
-        "cv2",
-    }
+    assert not modules_after("-c", "import pigeonhole; pigeonhole.__version__") & SLOW_IMPORTS
 
 
 def test_the_package_offers_the_classifier():

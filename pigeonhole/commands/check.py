@@ -9,69 +9,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pigeonhole.arguments import Parser, add_reading_flags, count
-from pigeonhole.data.dataset import DataSet, DataSets, read_train_sets
+
+if TYPE_CHECKING:
+    from pigeonhole.data.dataset import DataSets
 
 PREFLIGHT_IMAGE_SIZE = 32  # the check itself needs no more, and 50,000 pictures then take 150 MB of cache
-FIRST_LABELS = 10
 DEFAULT_DRAWN = 16  # pictures in a grid
-
-
-def statistics(sets: DataSets, count: int) -> dict:
-    """Figures that describe the sets, and the first `count` training pictures in the first epoch's order."""
-    order = sets.train.order(0)
-    return {
-        "image_shape": list(sets.train.images.shape[1:]),
-        "classes": sets.classes,
-        "training": _side_statistics(sets.train),
-        "validation": _side_statistics(sets.valid),
-        "first_labels": sets.train.label_indices[order[:FIRST_LABELS]].tolist(),
-        "pictures": [_picture_statistics(sets.train, row) for row in order[:count]],
-    }
-
-
-def _side_statistics(data: DataSet) -> dict:
-    counts = np.bincount(data.label_indices, minlength=len(data.class_names))
-    return {"pictures": data.num_examples, "label_counts": dict(enumerate(counts.tolist()))}
-
-
-def _picture_statistics(data: DataSet, row: int) -> dict:
-    image = data.images[row]
-    return {
-        "name": data.names[row],
-        "shape": list(image.shape),
-        "minimum": int(image.min()),
-        "maximum": int(image.max()),
-        "label": int(data.label_indices[row]),
-        "class": data.classes[row],
-    }
-
-
-def statistics_lines(statistics: dict) -> list[str]:
-    """The same for people."""
-    lines = []
-    for side in ("training", "validation"):
-        part = statistics[side]
-        lines += [f"{side} pictures: {part['pictures']:,}", f"  label counts: {part['label_counts']}"]
-    lines += [
-        "classes: " + ", ".join(f"{label} {name}" for label, name in enumerate(statistics["classes"])),
-        f"first {FIRST_LABELS} training labels, shuffled: {statistics['first_labels']}",
-    ]
-    for number, picture in enumerate(statistics["pictures"], 1):
-        lines += [
-            f"training picture {number}: {picture['name']}",
-            f"  shape: {tuple(picture['shape'])}",
-            f"  minimum: {picture['minimum']}  maximum: {picture['maximum']}",
-            f"  label: {picture['label']}  class: {picture['class']}",
-        ]
-    return lines
 
 
 def main(arguments: list[str]) -> int:
     settings = _parser().parse_args(arguments)
+    from pigeonhole.data import overview
+    from pigeonhole.data.dataset import read_train_sets
+
     sets = read_train_sets(
         settings.folder,
         settings.image_size,
@@ -88,15 +41,15 @@ def main(arguments: list[str]) -> int:
     report = {"preflight": sets.preflight.to_json()}
     lines = sets.preflight.lines()
     if settings.show:
-        report["statistics"] = statistics(sets, settings.show)
-        lines += ["", *statistics_lines(report["statistics"])]
+        report["statistics"] = overview.overview(sets, settings.show)
+        lines += ["", *overview.lines(report["statistics"])]
     print(json.dumps(report, indent=2) if settings.json else "\n".join(lines))
     if settings.save_grid:
         _draw(settings.save_grid, sets, settings.show or DEFAULT_DRAWN)
     return 1 if settings.strict and not sets.preflight.clean else 0
 
 
-def _draw(file: Path, sets: DataSets, count: int) -> None:
+def _draw(file: Path, sets: "DataSets", count: int) -> None:
     from pigeonhole.pictures import grid
 
     sets.preflight.require_trainable()

@@ -9,11 +9,9 @@
 Ctrl-C ends the training early; the best network so far is then saved all the same.
 """
 
-from pigeonhole import cli
+from pigeonhole import cli, extras
 from pigeonhole.commands import training_flags
 from pigeonhole.errors import UsageError
-from pigeonhole.jobs import checks, resuming, training_job
-from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.training.distributed import cluster, launcher
 
@@ -21,6 +19,9 @@ from pigeonhole.training.distributed import cluster, launcher
 def main(arguments: list[str]) -> int:
     """Train as the command line says; the exit status."""
     given = training_flags.parse(arguments, __doc__)
+    extras.require("training", *extras.OPTIONAL)
+    from pigeonhole.jobs import checks, resuming, training_job
+
     asked = TrainingConfig(**given)
     together = cluster.from_environment()
     if together and not together.is_chief:
@@ -35,4 +36,4 @@ def main(arguments: list[str]) -> int:
     if count > 1 and not together:
         return launcher.run([*cli.process("train"), *arguments], count)
     workers, _ = training_job.join(together, asked, config, previous_run) if together else (None, None)
-    return TrainingJob(config, previous_run, workers).train()
+    return training_job.TrainingJob(config, previous_run, workers).train()

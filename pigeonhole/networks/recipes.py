@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
+from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 
 THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its details at full size only
 OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation, augment
+from pigeonhole.data.augment import augment
+from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.preflight import Preflight
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report.page import Section, render

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation, augment
+from pigeonhole.data.augment import augment
+from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.split import TRAIN, VALID
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import insight

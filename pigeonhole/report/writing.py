@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole.data.augment import Augmentation
+from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.report import data, page, training

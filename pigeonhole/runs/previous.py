@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pigeonhole.arguments import Effect
-from pigeonhole.data.augment import Augmentation
+from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks.recipes import Recipe

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pigeonhole.data.sources import downloads
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.runs import runs
@@ -69,6 +68,8 @@ def _published(network: str | None) -> Path:
         raise UsageError(f"--weights imagenet: choose a --network from {', '.join(PRETRAINED)}")
     published = NETWORKS[network].application
     path = keras_home() / "models" / Path(published.path).name
+    from pigeonhole.data.sources import downloads
+
     return downloads.once(published.url, path, published.md5, flag="--weights")
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pigeonhole.data.augment import NONE, Augmentation, augment, mix
+from pigeonhole.data.augment import augment, mix
+from pigeonhole.data.augmentation import NONE, Augmentation
 from pigeonhole.data.shards import shard
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pigeonhole.data.augment import IN_NETWORK, NONE
+from pigeonhole.data.augmentation import IN_NETWORK, NONE
 from pigeonhole.networks.registry import NETWORKS
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pigeonhole.data.augment import Augmentation
+from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.errors import UsageError
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation

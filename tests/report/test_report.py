@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from pigeonhole.data.augment import Augmentation
+from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import insight, measures, predictions

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pigeonhole.data.augment import Augmentation
+from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import building
 from pigeonhole.networks.recipes import Recipe

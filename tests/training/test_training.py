@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pigeonhole.data.augment import IN_NETWORK, NONE, Augmentation
+from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import building
 from pigeonhole.training import saving, steps

@@ -88,7 +88,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from pigeonhole.data.augment import IN_NETWORK
+from pigeonhole.data.augmentation import IN_NETWORK
 from pigeonhole.networks import building
 from pigeonhole.training.distributed.workers import Workers
 from pigeonhole.training.trainer import Trainer

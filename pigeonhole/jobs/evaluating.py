@@ -1,0 +1,182 @@
+"""The test of a run on a folder of class folders, from what is asked for to the files that are written."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from pigeonhole import atomic_file, cli
+from pigeonhole.data import cache, folders
+from pigeonhole.data.folders import Tree
+from pigeonhole.errors import UsageError
+from pigeonhole.evaluation import comparison, evaluation
+from pigeonhole.evaluation.comparison import Comparison
+from pigeonhole.evaluation.evaluation import Verdict
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.engines.engine import AUTO
+from pigeonhole.runs import runs
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is asked for.
+
+    data           holds one folder of pictures per class
+    model          what `runs.find` takes; None: the newest run
+    compare        another run that is given the same pictures
+    engine         what computes the answers, in `engine.CHOICES`
+    cache_dir      where decoded pictures are kept; `no_cache`: only as long as this test lasts
+    csv            the file for a table, a row per picture
+    plots          the folder for figures; `layer`, `input_channel` and `picture` choose what is drawn
+    report         whether the run's report gets its part about the test
+    """
+
+    data: Path
+    model: str | None = None
+    compare: str | None = None
+    engine: str = AUTO
+    cache_dir: Path | None = None
+    no_cache: bool = False
+    csv: Path | None = None
+    plots: Path | None = None
+    layer: str | None = None
+    input_channel: int | None = None
+    picture: Path | None = None
+    report: bool = True
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The verdict on the run and, where another was compared, the verdict on that and how the two differ."""
+
+    verdict: Verdict
+    second: Verdict | None = None
+    comparison: Comparison | None = None
+
+    def lines(self) -> Iterator[str]:
+        """All that was found, for people."""
+        yield from self.verdict.lines()
+        if self.comparison:
+            yield ""
+            yield from self.comparison.lines(str(self.verdict.run), str(self.second.run))
+            if self.second.copies:
+                yield f"{self.second.run} learnt from {len(self.second.copies):,} of the pictures"
+        yield ""
+
+    def to_json(self) -> dict[str, object]:
+        """All that was found, for programs."""
+        compared = self.comparison and {"second": self.second.to_json(), **asdict(self.comparison)}
+        return self.verdict.to_json() | {"comparison": compared}
+
+
+class EvaluationJob:
+    """A test whose model is restored. Within a `with` block: first `test`, then `write`.
+
+    Making it finds the mistakes in the configuration before minutes of work: it raises UsageError where a
+    path, run, layer or channel is not there, or cannot be used.
+    """
+
+    def __init__(self, config: EvaluationConfig):
+        self._config = config
+        self._tree = _read_folder(config)
+        self._model = runs.find(config.model)
+        self._other = runs.find(config.compare, "--compare") if config.compare else None
+        self._cache = cache.of_flags(config.cache_dir, config.no_cache)
+        self._classifier = _load(self._model, config.engine)
+
+    def __enter__(self) -> "EvaluationJob":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._classifier.close()
+
+    def test(self) -> Tested:
+        """Ask the model, and the other one, for every picture."""
+        if self._config.plots:
+            self._check_plots()
+        verdict = evaluation.judge(self._classifier, self._model.parent, self._tree, self._cache)
+        if self._other is None:
+            return Tested(verdict)
+        with _load(self._other, self._config.engine) as classifier:
+            second = evaluation.judge(classifier, self._other.parent, self._tree, self._cache)
+        return Tested(verdict, second, comparison.compare(verdict.evaluation, second.evaluation))
+
+    def write(self, tested: Tested) -> dict[str, Path]:
+        """Write what was asked for; gives each file's or folder's path by its kind."""
+        written, config, verdict = {}, self._config, tested.verdict
+        if config.csv:
+            _write_csv(config.csv, verdict.table())
+            written["table"] = config.csv
+        if config.plots:
+            from pigeonhole.report import plots
+
+            choice = {"layer": config.layer, "input_channel": config.input_channel, "picture": config.picture}
+            chosen = plots.Chosen(**{name: value for name, value in choice.items() if value is not None})
+            plots.write(config.plots, verdict.run, self._classifier, verdict.evaluation, chosen)
+            written["figures"] = config.plots
+        if config.report and (page := _write_report(self._classifier, verdict)):
+            written["report"] = page
+        return written
+
+    def _check_plots(self) -> None:
+        from pigeonhole.report import plots
+
+        if not self._classifier.layers:
+            raise UsageError(
+                f"--plots: draws the inside of the network, which the engine {self._classifier.engine} "
+                "does not have; add --engine tensorflow"
+            )
+        plots.chosen_filters(self._classifier, self._config.layer, self._config.input_channel or 0)
+
+
+def _read_folder(config: EvaluationConfig) -> Tree:
+    """List the folder's files."""
+    if not config.data.is_dir():
+        raise UsageError(f"--data {config.data}: no such folder")
+    if config.plots and config.plots.exists() and not config.plots.is_dir():
+        raise UsageError(f"--plots {config.plots}: a file, not a folder")
+    if config.picture and not config.picture.is_file():
+        raise UsageError(f"--picture {config.picture}: no such file")
+    tree = folders.scan(config.data)
+    if tree.split is not None:
+        raise UsageError(
+            f"--data {tree.root}: holds a training and a validation folder; name the one to test on, "
+            f"such as {tree.root / (tree.left_alone or ['test'])[0]}"
+        )
+    if config.csv:
+        atomic_file.check("--csv", config.csv, (entry.path for entry in tree.entries))
+    return tree
+
+
+def _load(prefix: Path, engine: str) -> Classifier:
+    """Restore a model of Pigeonhole's own; UsageError for a checkpoint of another program."""
+    try:
+        return Classifier.load(prefix, engine=engine)
+    except UsageError as error:  # it was found, so what is missing is what it should say of itself
+        raise UsageError(
+            f"{prefix}: a checkpoint of another program, which does not say how it wants its pictures; "
+            f"{cli.command('predict')} --csv asks it for answers"
+        ) from error
+
+
+def _write_csv(file: Path, rows: Iterable[Sequence[str]]) -> None:
+    """The rows as a table that appears whole."""
+    with atomic_file.write(file) as opened:
+        csv.writer(opened).writerows(rows)
+
+
+def _write_report(classifier: Classifier, verdict: Verdict) -> Path | None:
+    """Renew the test's part of the run's report; None, and a word about it, where that cannot be written."""
+    from pigeonhole.report import writing
+
+    try:
+        return writing.write_test(
+            verdict.run, verdict.evaluation, verdict.measures, verdict.copies, classifier
+        )
+    except OSError as error:
+        print(f"no report: {verdict.run} cannot be written ({error.strerror or error})", file=sys.stderr)
+        return None
