@@ -38,7 +38,7 @@ sys.path.insert(0, str(ROOT))
 from pigeonhole.commands.serve import restore  # noqa: E402
 from pigeonhole.model.classifier import Answer, Classifier  # noqa: E402
 from pigeonhole.pictures import images  # noqa: E402
-from pigeonhole.runs import runs  # noqa: E402
+from pigeonhole.runs import search  # noqa: E402
 from pigeonhole.web import Model, create_app  # noqa: E402
 from pigeonhole.web.server import Server  # noqa: E402
 
@@ -78,7 +78,7 @@ class Other:
 def classifier_of(kind: str, run: str):
     """A classifier of that kind."""
     if kind in ("ours", "tensorflow"):
-        return restore(runs.find(run), "auto" if kind == "ours" else "tensorflow")
+        return restore(search.find(run), "auto" if kind == "ours" else "tensorflow")
     classifier = Classifier.load(run, engine="tensorflow")
     if kind == "locked":
         lock = threading.Lock()
@@ -93,7 +93,7 @@ def classifier_of(kind: str, run: str):
 
 def serve(kind: str, run: str) -> None:
     """Serve until standard input ends; the first line that is printed is the address."""
-    model = Model(kind, classifier_of(kind, run), runs.find(run).parent)
+    model = Model(kind, classifier_of(kind, run), search.find(run))
     server = Server(create_app([model]), "127.0.0.1", 0, THREADS)
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pigeonhole import atomic_file
 from pigeonhole.arguments import Parser, count, names
 from pigeonhole.model.engines.engine import CHOICES
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
 
 if TYPE_CHECKING:
     from pigeonhole.jobs.prediction import Answer, Source
@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
     if options.csv:
         files = (source.picture for source in sources if isinstance(source.picture, str))
         atomic_file.check("--csv", options.csv, files)
-    model = runs.find(options.model)
+    model = search.find(options.model)
+    print(f"model: {model.describe()}", file=sys.stderr)
     for name in missing:
         complain(name, "no such file or folder")
     with Classifier.load(model, engine=options.engine, foreign=foreign(options)) as classifier:

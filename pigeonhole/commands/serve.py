@@ -22,7 +22,8 @@ from pigeonhole.arguments import Parser, count, positive
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
 from pigeonhole.model.engines.engine import AUTO, CHOICES
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
     from pigeonhole.model.classifier import Classifier
@@ -36,9 +37,11 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 def main(arguments: list[str]) -> int:
     """0 after a stop that was asked for."""
     options = parse(arguments)
-    prefixes = find_models(options)
+    runs = find_models(options)
     check_address(options.host, options.port)
-    models = load(prefixes, options.engine)
+    for run in runs:
+        print(f"run     {run.describe()}", flush=True)
+    models = load(runs, options.engine)
 
     from pigeonhole.web import create_app
     from pigeonhole.web.server import Limits, Server
@@ -70,7 +73,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--watch",
         type=Path,
         nargs="?",
-        const=runs.RUNS,
+        const=search.RUNS,
         metavar="FOLDER",
         help="also follow the newest training in FOLDER (runs) on the page /watch; needs no finished model",
     )
@@ -95,22 +98,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def find_models(options: argparse.Namespace) -> list[Path]:
-    """The prefix of each model's files; none where a training is only watched."""
-    if options.watch is not None and not options.watch.is_dir() and options.watch != runs.RUNS:
+def find_models(options: argparse.Namespace) -> list[Run]:
+    """The run of each model; none where a training is only watched."""
+    if options.watch is not None and not options.watch.is_dir() and options.watch != search.RUNS:
         raise UsageError(f"--watch {options.watch}: no such folder")
     try:
-        prefixes = [runs.find(model) for model in options.model or [None]]
+        runs = [search.find(model) for model in options.model or [None]]
     except UsageError as error:
         if options.model:
             raise
         if options.watch is None:
             raise UsageError(f"{error}; or follow a training: {cli.command('serve')} --watch") from None
         return []
-    names = [prefix.parent.resolve().name for prefix in prefixes]
+    names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise UsageError("--model: two of the runs have the same name; rename the folder of one")
-    return prefixes
+    return runs
 
 
 def check_address(host: str, port: int) -> None:
@@ -130,24 +133,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def load(prefixes: Sequence[Path], engine: str = AUTO) -> list["Model"]:
+def load(runs: Sequence[Run], engine: str = AUTO) -> list["Model"]:
     """Each model restored once, for all requests."""
-    if not prefixes:
+    if not runs:
         return []
     from pigeonhole.web import Model
 
-    models = []
-    for prefix in prefixes:
-        folder = prefix.parent.resolve()
-        models.append(Model(folder.name, restore(prefix, engine), folder))
-    return models
+    return [Model(run.name, restore(run, engine), run) for run in runs]
 
 
-def restore(prefix: Path, engine: str) -> "Classifier":
+def restore(run: Run, engine: str) -> "Classifier":
     """The model by the engine that is asked for, with a note where that is not the fastest."""
     from pigeonhole.model.classifier import Classifier
 
-    classifier = Classifier.load(prefix, engine=engine, threads=COMPUTE_THREADS)
+    classifier = Classifier.load(run, engine=engine, threads=COMPUTE_THREADS)
     for reason in classifier.passed_over:
         print(f"note    TensorFlow answers: {reason}")
     return classifier

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from pigeonhole.evaluation import leakage, measures, predictions
 from pigeonhole.evaluation.leakage import Copy, Fingerprints
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.runs.run import Run
 from pigeonhole.statistics import accuracy_line, wilson_interval
 from pigeonhole.terminal import counted, listed, shown, some
 
@@ -29,14 +29,14 @@ INDENT = 14  # columns before them
 class Verdict:
     """What testing a run on a folder brought.
 
-    run         the run's folder
+    run         the run that was tested
     tree        all that is in the tested folder
     records     the files in folders of classes that the model knows, read or skipped
     evaluation  the model's answers for those that could be read
     copies      which of these the run has learnt from, by name; None where the run does not remember
     """
 
-    run: Path
+    run: Run
     tree: Tree
     records: Sequence[Record]
     evaluation: Evaluation
@@ -110,7 +110,7 @@ class Verdict:
         return [{"name": name, **copy._asdict()} for name, copy in self.copies.items()]
 
 
-def judge(classifier: "Classifier", run: Path, tree: Tree, store: "Cache") -> Verdict:
+def judge(classifier: "Classifier", run: Run, tree: Tree, store: "Cache") -> Verdict:
     """Test the model of `run` on every picture of `tree` whose class it knows.
 
     Raises PigeonholeError where it knows none of the classes, or no picture can be read.
@@ -185,7 +185,7 @@ class _Text:
 
     def _folder(self) -> Iterator[str]:
         count = len(self._verdict.evaluation.classes)
-        yield f"model       {shown(str(self._verdict.run))}, {count:,} classes"
+        yield f"model       {shown(self._verdict.run.describe())}, {count:,} classes"
         yield from self._read()
 
     def _read(self) -> Iterator[str]:

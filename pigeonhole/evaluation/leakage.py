@@ -1,4 +1,4 @@
-"""Test pictures that the model has seen before: a run remembers what it learnt from in `fingerprints.npz`.
+"""Test pictures that the model has seen before: a run keeps fingerprints of what it learnt from.
 
 The file holds each training and validation picture's content digest, perceptual hash and thumbnails, so that
 copies are found years later, where the training folder is gone. At most 400 bytes a picture.
@@ -7,17 +7,17 @@ copies are found years later, where the training folder is gone. At most 400 byt
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from pigeonhole import atomic_file
 from pigeonhole.data import duplicates
 from pigeonhole.data.duplicates import COMPARED_SIDE, Images
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs.run import Run
 
-FILE = "fingerprints.npz"
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 COLOURED_SIDE = 4  # pixels; a coarser look at the colours, and a finer one in grey, take a third of the space
 BLOCK = 4096
@@ -58,14 +58,17 @@ class Fingerprints:
 TEXTS = ("names", "classes", "sides")
 
 
-def write(run: Path, records: Sequence[Record], images: Images, sides: Mapping[str, str]) -> None:
+def write(run: Run, records: Sequence[Record], images: Images, sides: Mapping[str, str]) -> None:
     """Write the fingerprints of what a run learns from into its folder.
 
     Row i of `images`, uint8 [S, S, C] at the run's image size, belongs to the i-th record that was not
     skipped. `sides`: the side of the split of each by name.
     """
     used = [record for record in records if record.skipped is None]
-    with zipfile.ZipFile(run / FILE, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        atomic_file.write_binary(run.fingerprints_file) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         _add(archive, "names", _packed(record.entry.name for record in used))
         _add(archive, "classes", _packed(record.entry.class_name for record in used))
         _add(archive, "sides", _packed(sides[record.entry.name] for record in used))
@@ -74,13 +77,13 @@ def write(run: Path, records: Sequence[Record], images: Images, sides: Mapping[s
         _add_thumbnails(archive, images, len(used))
 
 
-def read(run: Path) -> Fingerprints | None:
+def read(run: Run) -> Fingerprints | None:
     """What `write` left in the run; None in a run of an older Pigeonhole, which did not.
 
     Raises PigeonholeError when the file is damaged.
     """
     try:
-        with np.load(run / FILE) as file:
+        with np.load(run.fingerprints_file) as file:
             arrays = {entry.name: file[entry.name] for entry in fields(Fingerprints)}
         texts = {key: _unpacked(arrays.pop(key)) for key in TEXTS}
         arrays["digests"] = arrays["digests"].reshape(-1, 32)
@@ -90,7 +93,7 @@ def read(run: Path) -> Fingerprints | None:
         return None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise PigeonholeError(
-            f"{run / FILE}: damaged; remove it to go without a search for copies"
+            f"{run.fingerprints_file}: damaged; remove it to go without a search for copies"
         ) from error
     return Fingerprints(**texts, **arrays)
 

@@ -1,17 +1,16 @@
 """What a training says before its first step."""
 
-from pathlib import Path
-
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.networks import summary
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs.config import Machine, Settled, TrainingConfig
+from pigeonhole.runs.run import Run
 from pigeonhole.terminal import titled
 from pigeonhole.training.trainer import Trainer
 
 
-def lines(setup: Setup, settled: Settled, trainer: Trainer, run: Path) -> list[str]:
+def lines(setup: Setup, settled: Settled, trainer: Trainer, run: Run) -> list[str]:
     """What will be done, and with what."""
     described = [
         *titled("network", _network(setup, trainer)),

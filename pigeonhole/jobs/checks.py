@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pigeonhole.errors import UsageError
 from pigeonhole.networks.registry import DEFAULT, NETWORKS
-from pigeonhole.runs import runs
+from pigeonhole.runs import creation
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.training import weights_source
@@ -57,9 +57,9 @@ def _check_paths(config: TrainingConfig) -> None:
 
 def _check_output(config: TrainingConfig) -> None:
     if config.name is not None:
-        runs.check_name(config.output, config.name)
+        creation.check_name(config.output, config.name)
     if not config.is_resumed:
-        runs.check_output(config.output)
+        creation.check_output(config.output)
 
 
 def _choose_network(config: TrainingConfig) -> NetworkChoice:

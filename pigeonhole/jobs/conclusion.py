@@ -1,11 +1,10 @@
 """What is said and written when a training has ended."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pigeonhole import atomic_file, cli, terminal
+from pigeonhole import cli, terminal
 from pigeonhole.data import cache, fixes, folders
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.dataset import DataSets
@@ -19,13 +18,12 @@ from pigeonhole.jobs.setup import Setup
 from pigeonhole.model import rejection
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.report import writing
-from pigeonhole.runs import digests, runs
+from pigeonhole.runs import digests
+from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy
 from pigeonhole.training import saving
 from pigeonhole.training.progress import clock
 from pigeonhole.training.trainer import Trainer
-
-FIXES = "fixes.csv"
 
 
 class Judged(NamedTuple):
@@ -39,7 +37,7 @@ class Judged(NamedTuple):
     corrected: CorrectedAccuracy
 
 
-def conclude(setup: Setup, trainer: Trainer, run: Path, trained: Trained) -> int:
+def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained) -> int:
     """Save the network, say how good it is and what was found, write the report, and say what to do next.
 
     The exit status is that of the signal that ended a search of the data, 0 where there was none.
@@ -49,8 +47,8 @@ def conclude(setup: Setup, trainer: Trainer, run: Path, trained: Trained) -> int
     audit = DataAudit(sets, trainers.retrainer(setup, trainer), config.seed)
     unseen = audit.unseen_classes() if config.check_unseen and not stopped else None
     findings = Findings(unseen=unseen)
-    if reason := saving.finish(run, trainer, rejection.COMBINED if unseen is None else unseen.rule):
-        print(f"no {runs.ONNX}: {reason}")
+    if reason := saving.finish(run.folder, trainer, rejection.COMBINED if unseen is None else unseen.rule):
+        print(f"no {run.onnx_file.name}: {reason}")
     corrected = saving.expected_accuracy(trainer.validations, trainer.recipe)
     with Classifier.load(run, engine="tensorflow") as classifier:
         judged = _judge(classifier, config.data, sets, corrected)
@@ -91,38 +89,38 @@ def _judge(classifier: Classifier, folder: Path, sets: DataSets, corrected: Corr
 
 
 def _write_report(
-    run: Path, sets: DataSets, judged: Judged, classifier: Classifier, findings: Findings
+    run: Run, sets: DataSets, judged: Judged, classifier: Classifier, findings: Findings
 ) -> None:
     """Write the run's report, and the list of labels to look at."""
-    fixes.write(run / FIXES, findings.suspects or (), _digests(sets), sets.fixes)
+    fixes.write(run.fixes_file, findings.suspects or (), _digests(sets), sets.fixes)
     answers, figures, corrected = judged
     page = writing.write_training(run, sets, answers, figures, classifier, corrected, findings)
     print(f"report      {page}")
 
 
 def _write_result(
-    run: Path,
+    run: Run,
     expected: CorrectedAccuracy,
     seconds: float,
     findings: Findings,
     outcome: Mapping[str, str],
 ) -> None:
     """Write what the training reached, for programs. Shares are 0..1; `outcome`: as of `digests.digests`."""
-    content = {
-        "validation_pictures": expected.total,
-        "validations": expected.validations,
-        "expected_accuracy": expected.accuracy,
-        "interval_95": list(expected.interval),
-        "optimism": expected.optimism,
-        "seconds": seconds,
-        digests.KEY: dict(outcome),
-        **findings.to_json(),
-    }
-    with atomic_file.write(run / digests.FILE) as file:
-        json.dump(content, file, indent=2)
+    run.write_result(
+        {
+            "validation_pictures": expected.total,
+            "validations": expected.validations,
+            "expected_accuracy": expected.accuracy,
+            "interval_95": list(expected.interval),
+            "optimism": expected.optimism,
+            "seconds": seconds,
+            digests.KEY: dict(outcome),
+            **findings.to_json(),
+        }
+    )
 
 
-def _test(classifier: Classifier, run: Path, folder: Path, store: Cache) -> None:
+def _test(classifier: Classifier, run: Run, folder: Path, store: Cache) -> None:
     """Say how good the saved network is on all pictures of a folder, and add that to the report."""
     judged = evaluation.judge(classifier, run, folders.scan(folder), store)
     print("\n".join(judged.summary()))
@@ -134,7 +132,7 @@ def _digests(sets: DataSets) -> dict[str, str]:
     return {record.entry.name: record.digest for record in sets.records}
 
 
-def _last_lines(run: Path, sets: DataSets, trainer: Trainer, seconds: float) -> list[str]:
+def _last_lines(run: Run, sets: DataSets, trainer: Trainer, seconds: float) -> list[str]:
     """How long it took, what was saved where, and the command to try next."""
     entries = (record.entry for record in sets.records if sets.sides.get(record.entry.name) == "valid")
     example = next(entries).path

@@ -16,7 +16,8 @@ from pigeonhole.evaluation.comparison import Comparison
 from pigeonhole.evaluation.evaluation import Verdict
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class EvaluationConfig:
     """What is asked for.
 
     data           holds one folder of pictures per class
-    model          what `runs.find` takes; None: the newest run
+    model          what `search.find` takes; None: the newest finished run
     compare        another run that is given the same pictures
     engine         what computes the answers, in `engine.CHOICES`
     cache_dir      where decoded pictures are kept; `no_cache`: only as long as this test lasts
@@ -81,8 +82,8 @@ class EvaluationJob:
     def __init__(self, config: EvaluationConfig):
         self._config = config
         self._tree = _read_folder(config)
-        self._model = runs.find(config.model)
-        self._other = runs.find(config.compare, "--compare") if config.compare else None
+        self._model = search.find(config.model)
+        self._other = search.find(config.compare, "--compare") if config.compare else None
         self._cache = cache.of_flags(config.cache_dir, config.no_cache)
         self._classifier = _load(self._model, config.engine)
 
@@ -98,11 +99,11 @@ class EvaluationJob:
         """Ask the model, and the other one, for every picture."""
         if self._config.plots:
             self._check_plots()
-        verdict = evaluation.judge(self._classifier, self._model.parent, self._tree, self._cache)
+        verdict = evaluation.judge(self._classifier, self._model, self._tree, self._cache)
         if self._other is None:
             return Tested(verdict)
         with _load(self._other, self._config.engine) as classifier:
-            second = evaluation.judge(classifier, self._other.parent, self._tree, self._cache)
+            second = evaluation.judge(classifier, self._other, self._tree, self._cache)
         return Tested(verdict, second, comparison.compare(verdict.evaluation, second.evaluation))
 
     def write(self, tested: Tested) -> dict[str, Path]:
@@ -152,13 +153,13 @@ def _read_folder(config: EvaluationConfig) -> Tree:
     return tree
 
 
-def _load(prefix: Path, engine: str) -> Classifier:
+def _load(run: Run, engine: str) -> Classifier:
     """Restore a model of Pigeonhole's own; UsageError for a checkpoint of another program."""
     try:
-        return Classifier.load(prefix, engine=engine)
+        return Classifier.load(run, engine=engine)
     except UsageError as error:  # it was found, so what is missing is what it should say of itself
         raise UsageError(
-            f"{prefix}: a checkpoint of another program, which does not say how it wants its pictures; "
+            f"{run.prefix}: a checkpoint of another program, which does not say how it wants its pictures; "
             f"{cli.command('predict')} --csv asks it for answers"
         ) from error
 

@@ -2,18 +2,17 @@
 
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 from pigeonhole.interrupts import Stopped, StopRequest
 from pigeonhole.runs import checkpoints, live
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.history import History
 from pigeonhole.runs.records import Progress, Validation
+from pigeonhole.runs.run import Run
 from pigeonhole.training.distributed.workers import StopTogether, Workers
 from pigeonhole.training.progress import ProgressLine
 from pigeonhole.training.trainer import Trainer
 
-HISTORY = "history.csv"
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -25,13 +24,13 @@ class Trained:
     exit_status: int
 
 
-def follow(trainer: Trainer, run: Path, config: TrainingConfig, workers: Workers | None) -> Trained:
+def follow(trainer: Trainer, run: Run, config: TrainingConfig, workers: Workers | None) -> Trained:
     """Train to the end, to the early stop or until asked to stop.
 
     A termination leaves a checkpoint only; Ctrl-C leaves also a network to save.
     """
     shown = ProgressLine(trainer.steps_per_epoch, config.log_every, steps_before=trainer.steps_done)
-    history = History(run / HISTORY, trainer.validations)
+    history = History(run, trainer.validations)
     request = StopTogether(workers) if workers else StopRequest()
 
     def on_step(progress: Progress) -> None:

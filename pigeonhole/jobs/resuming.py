@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from pigeonhole.arguments import Effect
 from pigeonhole.errors import UsageError
 from pigeonhole.runs import config as configs
-from pigeonhole.runs import previous, runs
+from pigeonhole.runs import previous, search
 from pigeonhole.runs.config import NEWEST, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.runs.run import Run
 
 OWN = ("output", "name", "workers")  # these are never taken from the previous run
 
@@ -40,26 +40,26 @@ def config_of(given: Mapping[str, object], workers: int) -> tuple[TrainingConfig
         # Another number of workers has another number of threads each.
         before = replace(before, options={**before.options, "threads": asked.threads})
     inherited = {name: value for name, value in before.options.items() if name not in OWN}
-    config = TrainingConfig(**{**inherited, **given, "resume": run if asked.is_resumed else None})
+    config = TrainingConfig(**{**inherited, **given, "resume": run.folder if asked.is_resumed else None})
     lengths = configs.named(Effect.LENGTH)
     if changed := [name for name in lengths if getattr(config, name) != before.options.get(name)]:
         config = replace(config, **{name: None for name in lengths if name not in changed})
     return config, before
 
 
-def _named_run(asked: TrainingConfig) -> Path:
-    """The folder of the run to go on with or to repeat. Raises UsageError when there is none."""
+def _named_run(asked: TrainingConfig) -> Run:
+    """The run to go on with or to repeat. Raises UsageError when there is none."""
     if asked.resume == NEWEST:
-        if run := runs.unfinished(asked.output):
+        if run := search.last_interrupted(asked.output):
             return run
         raise UsageError(f"--resume: no interrupted training in {asked.output}")
     flag, named = ("--resume", asked.resume) if asked.is_resumed else ("--repeat", asked.repeat)
-    run = next((run for run in (named, asked.output / named) if run.is_dir()), None)
-    if run is None:
+    folder = next((folder for folder in (named, asked.output / named) if folder.is_dir()), None)
+    if folder is None:
         raise UsageError(f"{flag} {named}: no such run")
-    unfinished = (run / runs.CHECKPOINTS).is_dir()
-    if asked.is_resumed and not unfinished:
+    run = Run(folder)
+    if asked.is_resumed and run.is_complete:
         raise UsageError(f"--resume {named}: this training is finished; nothing is left to do")
-    if asked.repeat and unfinished:
+    if asked.repeat and not run.is_complete:
         raise UsageError(f"--repeat {named}: this training is not finished; --resume goes on with it")
     return run

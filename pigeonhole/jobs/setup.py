@@ -11,7 +11,6 @@ from pigeonhole.jobs import checks
 from pigeonhole.jobs.checks import NetworkChoice
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.registry import NETWORKS
-from pigeonhole.runs import previous
 from pigeonhole.runs.config import Machine, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.training.distributed import launcher
@@ -108,7 +107,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         config.seed,
         channels=config.channels or network.channels,
         fraction=config.fraction,
-        split=previous_run.run / previous.SPLIT if config.is_resumed else config.split,
+        split=previous_run.run.split_file if config.is_resumed else config.split,
         fixes=config.fixes,
         cache_dir=config.cache_dir,
         no_cache=config.no_cache,

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from pigeonhole import atomic_file, cli
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.jobs import setup as setups
-from pigeonhole.runs import previous, runs
+from pigeonhole.runs import creation
 from pigeonhole.runs.config import Settled, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.runs.run import Run
 from pigeonhole.training.distributed import agreement
 from pigeonhole.training.distributed.cluster import Cluster
 
@@ -44,7 +45,7 @@ class TrainingJob:
         from pigeonhole.jobs import trainers
 
         self.trainer = trainers.make(self.setup)
-        self.run: Path | None = None  # known once `train` has begun
+        self.run: Run | None = None  # known once `train` has begun
 
     def train(self) -> int:
         """Train, save, judge and report; the exit status.
@@ -54,7 +55,7 @@ class TrainingJob:
         from pigeonhole.jobs import conclusion, following
 
         self.run = self._folder()
-        with runs.held(self.run):
+        with self.run.held():
             self._begin()
             with _resumable(self.run):
                 trained = following.follow(self.trainer, self.run, self.config, self.setup.workers)
@@ -65,7 +66,7 @@ class TrainingJob:
         if trained.exit_status:
             print(f"            {resume_command(self.run)}")
             return trained.exit_status
-        shutil.rmtree(self.run / runs.CHECKPOINTS)  # nothing is left to go on with
+        shutil.rmtree(self.run.checkpoints_folder)  # nothing is left to go on with
         is_same = self._is_same() if self.config.repeat else True
         return stopped_by or (0 if is_same else 1)
 
@@ -77,10 +78,10 @@ class TrainingJob:
             agreement.restore_together(self.trainer, self.setup.workers)
         return following.follow_chief(self.trainer, self.setup.workers)
 
-    def _folder(self) -> Path:
+    def _folder(self) -> Run:
         if self.config.is_resumed:
             return self.setup.previous_run.run
-        return runs.new_run(self.config.output, self.config.name)
+        return creation.create(self.config.output, self.config.name)
 
     def _begin(self) -> None:
         """Bring a resumed trainer to where it was, say what will be done, and write down what is known."""
@@ -106,7 +107,7 @@ class TrainingJob:
         """Bring the trainer to where the run's last checkpoint was; without one it begins at the start."""
         from pigeonhole.runs import checkpoints
 
-        atomic_file.remove_leftovers(self.run)
+        atomic_file.remove_leftovers(self.run.folder)
         state = checkpoints.newest(self.run)
         if state is None:
             return
@@ -125,7 +126,7 @@ class TrainingJob:
         from pigeonhole.runs import settings
 
         sets = self.setup.sets
-        split.write_split(self.run / previous.SPLIT, sets.records, sets.sides)
+        split.write_split(self.run.split_file, sets.records, sets.sides)
         record_of = {record.entry.name: record for record in sets.records}
         records = [record_of[name] for name in sets.everything.names]
         leakage.write(self.run, records, sets.everything.images, sets.sides)
@@ -166,12 +167,12 @@ def run_worker(asked: TrainingConfig, cluster: Cluster) -> int:
     return exit_status
 
 
-def resume_command(run: Path) -> str:
+def resume_command(run: Run) -> str:
     return f"{cli.command('train')} --resume {cli.quote(run)}"
 
 
 @contextlib.contextmanager
-def _resumable(run: Path) -> Iterator[None]:
+def _resumable(run: Run) -> Iterator[None]:
     """Add to the error of a full or failing disk that what the last checkpoint holds is not lost."""
     try:
         yield

@@ -16,7 +16,8 @@ from pigeonhole.model.engines.engine import AUTO, Engine, load_engine
 from pigeonhole.model.interface import ForeignCheckpoint, Layer
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import ImageError
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 
 Picture = bytes | Path | str | np.ndarray  # a file's content, its path, or an image uint8 [H, W, 3] RGB
 
@@ -51,13 +52,13 @@ class Classifier:
     @classmethod
     def load(
         cls,
-        run: str | Path | None = None,
+        run: str | Path | Run | None = None,
         *,
         engine: str = AUTO,
         threads: int | None = None,
         foreign: ForeignCheckpoint | None = None,
     ) -> "Classifier":
-        """Restore a model, by default the newest finished run; see `runs.find` for what `run` may be.
+        """Restore a model, by default the newest finished run; see `search.find` for what `run` may be.
 
         `engine`: `onnx` takes the run's ONNX file, which starts in a moment, answers the same to a few
         millionths and has no inside; `tensorflow` the meta graph, with every named tensor; `auto` the first
@@ -68,7 +69,7 @@ class Classifier:
         is missing or damaged, and golden.DriftError when this computer's libraries answer differently than
         those that trained it.
         """
-        return cls(*load_engine(runs.find(run), engine, threads, foreign))
+        return cls(*load_engine(search.find(run), engine, threads, foreign))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -24,11 +24,10 @@ from pigeonhole.model.contract import Contract
 from pigeonhole.model.rejection import Rejection, add_to_graph
 from pigeonhole.networks.layers import Dropout, dropout_feed
 from pigeonhole.pictures.images import Preprocessing
-from pigeonhole.runs import runs
+from pigeonhole.runs.run import MODEL, Run
 
 v1 = tf.compat.v1
 
-_UNFINISHED = ".saving"
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
@@ -46,14 +45,15 @@ def save(
     rejection: Rejection | None = None,
     replace: bool = False,
 ) -> None:
-    """Write the trained float32 `model` into the run `folder` as a meta graph with weights, and `labels.txt`.
+    """Write the trained float32 `model` into the run `folder` as a meta graph with weights, and the labels.
 
     All of it is written aside first and moved into place file by file, `checkpoint` last: a run is finished
     exactly when that file is there. `temperature` calibrates the probabilities; without `rejection` the graph
     has no `certainty:0` and no `unsure:0`. Raises PigeonholeError when `folder` holds a finished run that is
     not to be replaced, OSError when the disk does not take the files.
     """
-    if runs.is_finished(folder) and not replace:
+    run = Run(folder)
+    if run.has_model and not replace:
         raise PigeonholeError(f"{folder}: holds a finished run, which is never overwritten")
     if model.compute_dtype != "float32":
         raise ValueError(f"a saved graph computes in float32, not {model.compute_dtype}")
@@ -65,13 +65,13 @@ def save(
         if rejection is not None:
             _add_rejection(graph, rejection)
         _add_contract(session, model.name, classes, preprocessing, temperature, rejection)
-        aside = folder / _UNFINISHED
+        aside = run.unfinished_model_folder
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         try:
-            v1.train.Saver(save_relative_paths=True).save(session, str(aside / runs.MODEL))
-            (aside / runs.LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-            _move_into_place(aside, folder)
+            v1.train.Saver(save_relative_paths=True).save(session, str(aside / MODEL))
+            Run(aside).write_labels(classes)
+            _move_into_place(Run(aside), run)
         except tf.errors.OpError as error:
             raise OSError(errno.EIO, f"the model cannot be written ({first_line(error)})", folder) from error
         finally:
@@ -177,22 +177,21 @@ def _add_contract(
     tf.constant(contract.to_json(), name="contract")
 
 
-def _move_into_place(aside: Path, folder: Path) -> None:
+def _move_into_place(aside: Run, run: Run) -> None:
     """Every file reaches the disk before the `checkpoint` that declares the run finished.
 
     That of an earlier model goes first: the run counts as unfinished while it holds files of both. So does
     its ONNX file, which would answer for the new model.
     """
-    for name in (runs.CHECKPOINT, runs.ONNX):
-        (folder / name).unlink(missing_ok=True)
-    names = sorted((file.name for file in aside.iterdir()), key=lambda name: (name == runs.CHECKPOINT, name))
-    for name in names:
-        with (aside / name).open("r+b") as file:
+    for file in (run.checkpoint_file, run.onnx_file):
+        file.unlink(missing_ok=True)
+    for path in sorted(aside.folder.iterdir(), key=lambda path: (path == aside.checkpoint_file, path)):
+        with path.open("r+b") as file:
             os.fsync(file.fileno())
-        if name == runs.CHECKPOINT:
-            _sync_folder(folder)
-        (aside / name).replace(folder / name)
-    _sync_folder(folder)
+        if path == aside.checkpoint_file:
+            _sync_folder(run.folder)
+        path.replace(run.folder / path.name)
+    _sync_folder(run.folder)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -318,8 +317,8 @@ def _readable(prefix: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         for file in prefix.parent.iterdir():
             if file.name.startswith((f"{prefix.name}.index", f"{prefix.name}.data-")):
-                shutil.copyfile(file, Path(folder, file.name.replace(prefix.name, runs.MODEL, 1)))
-        yield str(Path(folder, runs.MODEL))
+                shutil.copyfile(file, Path(folder, file.name.replace(prefix.name, MODEL, 1)))
+        yield str(Path(folder, MODEL))
 
 
 def _replay_golden(session: v1.Session, prefix: Path) -> None:

@@ -1,7 +1,6 @@
 """The model of a run whose training has not ended: its best network so far, for those who cannot wait."""
 
 import contextlib
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,30 +12,30 @@ from pigeonhole.model import calibration, metagraph
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.building import build
 from pigeonhole.pictures.images import Preprocessing
-from pigeonhole.runs import checkpoints, runs
+from pigeonhole.runs import checkpoints
+from pigeonhole.runs.run import Run
 
 
 @contextlib.contextmanager
-def model(prefix: Path) -> Iterator[Path]:
-    """The prefix of a complete model: `prefix` itself, or one made of the interrupted run's last checkpoint.
+def model(run: Run) -> Iterator[Path]:
+    """The prefix of a complete model: the run's own, or one made of the interrupted run's last checkpoint.
 
     That one lies in a temporary folder, says on standard error what it is, and is never unsure: where the
     classes lie among the training pictures is learnt at a training's end. Raises PigeonholeError where the
     training has not got to its first validation.
     """
-    run = prefix.parent
-    if not runs.is_interrupted(run):
-        yield prefix
+    if not run.is_interrupted:
+        yield run.prefix
         return
     with tempfile.TemporaryDirectory() as folder:
         step = _save_best(run, Path(folder))
         print(
             f"{run}: the training has not ended; its best network so far, of step {step:,}", file=sys.stderr
         )
-        yield Path(folder, runs.MODEL)
+        yield Run(Path(folder)).prefix
 
 
-def _save_best(run: Path, folder: Path) -> int:
+def _save_best(run: Run, folder: Path) -> int:
     """Save the best network in `folder`, and give its step."""
     state = checkpoints.newest(run)
     if state is None or state.best_weights is None:
@@ -44,7 +43,7 @@ def _save_best(run: Path, folder: Path) -> int:
             f"{run}: interrupted before its first validation; go on with: "
             f"{cli.command('train')} --resume {cli.quote(run)}"
         )
-    settings = json.loads((run / runs.SETTINGS).read_text("utf-8"))
+    settings = run.settings()
     options, classes = settings["options"], settings["classes"]
     side, channels = settings["recipe"]["image_size"], options["channels"]
     averaging = Averaging.asked_for(options)

@@ -27,7 +27,7 @@ _SIDES = (theme.ACCENT, theme.ACCENT_2, theme.MUTED)
 
 @theme.styled
 def curves(history: Mapping[str, np.ndarray]) -> "Figure":
-    """Loss and accuracy against the epoch, in training and validation. `history`: history.csv by column."""
+    """Loss and accuracy against the epoch, in training and validation. `history`: that of `Run.history`."""
     drawn = theme.figure(7.2, 2.9)
     loss, accuracy = drawn.subplots(1, 2)
     _curve_pair(loss, history, "loss", 1, "{:.2f}")

@@ -14,9 +14,8 @@ import jinja2
 
 from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs.run import Run
 
-PAGE = "report.html"
-STORE = "report.json"
 MAX_BYTES = 5_000_000  # of the page; what is mailed or opened on a phone should not be larger
 FRAME_BYTES = 100_000  # of those, what the page needs around its sections
 TEST = "test-"  # begins the ids of an evaluation's sections; all others are the training's
@@ -104,12 +103,12 @@ def base_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def read(run: Path) -> dict[str, Section]:
+def read(run: Run) -> dict[str, Section]:
     """The sections that the run keeps, by id; none where there is no report yet.
 
     Raises PigeonholeError when the file is there and damaged, or a newer Pigeonhole's.
     """
-    path = run / STORE
+    path = run.report_store
     try:
         stored = json.loads(path.read_text("utf-8"))
         if stored["format"] != STORE_FORMAT:
@@ -123,7 +122,7 @@ def read(run: Path) -> dict[str, Section]:
         raise PigeonholeError(f"{path}: damaged ({error}); delete it to start anew") from error
 
 
-def update(run: Path, sections: Sequence[Section]) -> Path:
+def update(run: Run, sections: Sequence[Section]) -> Path:
     """Put the training's sections, or the test's, in the place of those that the run has; give the page.
 
     All of `sections` are of one kind. Raises OSError, and PigeonholeError as `read` does.
@@ -133,13 +132,13 @@ def update(run: Path, sections: Sequence[Section]) -> Path:
     kept |= {section.id: section for section in sections}
     stored = {name: {"title": section.title, "html": section.html} for name, section in kept.items()}
     contents = {
-        STORE: json.dumps({"format": STORE_FORMAT, "sections": stored}),
-        PAGE: whole(run.resolve().name, kept),
+        run.report_store: json.dumps({"format": STORE_FORMAT, "sections": stored}),
+        run.report_page: whole(run.name, kept),
     }
-    for name, text in contents.items():
-        with atomic_file.write(run / name) as file:
+    for path, text in contents.items():
+        with atomic_file.write(path) as file:
             file.write(text)
-    return run / PAGE
+    return run.report_page
 
 
 def whole(title: str, sections: dict[str, Section]) -> str:

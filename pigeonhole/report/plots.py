@@ -1,6 +1,5 @@
 """The report's figures as PNG files, for papers and slides."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ from pigeonhole.report import figures, rendering, sheets
 from pigeonhole.report.answers import most_confident_mistakes
 from pigeonhole.report.training import read_facts
 from pigeonhole.report.writing import attention
+from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pigeonhole.model.classifier import Classifier
 
-SPLIT = "split.csv"
 SEED = 0  # of the random pictures and the variations
 SHOWN = 12  # pictures on a sheet of answers
 VARIATIONS = 9
@@ -52,7 +51,7 @@ class Chosen:
 
 def write(
     directory: Path,
-    run: Path,
+    run: Run,
     classifier: "Classifier",
     evaluation: Evaluation,
     chosen: Chosen = Chosen(),
@@ -120,10 +119,10 @@ def _check(directory: Path, files: list[Path], pictures: Path) -> None:
             )
 
 
-def _of_training(run: Path, pixels: np.ndarray) -> Iterator[Drawing]:
+def _of_training(run: Run, pixels: np.ndarray) -> Iterator[Drawing]:
     try:
         facts = read_facts(run)
-    except OSError:  # a model that was moved away from its run
+    except PigeonholeError:  # a model that was moved away from its run
         return
     yield "curves", partial(figures.curves, facts.history)
     yield "learning_rate", partial(figures.learning_rate, facts.history)
@@ -133,12 +132,11 @@ def _of_training(run: Path, pixels: np.ndarray) -> Iterator[Drawing]:
         yield "augmented", lambda: sheets.augmented(pixels, augment(copies, how, np.random.default_rng(SEED)))
 
 
-def _counts(run: Path, evaluation: Evaluation) -> dict[str, list[int]]:
+def _counts(run: Run, evaluation: Evaluation) -> dict[str, list[int]]:
     """Pictures of each class on each side: those of the run's split, where it is known, and the test's."""
     sides = {}
-    if (run / SPLIT).is_file():
-        with (run / SPLIT).open(newline="", encoding="utf-8") as file:
-            found = Counter((row["side"], row["class"]) for row in csv.DictReader(file))
+    if run.split_file.is_file():
+        found = Counter((row["side"], row["class"]) for row in run.split())
         for side, name in ((TRAIN, "training"), (VALID, "validation")):
             sides[name] = [found[side, each] for each in evaluation.classes]
     return sides | {"test": np.bincount(evaluation.labels, minlength=len(evaluation.classes)).tolist()}

@@ -1,10 +1,7 @@
 """The sections about a training itself: what was trained on what, how it went, with what settings."""
 
-import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,31 +9,28 @@ import numpy as np
 from pigeonhole.report import figures, rendering
 from pigeonhole.report.data import Sets
 from pigeonhole.report.page import Section, render
+from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
     from pigeonhole.evaluation.studies.audit import Findings
     from pigeonhole.evaluation.studies.learning_curve import Curve
     from pigeonhole.evaluation.studies.unseen import Unseen
 
-SETTINGS, HISTORY = "settings.json", "history.csv"
 NAMED_CLASSES = 3
 AHEAD = 4  # times the pictures, up to which the learning curve is drawn
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run says of its training: settings.json, and history.csv by column, float64 [validations]."""
+    """What a run says of its training: its settings, and its history by column, float64 [validations]."""
 
     settings: dict
     history: dict[str, np.ndarray]
 
 
-def read_facts(run: Path) -> Facts:
-    """Raises OSError where the run lacks one of the files."""
-    settings = json.loads((run / SETTINGS).read_text("utf-8"))
-    with (run / HISTORY).open(newline="", encoding="utf-8") as file:
-        names, *rows = csv.reader(file)
-    return Facts(settings, dict(zip(names, np.array(rows, np.float64).T, strict=True)))
+def read_facts(run: Run) -> Facts:
+    """Raises PigeonholeError where the run lacks one of the files, or it is damaged."""
+    return Facts(run.settings(), run.history())
 
 
 def sections(facts: Facts, sets: Sets, parameters: int, kept: int, findings: "Findings") -> list[Section]:

@@ -15,6 +15,7 @@ from pigeonhole.report.copies import copies_section, skipped_section
 from pigeonhole.report.network import Inside
 from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import Limits, fitting
+from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
     from pigeonhole.evaluation.leakage import Copy
@@ -28,7 +29,7 @@ TEST_BYTES = page.MAX_BYTES - page.FRAME_BYTES - TRAINING_BYTES
 
 
 def write_training(
-    run: Path,
+    run: Run,
     sets: data.Sets,
     evaluation: Evaluation,
     measures: "Measures",
@@ -38,7 +39,7 @@ def write_training(
 ) -> Path:
     """Write the run's report after its training and give the page's path; an earlier test's part is kept.
 
-    `run` holds settings.json and history.csv; `evaluation` and `measures` are of the validation pictures,
+    `run` holds its settings and its history; `evaluation` and `measures` are of the validation pictures,
     answered by the saved network, which `classifier` is; `corrected` is the accuracy without what it owes to
     the choice among validations. Raises OSError where it cannot be written.
     """
@@ -61,7 +62,7 @@ def write_training(
 
 
 def write_test(
-    run: Path,
+    run: Run,
     evaluation: Evaluation,
     measures: "Measures",
     copies: "Mapping[str, Copy] | None",

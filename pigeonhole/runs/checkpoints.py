@@ -1,6 +1,6 @@
 """What a killed training goes on from: its state after some step, on disk, whole or not at all.
 
-A run's `checkpoints/` holds the last two, one file each, named by their step and not by any clock. A file
+The run's folder of them holds the last two, one file each, named by their step and not by any clock. A file
 takes its place only when all of it has reached the disk; a damaged one gives itself away by its checksums.
 """
 
@@ -19,8 +19,8 @@ import numpy as np
 
 from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.runs import runs
 from pigeonhole.runs.records import Score, State, Validation
+from pigeonhole.runs.run import Run
 
 KEPT = 2
 COLUMNS = ("epoch", "step", "learning_rate", "seconds", "pictures_per_second", "is_kept", "workers")
@@ -29,9 +29,9 @@ FORMER = {"validations": "checkups", "is_kept": "is_best"}  # words of runs that
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
 
-def write(run: Path, state: State) -> None:
+def write(run: Run, state: State) -> None:
     """Add a checkpoint to the run, and remove those that are older than the last two."""
-    folder = run / runs.CHECKPOINTS
+    folder = run.checkpoints_folder
     folder.mkdir(exist_ok=True)
     with atomic_file.write_binary(folder / f"step-{state.step:010}.npz") as file:
         np.savez(file, **_arrays(state))
@@ -39,7 +39,7 @@ def write(run: Path, state: State) -> None:
         older.unlink(missing_ok=True)
 
 
-def newest(run: Path) -> State | None:
+def newest(run: Run) -> State | None:
     """The run's last state that can be read; None where there is none at all.
 
     Says on standard error which files are damaged. Raises PigeonholeError when all of them are.
@@ -52,7 +52,7 @@ def newest(run: Path) -> State | None:
         except DAMAGE as error:
             print(f"{file}: damaged ({error}); trying the checkpoint before it", file=sys.stderr)
     if files:
-        raise PigeonholeError(f"{run / runs.CHECKPOINTS}: no checkpoint that can be read; train anew")
+        raise PigeonholeError(f"{run.checkpoints_folder}: no checkpoint that can be read; train anew")
     return None
 
 
@@ -72,7 +72,7 @@ def unpacked(content: bytes) -> State:
 class Writer(AbstractContextManager):
     """Writes a training's checkpoints while it goes on, at least every `minutes`."""
 
-    def __init__(self, run: Path, minutes: float):
+    def __init__(self, run: Run, minutes: float):
         self._run = run
         self._seconds = minutes * 60
         self._written = time.monotonic()
@@ -109,9 +109,9 @@ class Writer(AbstractContextManager):
             self._thread.shutdown()
 
 
-def _files(run: Path) -> list[Path]:
+def _files(run: Run) -> list[Path]:
     """The run's checkpoints, the newest first."""
-    return sorted((run / runs.CHECKPOINTS).glob("step-*.npz"), reverse=True)
+    return sorted((run.checkpoints_folder).glob("step-*.npz"), reverse=True)
 
 
 def _arrays(state: State) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from pigeonhole.arguments import (
 from pigeonhole.networks import recipes
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.registry import DEFAULT, NETWORKS
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
 
 NEWEST = Path("")  # what --resume means without a run
 
@@ -248,7 +248,7 @@ class TrainingConfig(ReadingFlags):
         Effect.OUTPUT, MACHINE, "also print the table of the network's layers", False, action="store_true"
     )
     output: Path = flag(
-        Effect.WHERE, MACHINE, "where runs are kept (runs)", runs.RUNS, type=Path, metavar="FOLDER"
+        Effect.WHERE, MACHINE, "where runs are kept (runs)", search.RUNS, type=Path, metavar="FOLDER"
     )
     name: str | None = flag(Effect.WHERE, MACHINE, "the run's folder there (date and time)", metavar="NAME")
 

@@ -1,16 +1,14 @@
-"""Whether two trainings had the same outcome, to the last bit: by digests that a run's result.json holds."""
+"""Whether two trainings had the same outcome, to the last bit: by digests that a run's result holds."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.runs.records import Validation
+from pigeonhole.runs.run import Run
 
-FILE = "result.json"
 KEY = "outcome"
 
 
@@ -35,11 +33,11 @@ def digests(
     }
 
 
-def read(run: Path) -> dict[str, str]:
+def read(run: Run) -> dict[str, str]:
     """The digests of a run that has ended. Raises PigeonholeError where it has none."""
     try:
-        return dict(json.loads((run / FILE).read_text("utf-8"))[KEY])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return dict(run.result()[KEY])
+    except (PigeonholeError, ValueError, KeyError, TypeError) as error:
         raise PigeonholeError(f"{run}: says nothing of its outcome, so it cannot be repeated") from error
 
 

@@ -1,12 +1,12 @@
-"""history.csv: what each validation of a training showed."""
+"""A run's history: what each validation of a training showed."""
 
 import csv
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TextIO
 
 from pigeonhole import atomic_file
 from pigeonhole.runs.records import Validation
+from pigeonhole.runs.run import Run
 
 
 class History:
@@ -15,16 +15,16 @@ class History:
     It begins with the rows of `earlier`, which replace whatever the file held.
     """
 
-    def __init__(self, path: Path, earlier: Iterable[Validation] = ()):
-        self.path = path
-        with atomic_file.write(path) as file:
+    def __init__(self, run: Run, earlier: Iterable[Validation] = ()):
+        self._file = run.history_file
+        with atomic_file.write(self._file) as file:
             csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
             for validation in earlier:
                 _write(file, validation)
 
     def add(self, validation: Validation) -> None:
         """Append the validation's figures."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with self._file.open("a", newline="", encoding="utf-8") as file:
             _write(file, validation)
 
 

@@ -1,23 +1,18 @@
-"""progress.json: where a training stands, for those who watch it from elsewhere."""
-
-import json
-from pathlib import Path
+"""A run's progress: where a training stands, for those who watch it from elsewhere."""
 
 import numpy as np
 
-from pigeonhole import atomic_file
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.runs.records import Validation
+from pigeonhole.runs.run import Run
 
-FILE = "progress.json"
 MISTAKES = 12  # the most confident ones of the latest validation
 
 
-def write(run: Path, validation: Validation, trainer) -> None:
+def write(run: Run, validation: Validation, trainer) -> None:
     """Replace the run's progress file as a whole, after the last validation of `trainer`, a `Trainer`."""
     left = validation.seconds / max(validation.step, 1) * (trainer.total_steps - validation.step)
-    _write(
-        run,
+    run.write_progress(
         {
             "state": "training",
             "step": validation.step,
@@ -32,15 +27,10 @@ def write(run: Path, validation: Validation, trainer) -> None:
     )
 
 
-def end(run: Path, state: str) -> None:
+def end(run: Run, state: str) -> None:
     """Say that the training is `"finished"` or `"stopped"`."""
-    content = json.loads((run / FILE).read_text("utf-8")) if (run / FILE).is_file() else {}
-    _write(run, {**content, "state": state, "seconds_left": 0.0})
-
-
-def _write(run: Path, content: dict) -> None:
-    with atomic_file.write(run / FILE) as file:
-        json.dump(content, file)
+    so_far = run.progress() if run.progress_file.is_file() else {}
+    run.write_progress({**so_far, "state": state, "seconds_left": 0.0})
 
 
 def mistakes(logits: np.ndarray, data, most: int = MISTAKES) -> list[dict]:

@@ -1,10 +1,7 @@
 """A previous run that is resumed or repeated: what it was asked for, and what is different now."""
 
-import csv
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pigeonhole.arguments import Effect
 from pigeonhole.data.augmentation import Augmentation
@@ -12,24 +9,23 @@ from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.runs import config as configs
-from pigeonhole.runs import runs
 from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.run import Run
 
-SPLIT = "split.csv"
 DECISIVE = configs.named(Effect.OUTCOME, Effect.LENGTH)
 NAMED = 3  # pictures, of each kind of change
 
 
 @dataclass(frozen=True)
 class PreviousRun:
-    """What the settings.json of `run` says.
+    """What the settings of `run` say.
 
     `options`: the flags by name, as `TrainingConfig` has them, with what was measured in place of what was
     left to be measured. `weights_digest`: of the weights that it started from. `changed_midway`: changes
     since it was begun that the user accepted.
     """
 
-    run: Path
+    run: Run
     options: dict[str, object]
     weights_digest: str | None
     recipe: Recipe
@@ -61,8 +57,7 @@ class PreviousRun:
 
     def changed_data(self, records: Iterable[Record], sides: Mapping[str, str]) -> list[str]:
         """A line for each kind of change of the pictures since the run began."""
-        with (self.run / SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            before = {row["path"]: (row["class"], row["digest"]) for row in csv.DictReader(file)}
+        before = {row["path"]: (row["class"], row["digest"]) for row in self.run.split()}
         now = {
             record.entry.name: (record.entry.class_name, record.digest)
             for record in records
@@ -86,11 +81,15 @@ class PreviousRun:
         ]
 
 
-def read(run: Path) -> PreviousRun:
+def read(run: Run) -> PreviousRun:
     """Raises PigeonholeError where the run's settings are missing or not of this kind."""
-    file = run / runs.SETTINGS
+    file = run.settings_file
+    if not file.is_file():
+        raise PigeonholeError(
+            f"{run}: has no {file.name}: it was stopped before its first step; train again from the start"
+        )
+    settings = run.settings()
     try:
-        settings = json.loads(file.read_text("utf-8"))
         machine, recipe = settings["machine"], settings["recipe"]
         # Runs that were begun before recipes had this field say it among their flags alone.
         balanced = {"balanced": settings["options"]["class_weights"] == "balanced"}
@@ -108,11 +107,7 @@ def read(run: Path) -> PreviousRun:
             },
             changed_midway=settings["changed_midway"],
         )
-    except FileNotFoundError as error:
-        raise PigeonholeError(
-            f"{run}: has no {runs.SETTINGS}: it was stopped before its first step; train again from the start"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PigeonholeError(f"{file}: damaged, or of another version ({error})") from error
 
 

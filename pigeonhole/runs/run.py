@@ -75,6 +75,11 @@ class Run:
         """What the names of the model's files begin with: `runs/NAME/model` for `runs/NAME/model.meta`."""
         return self.folder / self.model_name
 
+    def describe(self) -> str:
+        """The run in words: where it lies, and whether its training is still to come to its end."""
+        place = self.folder if self.model_name == MODEL else self.prefix
+        return str(place) if self.is_complete else f"{place} (the training has not come to its end)"
+
     # How far its training has got.
 
     def named_model(self) -> str | None:

@@ -1,7 +1,6 @@
-"""settings.json: all that was asked for, all that followed from the data, and what it ran on."""
+"""A run's settings: all that was asked for, all that followed from the data, and what it ran on."""
 
 import hashlib
-import json
 import platform
 import re
 from collections.abc import Iterable
@@ -13,33 +12,33 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pigeonhole import __version__, atomic_file
+from pigeonhole import __version__
 from pigeonhole.arguments import Effect
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.data.folders import Record
-from pigeonhole.runs import runs
 from pigeonhole.runs.config import Settled, TrainingConfig
+from pigeonhole.runs.run import Run
 
 CPUINFO = Path("/proc/cpuinfo")  # of Linux
 VECTOR_INSTRUCTIONS = re.compile(r"\b(?:avx|amx)\w*")
 
 
-def write(run: Path, config: TrainingConfig, settled: Settled, sets: DataSets) -> None:
+def write(run: Run, config: TrainingConfig, settled: Settled, sets: DataSets) -> None:
     """Write the run's settings before its first step: the file holds all that a repetition needs."""
     kept = (effect for effect in Effect if effect is not Effect.CALL)
-    settings = {
-        "options": {**config.values(*kept), **settled.options},
-        "classes": sets.classes,
-        "recipe": asdict(settled.recipe),
-        "total_steps": settled.total_steps,
-        "steps_per_epoch": settled.steps_per_epoch,
-        "machine": {**asdict(settled.machine), "processor": processor()},
-        "data_fingerprint": data_fingerprint(sets.records),
-        "versions": versions(),
-        "changed_midway": settled.changes,
-    }
-    with atomic_file.write(run / runs.SETTINGS) as file:
-        file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    run.write_settings(
+        {
+            "options": {**config.values(*kept), **settled.options},
+            "classes": sets.classes,
+            "recipe": asdict(settled.recipe),
+            "total_steps": settled.total_steps,
+            "steps_per_epoch": settled.steps_per_epoch,
+            "machine": {**asdict(settled.machine), "processor": processor()},
+            "data_fingerprint": data_fingerprint(sets.records),
+            "versions": versions(),
+            "changed_midway": settled.changes,
+        }
+    )
 
 
 def versions() -> dict[str, str]:

@@ -1,14 +1,14 @@
 """Where the weights lie that a training starts from, before anything reads them."""
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks.registry import NETWORKS, PRETRAINED
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 
 IMAGENET = "imagenet"
 FILES = (".h5", ".hdf5", ".keras")
@@ -33,8 +33,8 @@ class Source:
     def settings(self) -> dict:
         """What a run says of its training; nothing of a file, or of a model that came without settings."""
         try:
-            return json.loads((self.path.parent / runs.SETTINGS).read_text("utf-8")) if self.is_run else {}
-        except (OSError, ValueError):
+            return Run(self.path.parent).settings() if self.is_run else {}
+        except PigeonholeError:
             return {}
 
     def _files(self) -> list[Path]:
@@ -57,10 +57,10 @@ def find(named: str, network: str | None) -> Source:
         return Source(named, path, is_run=False)
     if path.suffix in FILES:
         raise UsageError(f"--weights {named}: no such file")
-    prefix = runs.find(named, "--weights")
-    if runs.is_interrupted(prefix.parent):
+    run = search.find(named, "--weights")
+    if run.is_interrupted:
         raise PigeonholeError(f"--weights {named}: this training has not come to its end")
-    return Source(named, prefix, is_run=True)
+    return Source(named, run.prefix, is_run=True)
 
 
 def _published(network: str | None) -> Path:

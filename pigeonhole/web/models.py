@@ -1,7 +1,5 @@
 """The models that a server answers with, chosen by name, and what may be said about each."""
 
-import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import NotFound, ServiceUnavailable
+
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
     from pigeonhole.model.classifier import Classifier
@@ -31,11 +32,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Model:
-    """A restored model under the name that it is chosen by, and the run's folder that it came from."""
+    """A restored model under the name that it is chosen by, and the run that it came from."""
 
     name: str
     classifier: "Classifier"
-    folder: Path
+    run: Run
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -45,23 +46,22 @@ class Model:
     def accuracy(self) -> Accuracy | None:
         """What the run's own result says; None where it says nothing."""
         try:
-            result = json.loads((self.folder / "result.json").read_text("utf-8"))
+            result = self.run.result()
             low, high = result["interval_95"]
             return Accuracy(result["expected_accuracy"], low, high, result["validation_pictures"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (PigeonholeError, ValueError, KeyError, TypeError):
             return None
 
     @property
     def report(self) -> Path | None:
         """The run's own report, where it has one."""
-        report = self.folder / "report.html"
-        return report if report.is_file() else None
+        return self.run.report_page if self.run.report_page.is_file() else None
 
     @cached_property
     def examples(self) -> dict[str, list[Path]]:
         """For each class some pictures of the training folder, as far as they can still be read."""
         found: dict[str, list[Path]] = {name: [] for name in self.classes}
-        for class_name, path in _training_pictures(self.folder):
+        for class_name, path in _training_pictures(self.run):
             if len(found.get(class_name, ())) < EXAMPLES and class_name in found and path.is_file():
                 found[class_name].append(path)
         return found
@@ -90,15 +90,13 @@ class Models:
         return self._by_name[name]
 
 
-def _training_pictures(run: Path) -> Iterator[tuple[str, Path]]:
+def _training_pictures(run: Run) -> Iterator[tuple[str, Path]]:
     """Class and path of each picture that the run was trained on; none where the run does not say."""
     try:
-        settings = json.loads((run / "settings.json").read_text("utf-8"))
-        data = Path(settings["options"]["data"]).resolve()
-        rows = list(csv.DictReader((run / "split.csv").read_text("utf-8", "surrogateescape").splitlines()))
-        for row in rows:
+        data = Path(run.settings()["options"]["data"]).resolve()
+        for row in run.split():
             path = (data / row["path"]).resolve()
             if row["side"] == "train" and path.is_relative_to(data):
                 yield row["class"], path
-    except (OSError, ValueError, KeyError, TypeError):
+    except (PigeonholeError, OSError, ValueError, KeyError, TypeError):
         return

@@ -1,15 +1,17 @@
 """A training as it goes, read from its run's folder: curves, speed and the latest mistakes."""
 
-import csv
-import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import flask
 from werkzeug.exceptions import NotFound
 
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 from pigeonhole.web.charts import Chart, chart
 
 SILENT_AFTER = 120  # seconds without a word, beyond three times what the validations so far were apart
@@ -56,8 +58,7 @@ class Training:
 
 @watching.get("/watch")
 def watch() -> str:
-    folder: Path = flask.current_app.config["RUNS"]
-    runs = _runs(folder)
+    runs = _runs(flask.current_app.config["RUNS"])
     wanted = flask.request.args.get("run")
     if wanted and wanted not in runs:
         raise NotFound("There is no run of that name.")
@@ -65,24 +66,23 @@ def watch() -> str:
     return flask.render_template("watch.html", training=training, runs=list(runs)[:20])
 
 
-def _runs(folder: Path) -> dict[str, Path]:
-    """The runs in the folder, the newest first; or the folder itself, where it is a run."""
-    found = [folder] if (folder / "settings.json").is_file() else []
-    if not found and folder.is_dir():
-        found = [run for run in folder.iterdir() if (run / "settings.json").is_file()]
-    return {run.name: run for run in sorted(found, key=_started, reverse=True)}
+def _runs(folder: Path) -> dict[str, Run]:
+    """The runs in the folder, the one begun last first; or the folder itself, where it is a run.
+
+    By their beginning, since two trainings at the same time would take turns in being the newest.
+    """
+    own = Run(folder)
+    found = [own] if own.settings_file.is_file() else search.newest_first(folder)
+    begun = {run: run.settings_file.stat().st_mtime_ns for run in found if run.settings_file.is_file()}
+    return {run.name: run for run in sorted(begun, key=begun.get, reverse=True)}
 
 
-def _started(run: Path) -> int:
-    return (run / "settings.json").stat().st_mtime_ns
-
-
-def _training(run: Path) -> Training:
-    settings, progress, history = _json(run / "settings.json"), _json(run / "progress.json"), _history(run)
+def _training(run: Run) -> Training:
+    settings, progress, history = _read(run.settings), _read(run.progress), _history(run)
     known = _numbers(settings) | (history[-1] if history else {}) | _numbers(progress)
     total_steps, steps_per_epoch = known.get("total_steps"), known.get("steps_per_epoch")
     epochs = total_steps / steps_per_epoch if total_steps and steps_per_epoch else None
-    saved = (run / "checkpoint").is_file()
+    saved = run.has_model
     apart = known.get("seconds", 0) / max(len(history), 1)
     return Training(
         name=run.name,
@@ -104,11 +104,11 @@ def _training(run: Path) -> Training:
     )
 
 
-def _state(run: Path, written: str, apart: float) -> str:
+def _state(run: Run, written: str, apart: float) -> str:
     """The state that was written, or silent. `apart`: seconds from one validation to the next."""
     if written in ("finished", "stopped"):
         return written
-    files = [run / name for name in ("settings.json", "progress.json", "history.csv")]
+    files = (run.settings_file, run.progress_file, run.history_file)
     age = time.time() - max(file.stat().st_mtime for file in files if file.is_file())
     return "silent" if age > SILENT_AFTER + 3 * apart else "training"
 
@@ -117,24 +117,22 @@ def _series(history: list[dict[str, float]], columns: dict[str, str]) -> dict[st
     return {side: [row[column] for row in history] for side, column in columns.items()}
 
 
-def _history(run: Path) -> list[dict[str, float]]:
-    """The validations so far, without a last line that is being written."""
-    try:
-        rows = list(csv.DictReader((run / "history.csv").read_text("utf-8").splitlines()))
-        drawn = {"epoch", *(column for columns in CHARTS.values() for column in columns.values())}
-        whole = [row for row in rows if all(row.values()) and drawn <= row.keys()]
-        return [{name: float(value) for name, value in row.items()} for row in whole]
-    except (OSError, ValueError, TypeError, csv.Error):
+def _history(run: Run) -> list[dict[str, float]]:
+    """The validations so far, where all that is drawn is known of them."""
+    columns = _read(run.history)
+    drawn = {"epoch", *(column for sides in CHARTS.values() for column in sides.values())}
+    if not drawn <= columns.keys():
         return []
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _json(path: Path) -> dict:
-    """The object in the file; empty where there is none."""
+def _read(reader: Callable[[], dict]) -> dict:
+    """What a run says; empty where it does not say, or its file is damaged."""
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        return reader()
+    except PigeonholeError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _numbers(content: dict) -> dict[str, float]:

@@ -20,6 +20,7 @@ from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import evaluation, leakage
 from pigeonhole.model.export import exporting
 from pigeonhole.pictures import images
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
 PROGRAM = Path(__file__).parents[2] / "evaluate.py"
@@ -58,7 +59,7 @@ def home(tmp_path_factory) -> Path:
     run = saved_runs.save(home / "runs" / "new")
     wanted = images.Preprocessing(saved_runs.SIZE)
     records, rows = cache.Cache(None).survey(folders.scan(home / "training"), wanted)
-    leakage.write(run, records, rows, {record.entry.name: "train" for record in records})
+    leakage.write(Run(run), records, rows, {record.entry.name: "train" for record in records})
     saved_runs.save(home / "runs" / "old", saved_runs.network(seed=1, size=24))
     return home
 
@@ -111,7 +112,7 @@ def test_each_answer_goes_with_its_file(testing):
     (testing / "cat" / "2.png").write_bytes(b"")
     tree = folders.scan(testing)
     with Classifier.load("runs/new") as classifier:
-        judged = evaluation.judge(classifier, Path("runs/new"), tree, cache.Cache(None)).evaluation
+        judged = evaluation.judge(classifier, Run(Path("runs/new")), tree, cache.Cache(None)).evaluation
         files = [testing / name for name in judged.names]
         assert len(files) == 14
         assert np.allclose(classifier.predict(files), judged.probabilities, atol=1e-6)

@@ -45,7 +45,7 @@ def test_one_picture_is_one_line_best_first(capsys):
     ranked = sorted(zip(shares, saved_runs.CLASSES, strict=True), reverse=True)
     output = capsys.readouterr()
     assert output.out == "   ".join(f"{name:<5} {share:.2f}" for share, name in ranked) + "\n"
-    assert output.err == ""
+    assert output.err == f"model: {Path('runs', 'first')}\n"
 
 
 def test_the_onnx_file_gives_the_same_answers_without_tensorflow(pictures):
@@ -158,6 +158,7 @@ def test_unreadable_pictures_are_named_and_the_others_answered(pictures, capsys)
     assert len(output.out.splitlines()) == 4
     assert sorted(line.split(":")[0] for line in output.err.splitlines()) == [
         "missing.jpg",
+        "model",
         "photos/empty.png",
         "photos/notes.txt",
     ]
@@ -208,7 +209,7 @@ def test_new_process_elsewhere_reads_stdin_and_prints_no_noise(run, pictures, tm
     shutil.rmtree(pictures)
     (tmp_path / "elsewhere").mkdir()
     done = _program("-", "--json", "--model", str(run), input=content, cwd=tmp_path / "elsewhere")
-    assert done.stderr == b"" and done.returncode == 0
+    assert done.stderr.decode().splitlines() == [f"model: {run}"] and done.returncode == 0
     (answer,) = json.loads(done.stdout)
     assert answer["file"] == "-"
     for entry, wanted in zip(answer["predictions"], expected["predictions"], strict=True):

@@ -21,6 +21,7 @@ from pigeonhole.commands import train
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import digests, runs
+from pigeonhole.runs.run import Run
 from tests.support.drawn_folders import draw_patches
 from tests.support.training_program import ROOT, WEIGHTS, command, done, flags, resume, stopped
 
@@ -82,7 +83,7 @@ def test_a_terminated_training_goes_on_and_ends_like_one_that_was_not(interrupte
     assert step >= 21 and f"going on    from step {step}, epoch {step / 9:.1f}" in capsys.readouterr().out
     assert weights(interrupted) == weights(whole)
     assert untimed_history(interrupted) == untimed_history(whole)
-    assert digests.read(interrupted) == digests.read(whole)
+    assert digests.read(Run(interrupted)) == digests.read(Run(whole))
     assert {path.name for path in interrupted.iterdir()} == {path.name for path in whole.iterdir()}
 
 
@@ -250,7 +251,7 @@ def test_stopped_with_the_head_alone_or_with_all_it_ends_with_the_same_bits(data
             assert classifier.has("average/output")
     assert resume(run) == 0
     assert weights(run) == weights(whole)
-    assert digests.read(run) == digests.read(whole)
+    assert digests.read(Run(run)) == digests.read(Run(whole))
 
 
 def test_a_repeated_training_is_identical_and_says_so(whole, tmp_path, capsys):
@@ -420,7 +421,7 @@ def test_killed_at_twenty_instants_it_always_ends_with_the_same_bits(data, tmp_p
     for run in killed:
         assert weights(run) == weights(whole), run
         assert untimed_history(run) == untimed_history(whole), run
-        assert digests.read(run) == digests.read(whole), run
+        assert digests.read(Run(run)) == digests.read(Run(whole)), run
         assert not (run / runs.CHECKPOINTS).exists()
 
 
@@ -444,9 +445,9 @@ def test_ten_repetitions_are_identical_and_another_seed_is_not(data, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         *same, other = pool.map(trained, [*names, "no cache", "one reader", "seed"])
     assert len({weights(run) for run in same}) == 1
-    assert len({json.dumps(digests.read(run)) for run in same}) == 1
+    assert len({json.dumps(digests.read(Run(run))) for run in same}) == 1
     assert weights(other) != weights(same[0])
-    assert digests.differing(digests.read(other), digests.read(same[0])) == [
+    assert digests.differing(digests.read(Run(other)), digests.read(Run(same[0]))) == [
         "weights",
         "history",
         "predictions",

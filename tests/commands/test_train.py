@@ -17,6 +17,7 @@ from pigeonhole.commands import train
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import runs
+from pigeonhole.runs.run import Run
 from tests.support.drawn_folders import draw_patches
 from tests.support.published_networks import SMALL, published
 
@@ -163,7 +164,7 @@ def test_copies_of_training_pictures_in_the_test_folder_are_named(finished, data
     from pigeonhole.evaluation import leakage
 
     run, _ = finished
-    known = leakage.read(run)
+    known = leakage.read(Run(run))
     paths = sorted(path.relative_to(data).as_posix() for path in data.glob("*/*.png"))
     assert sorted(known.names) == paths and set(known.sides) == {"train", "valid"}
 

@@ -12,6 +12,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import leakage
 from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.pictures import images
+from pigeonhole.runs.run import Run
 
 SAMPLE = Path(__file__).parents[2]
 SIZE = 32
@@ -56,8 +57,8 @@ def remember(run: Path, pictures: dict[str, np.ndarray], size: int = SIZE) -> le
     """What a run remembers of these training pictures, every third of which validates."""
     records, rows = survey(pictures, size)
     sides = {name: "train" if row % 3 else "valid" for row, name in enumerate(pictures)}
-    leakage.write(run, records, rows, sides)
-    return leakage.read(run)
+    leakage.write(Run(run), records, rows, sides)
+    return leakage.read(Run(run))
 
 
 def test_what_is_written_is_read_again(tmp_path):
@@ -96,8 +97,8 @@ def test_copies_are_named_and_nothing_else(size, tmp_path):
 
 def test_grey_runs_remember_too(tmp_path):
     records, rows = survey({f"a/{seed}.png": photo(seed) for seed in range(5)})
-    leakage.write(tmp_path, records, grey(rows), {record.entry.name: "train" for record in records})
-    known = leakage.read(tmp_path)
+    leakage.write(Run(tmp_path), records, grey(rows), {record.entry.name: "train" for record in records})
+    known = leakage.read(Run(tmp_path))
     assert known.colours.shape == (5, 4, 4, 1)
     tested, test_rows = survey({"x": again(photo(3), 50), "y": photo(9)})
     assert leakage.copies(known, tested, grey(test_rows)) == {"x": Copy("a/3.png", "train", False)}
@@ -106,8 +107,8 @@ def test_grey_runs_remember_too(tmp_path):
 def test_skipped_records_have_no_row(tmp_path):
     skipped = Record(Entry(Path(), "a/-", "a"), "empty")
     records, rows = survey({"a/0.png": photo(0), "a/1.png": photo(1)})
-    leakage.write(tmp_path, [skipped, *records], rows, {"a/0.png": "train", "a/1.png": "train"})
-    found = leakage.copies(leakage.read(tmp_path), [skipped, *records[1:]], rows[1:])
+    leakage.write(Run(tmp_path), [skipped, *records], rows, {"a/0.png": "train", "a/1.png": "train"})
+    found = leakage.copies(leakage.read(Run(tmp_path)), [skipped, *records[1:]], rows[1:])
     assert found == {"a/1.png": Copy("a/1.png", "train", True)}
 
 
@@ -115,10 +116,10 @@ def test_one_hash_for_all_hides_no_copy(tmp_path):
     """Where hundreds of training pictures share a hash, all are looked at and the likest is named."""
     records, rows = survey({f"a/{seed:03}.png": photo(seed) for seed in range(300)})
     same = [dataclasses.replace(record, fingerprint=records[0].fingerprint) for record in records]
-    leakage.write(tmp_path, same, rows, {record.entry.name: "train" for record in records})
+    leakage.write(Run(tmp_path), same, rows, {record.entry.name: "train" for record in records})
     tested, test_rows = survey({"x": again(photo(250), 40)})
     tested = [dataclasses.replace(tested[0], fingerprint=records[0].fingerprint ^ 0b1111111)]
-    assert leakage.copies(leakage.read(tmp_path), tested, test_rows) == {
+    assert leakage.copies(leakage.read(Run(tmp_path)), tested, test_rows) == {
         "x": Copy("a/250.png", "train", False)
     }
 
@@ -181,8 +182,8 @@ def test_nearly_flat_pictures_are_not_told_apart(tmp_path):
     stripes = np.kron([[0, 1, 0, 1], [1, 0, 1, 0]] * 2, np.ones((8, 8))).astype(np.uint8)[..., None] * 3
     records, rows = survey({f"{grey}": grey + stripes.repeat(3, axis=2) for grey in (100, 120)})
     assert [record.fingerprint for record in records] == [0, 0]
-    leakage.write(tmp_path, records[:1], rows[:1], {"100": "train"})
-    assert leakage.copies(leakage.read(tmp_path), records[1:], rows[1:]) == {}
+    leakage.write(Run(tmp_path), records[:1], rows[:1], {"100": "train"})
+    assert leakage.copies(leakage.read(Run(tmp_path)), records[1:], rows[1:]) == {}
 
 
 def test_no_test_picture_at_all(tmp_path):
@@ -193,8 +194,8 @@ def test_the_alike_digits_of_the_sample_are_no_copies(tmp_path):
     store = cache.Cache(None)
     wanted = images.Preprocessing(SIZE)
     training, rows = store.survey(folders.scan(SAMPLE / "training_data"), wanted, progress=False)
-    leakage.write(tmp_path, training, rows, {record.entry.name: "train" for record in training})
-    known = leakage.read(tmp_path)
+    leakage.write(Run(tmp_path), training, rows, {record.entry.name: "train" for record in training})
+    known = leakage.read(Run(tmp_path))
     testing, test_rows = store.survey(folders.scan(SAMPLE / "testing_data"), wanted, progress=False)
     assert len(testing) == 359
     assert leakage.copies(known, testing, test_rows) == {}
@@ -204,11 +205,11 @@ def test_the_alike_digits_of_the_sample_are_no_copies(tmp_path):
 def test_even_noise_takes_little_space(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (300, SIZE, SIZE, 3), np.uint8)
     remember(tmp_path, {f"cats/cat_{row:05}.jpg": image for row, image in enumerate(noise)})
-    assert (tmp_path / leakage.FILE).stat().st_size / 300 < 400
+    assert Run(tmp_path).fingerprints_file.stat().st_size / 300 < 400
 
 
 def test_an_older_run_has_no_fingerprints(tmp_path):
-    assert leakage.read(tmp_path) is None
+    assert leakage.read(Run(tmp_path)) is None
 
 
 def _cut(file: Path) -> None:
@@ -235,7 +236,7 @@ def _lose_one(file: Path) -> None:
 def test_a_damaged_file_is_named(damage, tmp_path):
     remember(tmp_path, {"a/0": photo(0), "a/1": photo(1)})
     if damage is Path.touch:
-        (tmp_path / leakage.FILE).unlink()
-    damage(tmp_path / leakage.FILE)
+        Run(tmp_path).fingerprints_file.unlink()
+    damage(Run(tmp_path).fingerprints_file)
     with pytest.raises(PigeonholeError, match=r"fingerprints\.npz: damaged"):
-        leakage.read(tmp_path)
+        leakage.read(Run(tmp_path))

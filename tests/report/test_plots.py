@@ -15,6 +15,7 @@ from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.report import plots, rendering
 from pigeonhole.report.plots import Chosen
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
 ALWAYS = {"class_balance", "confusion", "reliability", "random_predictions", "network"}
@@ -62,7 +63,7 @@ def evaluation(classifier, tmp_path_factory) -> Evaluation:
 def written(run, classifier, evaluation, tmp_path_factory) -> Path:
     """A folder that holds every figure."""
     folder = tmp_path_factory.mktemp("out") / "a" / "b"
-    files = plots.write(folder, run, classifier, evaluation)
+    files = plots.write(folder, Run(run), classifier, evaluation)
     assert {*files} == {*folder.iterdir()}
     return folder
 
@@ -83,7 +84,7 @@ def test_every_figure_is_written(written):
 
 def test_a_model_away_from_its_run_gives_the_rest(run, classifier, evaluation, tmp_path):
     right = evaluation.select(evaluation.right)
-    files = plots.write(tmp_path / "out", tmp_path, classifier, right, Chosen("conv1"))
+    files = plots.write(tmp_path / "out", Run(tmp_path), classifier, right, Chosen("conv1"))
     assert {file.stem for file in files} == ALWAYS | layers("conv1")
 
 
@@ -106,7 +107,7 @@ def test_what_the_network_has_not_is_refused_with_the_choices(
     run, classifier, evaluation, tmp_path, layer, channel, message
 ):
     with pytest.raises(UsageError, match=message):
-        plots.write(tmp_path / "out", run, classifier, evaluation, Chosen(layer, channel))
+        plots.write(tmp_path / "out", Run(run), classifier, evaluation, Chosen(layer, channel))
     assert not (tmp_path / "out").exists()
 
 
@@ -115,7 +116,7 @@ def test_the_chosen_picture_is_drawn_and_earlier_figures_are_replaced(
 ):
     shutil.copytree(written, tmp_path / "out")
     picture = saved_runs.write_picture(tmp_path / "one.png", seed=5)
-    files = plots.write(tmp_path / "out", run, classifier, evaluation, Chosen("conv1", picture=picture))
+    files = plots.write(tmp_path / "out", Run(run), classifier, evaluation, Chosen("conv1", picture=picture))
     changed = {file.stem for file in files if file.read_bytes() != (written / file.name).read_bytes()}
     assert changed == {"augmented", "feature_maps_conv1"}
     assert names(tmp_path / "out") == names(written)
@@ -127,7 +128,7 @@ def test_a_picture_that_cannot_be_read_is_named(run, classifier, evaluation, tmp
     if content is not None:
         picture.write_bytes(content)
     with pytest.raises(UsageError, match=r"--picture .*one\.png: "):
-        plots.write(tmp_path / "out", run, classifier, evaluation, Chosen(picture=picture))
+        plots.write(tmp_path / "out", Run(run), classifier, evaluation, Chosen(picture=picture))
 
 
 def test_files_of_the_user_stay(run, classifier, evaluation, tmp_path):
@@ -137,7 +138,7 @@ def test_files_of_the_user_stay(run, classifier, evaluation, tmp_path):
     for name, content in own.items():
         (folder / name).write_bytes(content)
     with pytest.raises(UsageError, match=r"confusion\.png"):
-        plots.write(folder, run, classifier, evaluation)
+        plots.write(folder, Run(run), classifier, evaluation)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == own
 
 
@@ -145,14 +146,18 @@ def test_a_file_and_a_folder_of_pictures_are_refused(run, classifier, evaluation
     file = tmp_path / "out"
     file.write_bytes(b"")
     with pytest.raises(UsageError, match="a file, not a folder"):
-        plots.write(file, run, classifier, evaluation)
+        plots.write(file, Run(run), classifier, evaluation)
     for inside in (evaluation.root, evaluation.root / "cat"):
         with pytest.raises(UsageError, match="among the pictures"):
-            plots.write(inside, run, classifier, evaluation)
+            plots.write(inside, Run(run), classifier, evaluation)
     assert not list(evaluation.root.iterdir())
 
 
 def test_class_balance_counts_the_split_and_the_test(run, evaluation, tmp_path):
     test = [int((evaluation.labels == label).sum()) for label in range(3)]
-    assert plots._counts(run, evaluation) == {"training": [1, 0, 1], "validation": [1, 0, 0], "test": test}
-    assert plots._counts(tmp_path, evaluation) == {"test": test}
+    assert plots._counts(Run(run), evaluation) == {
+        "training": [1, 0, 1],
+        "validation": [1, 0, 0],
+        "test": test,
+    }
+    assert plots._counts(Run(tmp_path), evaluation) == {"test": test}

@@ -26,6 +26,7 @@ from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.report import answers, confusion, data, network, page, pictures, training, writing
 from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import GENEROSITY
+from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy, wilson_interval
 from tests.support import report_runs
 from tests.support.report_runs import CLASSES, HOSTILE, PICTURES, SIZE, Case
@@ -138,7 +139,7 @@ def write_training(
 def another_run(case: Case, folder: Path) -> Case:
     """The same in a folder without a report."""
     report_runs.write_facts(folder, case.sets.classes)
-    return replace(case, run=folder)
+    return replace(case, run=Run(folder))
 
 
 # --- the page ---
@@ -193,7 +194,7 @@ def test_names_cannot_break_out_of_the_page(written, parsed):
 def test_a_name_that_is_no_text_is_written_all_the_same(case, tmp_path):
     odd = [f"odd/\udcff{number}.png" for number in range(case.evaluation.total)]
     changed = replace(case.evaluation, names=odd)
-    written = writing.write_test(tmp_path, changed, case.measures, {}, case.classifier)
+    written = writing.write_test(Run(tmp_path), changed, case.measures, {}, case.classifier)
     assert b"odd/" in written.read_bytes()
     written.read_text("utf-8")
 
@@ -280,23 +281,25 @@ def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
 def test_a_test_renews_its_part_alone(case, tmp_path):
     elsewhere = another_run(case, tmp_path)
     write_training(elsewhere)
-    before = page.read(tmp_path)
+    before = page.read(Run(tmp_path))
     assert not [name for name in before if name.startswith("test-")]
     half = case.evaluation.select(np.arange(case.evaluation.total) % 2 == 0)
-    writing.write_test(tmp_path, case.evaluation, case.measures, {}, case.classifier)
-    writing.write_test(tmp_path, replace(half, skipped={}), measures.measure(half), None, case.classifier)
-    after = page.read(tmp_path)
+    writing.write_test(Run(tmp_path), case.evaluation, case.measures, {}, case.classifier)
+    writing.write_test(
+        Run(tmp_path), replace(half, skipped={}), measures.measure(half), None, case.classifier
+    )
+    after = page.read(Run(tmp_path))
     assert {name: section for name, section in after.items() if not section.of_test} == before
     assert "test-skipped" not in after
     assert f"all {half.total} test pictures" in after["test-figures"].html
     assert "cannot be told" in after["test-copies"].html
     write_training(elsewhere)
-    assert after == page.read(tmp_path)
+    assert after == page.read(Run(tmp_path))
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
 
 
 def test_a_test_alone_makes_a_page(case, tmp_path):
-    parsed = parse(writing.write_test(tmp_path, case.evaluation, case.measures, {}, case.classifier))
+    parsed = parse(writing.write_test(Run(tmp_path), case.evaluation, case.measures, {}, case.classifier))
     assert "test-confusion" in parsed.ids
     assert "curves" not in parsed.ids
     assert parsed.tags.count("h1") == 1
@@ -306,13 +309,13 @@ def test_a_test_alone_makes_a_page(case, tmp_path):
 def test_a_damaged_store_is_named(tmp_path, content):
     (tmp_path / "report.json").write_text(content, "utf-8")
     with pytest.raises(PigeonholeError, match=r"report\.json.*delete it"):
-        page.update(tmp_path, [Section("summary", "In short", "")])
+        page.update(Run(tmp_path), [Section("summary", "In short", "")])
 
 
 def test_a_store_of_another_version_is_named(tmp_path):
     (tmp_path / "report.json").write_text('{"format": 2, "sections": {}}', "utf-8")
     with pytest.raises(PigeonholeError, match="another version"):
-        page.read(tmp_path)
+        page.read(Run(tmp_path))
 
 
 def test_a_section_has_its_place():
@@ -329,7 +332,7 @@ def test_test_pictures_from_the_training_are_named(case, tmp_path):
         names[0]: Copy("cat/original.png", "train", True),
         names[5]: Copy("cat/other.png", "valid", False),
     }
-    parsed = parse(writing.write_test(tmp_path, case.evaluation, case.measures, copies, case.classifier))
+    parsed = parse(writing.write_test(Run(tmp_path), case.evaluation, case.measures, copies, case.classifier))
     rest = np.delete(case.evaluation.right, [0, 5])
     text = parsed.text
     assert f"Without them {rest.sum()} of {len(rest)} are right: {100 * rest.mean():.1f} %" in text
@@ -606,7 +609,7 @@ def test_percentages_keep_what_matters(share, text):
 
 def test_history_is_read_by_column(tmp_path):
     report_runs.write_facts(tmp_path, list(CLASSES))
-    facts = training.read_facts(tmp_path)
+    facts = training.read_facts(Run(tmp_path))
     np.testing.assert_array_equal(facts.history["epoch"], [1, 2, 3])
     np.testing.assert_array_equal(facts.history["valid_accuracy"], [0.5, 0.75, 0.75])
     assert facts.settings["classes"] == list(CLASSES)

@@ -7,8 +7,9 @@ import pytest
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.networks import building
-from pigeonhole.runs import checkpoints, runs
+from pigeonhole.runs import checkpoints
 from pigeonhole.runs.records import State
+from pigeonhole.runs.run import Run
 from pigeonhole.training.trainer import Trainer
 from tests.support.small_trainings import RECIPE, changed, stripes, trainer
 
@@ -33,7 +34,7 @@ def stopped_at(step: int, **options) -> Trainer:
 
 
 def file_names(run) -> list[str]:
-    return sorted(file.name for file in (run / runs.CHECKPOINTS).iterdir())
+    return sorted(file.name for file in Run(run).checkpoints_folder.iterdir())
 
 
 def equal(one: State, other: State) -> bool:
@@ -69,8 +70,8 @@ def whole() -> State:
 @pytest.mark.parametrize("step", [1, 6, 15, 23, STEPS])
 def test_a_training_that_is_taken_up_ends_like_one_that_was_never_stopped(tmp_path, whole, step):
     before = stopped_at(step).state()
-    checkpoints.write(tmp_path, before)
-    read = checkpoints.newest(tmp_path)
+    checkpoints.write(Run(tmp_path), before)
+    read = checkpoints.newest(Run(tmp_path))
     assert equal(read, before)
     again = trainer(seed=1)
     again.restore(read)
@@ -79,9 +80,9 @@ def test_a_training_that_is_taken_up_ends_like_one_that_was_never_stopped(tmp_pa
 
 
 def test_a_training_that_has_ended_only_says_so_again(tmp_path, whole):
-    checkpoints.write(tmp_path, whole)
+    checkpoints.write(Run(tmp_path), whole)
     again = trainer()
-    again.restore(checkpoints.newest(tmp_path))
+    again.restore(checkpoints.newest(Run(tmp_path)))
     assert list(again.run()) == []
     assert equal(again.state(), whole)
 
@@ -96,26 +97,26 @@ def test_patience_goes_on_counting(tmp_path):
     for validation in other.run():
         if validation.step == expected[-2]:
             break
-    checkpoints.write(tmp_path, other.state())
+    checkpoints.write(Run(tmp_path), other.state())
     again = restless()
-    again.restore(checkpoints.newest(tmp_path))
+    again.restore(checkpoints.newest(Run(tmp_path)))
     assert [validation.step for validation in again.run()] == expected[-1:]
 
 
 def test_the_last_two_are_kept(tmp_path):
     state = trainer().state()
     for step in (3, 20, 100):
-        checkpoints.write(tmp_path, State(**{**vars(state), "step": step}))
+        checkpoints.write(Run(tmp_path), State(**{**vars(state), "step": step}))
     assert file_names(tmp_path) == ["step-0000000020.npz", "step-0000000100.npz"]
-    assert checkpoints.newest(tmp_path).step == 100
+    assert checkpoints.newest(Run(tmp_path)).step == 100
 
 
 @pytest.mark.parametrize("damage", ["emptied", "cut short", "a bit flipped", "overwritten"])
 def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, capsys, damage):
     state = trainer().state()
     for step in (1, 2):
-        checkpoints.write(tmp_path, State(**{**vars(state), "step": step}))
-    newest = tmp_path / runs.CHECKPOINTS / "step-0000000002.npz"
+        checkpoints.write(Run(tmp_path), State(**{**vars(state), "step": step}))
+    newest = Run(tmp_path).checkpoints_folder / "step-0000000002.npz"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
     changes = {
@@ -125,21 +126,21 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, capsys, damage):
         "overwritten": b"\0" * len(content),
     }
     newest.write_bytes(changes[damage])
-    assert checkpoints.newest(tmp_path).step == 1
+    assert checkpoints.newest(Run(tmp_path)).step == 1
     assert f"{newest}: damaged" in capsys.readouterr().err
-    (tmp_path / runs.CHECKPOINTS / "step-0000000001.npz").write_bytes(b"")
+    (Run(tmp_path).checkpoints_folder / "step-0000000001.npz").write_bytes(b"")
     with pytest.raises(PigeonholeError, match="no checkpoint that can be read"):
-        checkpoints.newest(tmp_path)
+        checkpoints.newest(Run(tmp_path))
 
 
 def test_one_in_its_making_is_none(tmp_path):
-    checkpoints.write(tmp_path, trainer().state())
-    (tmp_path / runs.CHECKPOINTS / ".step-0000000009.npz.123").write_bytes(b"half")
-    assert checkpoints.newest(tmp_path).step == 0
+    checkpoints.write(Run(tmp_path), trainer().state())
+    (Run(tmp_path).checkpoints_folder / ".step-0000000009.npz.123").write_bytes(b"half")
+    assert checkpoints.newest(Run(tmp_path)).step == 0
 
 
 def test_none_at_all_is_no_error(tmp_path):
-    assert checkpoints.newest(tmp_path) is None
+    assert checkpoints.newest(Run(tmp_path)) is None
 
 
 def test_another_network_is_refused(whole):
@@ -152,14 +153,14 @@ def test_another_network_is_refused(whole):
 
 def test_the_writer_writes_beside_the_training_and_tells_of_failures(tmp_path):
     state = trainer().state()
-    with checkpoints.Writer(tmp_path, minutes=1000) as writer:
+    with checkpoints.Writer(Run(tmp_path), minutes=1000) as writer:
         assert not writer.is_due
         writer.write(state)
-    assert checkpoints.newest(tmp_path).step == 0
-    with checkpoints.Writer(tmp_path, minutes=0.0001) as writer:
+    assert checkpoints.newest(Run(tmp_path)).step == 0
+    with checkpoints.Writer(Run(tmp_path), minutes=0.0001) as writer:
         time.sleep(0.01)
         assert writer.is_due
-    with pytest.raises(OSError), checkpoints.Writer(tmp_path / "gone", minutes=1) as writer:
+    with pytest.raises(OSError), checkpoints.Writer(Run(tmp_path / "gone"), minutes=1) as writer:
         writer.write(state)
 
 

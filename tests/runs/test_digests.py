@@ -9,6 +9,7 @@ import pytest
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.runs import digests
 from pigeonhole.runs.records import Score, Validation
+from pigeonhole.runs.run import Run
 
 VALIDATION = Validation(
     1.0, 9, 0.1, Score(5, 9, 0.25), Score(3, 4, 0.5), 1.5, 100.0, True, np.array([True, True, True, False])
@@ -44,12 +45,12 @@ def test_time_does_not_count():
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"outcome": 3}'])
 def test_a_run_without_an_outcome_is_one_clear_error(tmp_path, content):
     if content is not None:
-        (tmp_path / digests.FILE).write_text(content)
+        Run(tmp_path).result_file.write_text(content)
     with pytest.raises(PigeonholeError, match="says nothing of its outcome"):
-        digests.read(tmp_path)
+        digests.read(Run(tmp_path))
 
 
 def test_what_was_written_is_read(tmp_path):
     written = digests.digests(WEIGHTS, [VALIDATION], SAID)
-    (tmp_path / digests.FILE).write_text(json.dumps({digests.KEY: written}))
-    assert digests.read(tmp_path) == written
+    Run(tmp_path).result_file.write_text(json.dumps({digests.KEY: written}))
+    assert digests.read(Run(tmp_path)) == written

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from pigeonhole.runs import live
+from pigeonhole.runs.run import Run
 from tests.support.small_trainings import stripes, trainer
 
 
@@ -14,15 +15,15 @@ def test_progress_follows_the_training_to_its_end(tmp_path):
     run = trainer()
     states = []
     for validation in run.run():
-        live.write(tmp_path, validation, run)
-        states.append(json.loads((tmp_path / live.FILE).read_text()))
+        live.write(Run(tmp_path), validation, run)
+        states.append(json.loads(Run(tmp_path).progress_file.read_text()))
     assert [state["step"] for state in states] == [6, 12, 18, 24]
     assert [state["epoch"] for state in states] == [1, 2, 3, 4] and states[0]["epochs"] == 4
     assert states[0]["seconds_left"] > states[-1]["seconds_left"] == 0
     assert all(state["total_steps"] == 24 and state["state"] == "training" for state in states)
-    live.end(tmp_path, "finished")
-    assert json.loads((tmp_path / live.FILE).read_text())["state"] == "finished"
-    assert [file.name for file in tmp_path.iterdir()] == [live.FILE]
+    live.end(Run(tmp_path), "finished")
+    assert json.loads(Run(tmp_path).progress_file.read_text())["state"] == "finished"
+    assert [file.name for file in tmp_path.iterdir()] == ["progress.json"]
 
 
 def test_mistakes_are_the_most_confident_wrong_answers():

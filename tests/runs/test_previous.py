@@ -11,6 +11,7 @@ from pigeonhole.data.folders import Entry, Record
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.runs import previous
 from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.run import Run
 
 CONFIG = TrainingConfig(
     data=Path("pictures"), seed=3, classes=["a", "b"], minutes=2.0, network="standard", image_size=32
@@ -56,7 +57,7 @@ def records(*rows: str) -> tuple[list[Record], dict[str, str]]:
 
 
 def test_what_was_measured_takes_the_place_of_what_was_asked(run):
-    before = previous.read(run)
+    before = previous.read(Run(run))
     assert before.options["precision"] == "float32" and before.options["threads"] == 2
     assert before.options["data"] == Path("pictures") and before.total_steps == 77
     assert before.recipe.augmentation.flip and before.recipe.batch_size == 16
@@ -65,17 +66,17 @@ def test_what_was_measured_takes_the_place_of_what_was_asked(run):
 @pytest.fixture
 def again(run) -> TrainingConfig:
     """The config of a repetition."""
-    return TrainingConfig(**previous.read(run).options)
+    return TrainingConfig(**previous.read(Run(run)).options)
 
 
 def test_a_repetition_has_the_same_flags(run, again):
-    assert not previous.read(run).changed_options(again, None)
+    assert not previous.read(Run(run)).changed_options(again, None)
     assert again.classes == ["a", "b"] and again.data == Path("pictures")
 
 
 def test_flags_that_decide_the_outcome_are_named(run, again):
     now = replace(again, seed=4, classes=["b"], minutes=None, batch_size=8, data=Path("else"), log_every=3)
-    before = previous.read(run)
+    before = previous.read(Run(run))
     changes = before.changed_options(now, None)
     assert sorted(changes) == [
         "--batch-size was not given, now 8",
@@ -91,7 +92,7 @@ def test_flags_that_decide_the_outcome_are_named(run, again):
 
 
 def test_other_initial_weights_are_told_by_their_name(run, again):
-    before = previous.read(run)
+    before = previous.read(Run(run))
     begun = replace(before, options={**before.options, "weights": "old"}, weights_digest="1")
     assert begun.changed_options(replace(again, weights="old"), "2") == [
         "what --weights old holds has changed"
@@ -102,12 +103,12 @@ def test_other_initial_weights_are_told_by_their_name(run, again):
 
 
 def test_equal_data_have_not_changed(run):
-    before = previous.read(run)
+    before = previous.read(Run(run))
     assert not before.changed_data(*records("a/1.png a 11", "a/2.png a 22", "b/1.png b 33"))
 
 
 def test_each_kind_of_change_of_the_data_is_named(run):
-    before = previous.read(run)
+    before = previous.read(Run(run))
     found, sides = records("a/1.png a 99", "b/1.png a 33", "b/4.png b 44", "b/5.png b 55")
     assert before.changed_data(found, sides) == [
         "2 pictures new (b/4.png, b/5.png)",
@@ -121,13 +122,13 @@ def test_many_are_counted_and_some_named(run):
     found, sides = records(
         "a/1.png a 11", "a/2.png a 22", "b/1.png b 33", *(f"b/{n}.png b {n}" for n in "56789")
     )
-    assert previous.read(run).changed_data(found, sides) == [
+    assert previous.read(Run(run)).changed_data(found, sides) == [
         "5 pictures new (b/5.png, b/6.png, b/7.png, ...)"
     ]
 
 
 def test_other_versions_and_another_processor_are_named(run):
-    before = previous.read(run)
+    before = previous.read(Run(run))
     assert before.changed_environment({"numpy": "2.0", "processor": "x"}) == []
     assert before.changed_environment({"numpy": "2.1", "processor": "y"}) == [
         "numpy was 2.0, now 2.1",
@@ -150,5 +151,5 @@ def test_settings_that_cannot_be_used_are_one_clear_error(run, content, told):
     if content is not None:
         (run / "settings.json").write_text(content)
     with pytest.raises(PigeonholeError, match=told) as caught:
-        previous.read(run)
+        previous.read(Run(run))
     assert "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.networks import building
 from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.runs.run import Run
 from tests.support.saved_runs import write_picture
 
 SIZE = 16
@@ -32,7 +33,7 @@ pictures_per_second
 class Case:
     """A run, what it was trained on, and its answers to all of its own pictures."""
 
-    run: Path
+    run: Run
     sets: DataSets
     classifier: Classifier
     evaluation: Evaluation
@@ -54,7 +55,7 @@ def make(folder: Path) -> Case:
     metagraph.save(model, sets.classes, Preprocessing(SIZE), run, global_step=30, temperature=2.0)
     classifier = Classifier.load(run)
     answers = ask(classifier, sets)
-    return Case(run, sets, classifier, answers, measures.measure(answers, 0.4))
+    return Case(Run(run), sets, classifier, answers, measures.measure(answers, 0.4))
 
 
 def ask(classifier: Classifier, sets: DataSets) -> Evaluation:

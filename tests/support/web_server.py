@@ -12,6 +12,7 @@ from flask import Flask
 
 from pigeonhole import Classifier
 from pigeonhole.model.export import exporting
+from pigeonhole.runs.run import Run
 from pigeonhole.web import Model
 from pigeonhole.web.server import Limits, Server
 from tests.support import saved_runs
@@ -26,7 +27,7 @@ def model(folder: Path, seed: int = 0, onnx: bool = False, **options) -> Model:
     run = saved_runs.save(folder, network, rejection=saved_runs.rule(network), **options)
     if onnx:
         exporting.export(run)
-    return Model(run.name, Classifier.load(run, threads=1), run)
+    return Model(run.name, Classifier.load(run, threads=1), Run(run))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pigeonhole.commands import predict
+from pigeonhole.runs.run import Run
 from pigeonhole.web import Model, create_app, uploads
 from pigeonhole.web.charts import chart
 from tests.support import saved_runs, web_server
@@ -37,7 +38,7 @@ def first(tmp_path_factory):
             side = "valid" if number == 0 else "train"
             rows.append(f"{file.relative_to(home / 'data').as_posix()},{name},{side},0")
     saved_runs.write_picture(home / "outside.png")
-    run = model.folder
+    run = model.run.folder
     (run / "split.csv").write_text("\n".join(rows), "utf-8")
     (run / "settings.json").write_text(json.dumps({"options": {"data": str(home / "data")}}))
     (run / "result.json").write_text(json.dumps(RESULT))
@@ -309,7 +310,7 @@ def test_examples_are_training_pictures_as_the_network_sees_them(client, first):
 
     response = client.get("/models/first/examples/1/0")
     shown = cv2.imdecode(np.frombuffer(response.data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    data = Path(json.loads((first.folder / "settings.json").read_text())["options"]["data"])
+    data = Path(json.loads((first.run.folder / "settings.json").read_text())["options"]["data"])
     np.testing.assert_array_equal(shown, first.classifier.read((data / "dog" / "1.png").read_bytes()))
 
 
@@ -320,10 +321,10 @@ def test_examples_come_from_the_data_folder_only(first):
 
 @pytest.mark.parametrize("broken", ["not json", "[]", '{"options": null}', '{"options": {"data": 5}}'])
 def test_broken_files_of_a_run_are_left_out(first, tmp_path, broken):
-    run = shutil.copytree(first.folder, tmp_path / "broken")
+    run = shutil.copytree(first.run.folder, tmp_path / "broken")
     for name in ("settings.json", "result.json", "split.csv"):
         (run / name).write_text(broken)
-    model = Model("broken", first.classifier, run)
+    model = Model("broken", first.classifier, Run(run))
     assert model.accuracy is None and not any(model.examples.values())
     assert create_app([model]).test_client().get("/models/broken").status_code == 200
 
@@ -562,7 +563,7 @@ def test_the_state_of_a_training(watched, state, age, shown):
 
 
 def test_a_saved_run_can_be_asked(watched):
-    (watched / "checkpoint").write_text("")
+    (watched / "checkpoint").write_text('model_checkpoint_path: "model"')
     assert "pigeonhole serve --model training &lt;now&gt;" in watch(watched)
 
 
@@ -632,7 +633,7 @@ def compare(client, folder: Path, count: int, capsys) -> None:
         pictures.append(
             saved_runs.write_picture(folder / f"{seed:03}{suffix}", seed, height=20 + seed, width=90)
         )
-    run = str(client.application.extensions["models"].choose("first").folder)
+    run = str(client.application.extensions["models"].choose("first").run)
     predict.main([str(folder), "--model", run, "--json", "--top", "9"])
     printed = json.loads(capsys.readouterr().out)
     for picture, line in zip(pictures, printed, strict=True):

@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pigeonhole.errors import PigeonholeError, UsageError
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pigeonhole.model.interface import ForeignCheckpoint, Interface, Layer
+    from pigeonhole.runs.run import Run
 
 AUTO = "auto"
 # Name -> module of this package, the fastest first. The module's `load` gives the engine for a model.
@@ -39,9 +39,9 @@ class Engine(Protocol):
 
 
 def load_engine(
-    prefix: Path, choice: str = AUTO, threads: int | None = None, foreign: "ForeignCheckpoint | None" = None
+    run: "Run", choice: str = AUTO, threads: int | None = None, foreign: "ForeignCheckpoint | None" = None
 ) -> tuple[Engine, list[str]]:
-    """An engine with the model whose files begin with `prefix`, and why faster engines could not load it.
+    """An engine with the model of `run`, and why faster engines could not load it.
 
     `choice`: one of CHOICES; `auto` takes the first engine that loads the model and gives its golden answers.
     `threads`: how many threads one answer is computed with; None leaves that to the engine. Raises UsageError
@@ -54,15 +54,15 @@ def load_engine(
     reasons = []
     for name in faster:
         try:
-            return _load(name, prefix, threads, foreign), reasons
+            return _load(name, run, threads, foreign), reasons
         except PigeonholeError as error:
             reasons.append(str(error))
     try:
-        return _load(last, prefix, threads, foreign), reasons
+        return _load(last, run, threads, foreign), reasons
     except ImportError as error:
         reasons.append(f"the engine {last} is not installed ({error}); pip install 'pigeonhole[train]'")
         raise PigeonholeError("; ".join(reasons)) from error
 
 
-def _load(name: str, prefix: Path, threads: int | None, foreign: "ForeignCheckpoint | None") -> Engine:
-    return importlib.import_module(f"{__package__}.{ENGINES[name]}").load(prefix, threads, foreign)
+def _load(name: str, run: "Run", threads: int | None, foreign: "ForeignCheckpoint | None") -> Engine:
+    return importlib.import_module(f"{__package__}.{ENGINES[name]}").load(run, threads, foreign)

@@ -11,7 +11,7 @@ from pigeonhole.errors import PigeonholeError, UsageError, first_line
 from pigeonhole.model import golden
 from pigeonhole.model.contract import Contract
 from pigeonhole.model.interface import ForeignCheckpoint, Interface
-from pigeonhole.runs import runs
+from pigeonhole.runs.run import MODEL, Run
 
 
 class OnnxRuntime:
@@ -52,15 +52,15 @@ class OnnxRuntime:
         self._runtime = None
 
 
-def load(prefix: Path, threads: int | None, foreign: ForeignCheckpoint | None) -> OnnxRuntime:
-    """The ONNX file beside a finished run's model, whose files begin with `prefix`."""
+def load(run: Run, threads: int | None, foreign: ForeignCheckpoint | None) -> OnnxRuntime:
+    """The ONNX file of a run whose model is saved."""
     if foreign and (flags := foreign.flags()):
         raise UsageError(
             f"{', '.join(flags)}: only for checkpoints of other programs, not with --engine onnx"
         )
-    if prefix.name != runs.MODEL or runs.is_interrupted(prefix.parent):
-        raise PigeonholeError(f"{prefix}: no finished run's model, so that no {runs.ONNX} is of it")
-    return restore(prefix.with_name(runs.ONNX), threads)
+    if run.model_name != MODEL or run.is_interrupted:
+        raise PigeonholeError(f"{run.prefix}: no run's saved model, so it has no {run.onnx_file.name}")
+    return restore(run.onnx_file, threads)
 
 
 def restore(file: Path, threads: int | None = None) -> OnnxRuntime:

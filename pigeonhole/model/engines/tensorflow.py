@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from functools import cached_property
 from math import prod
-from pathlib import Path
 
 import numpy as np
 
 from pigeonhole import quiet
 from pigeonhole.model.interface import ForeignCheckpoint, Interface, Layer
+from pigeonhole.runs.run import Run
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
 
@@ -56,13 +56,13 @@ class TensorFlow:
         return {operation.name: operation for operation in self._session.graph.get_operations()}
 
 
-def load(prefix: Path, threads: int | None, foreign: ForeignCheckpoint | None) -> TensorFlow:
-    """The model whose files begin with `prefix`, or the best network so far of an interrupted run."""
+def load(run: Run, threads: int | None, foreign: ForeignCheckpoint | None) -> TensorFlow:
+    """The model of `run`, or the best network so far of an interrupted one."""
     quiet.import_tensorflow()
     from pigeonhole.model import metagraph, unfinished
     from pigeonhole.model.foreign import interface
 
-    with unfinished.model(prefix) as complete:
+    with unfinished.model(run) as complete:
         session = metagraph.restore(complete, threads)
     try:
         return TensorFlow(session, interface(session, foreign or ForeignCheckpoint()))

@@ -9,7 +9,7 @@ import numpy as np
 
 from pigeonhole.errors import PigeonholeError, first_line
 from pigeonhole.model import golden, metagraph
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -42,7 +42,7 @@ def export(run: Path, form: str = "onnx") -> Path:
     """
     exporter: Exporter = importlib.import_module(f"{__package__}.{EXPORTERS[form]}")
     aside, place = run / f".{exporter.PLACE}", run / exporter.PLACE
-    session = metagraph.restore(runs.find(run))
+    session = metagraph.restore(search.find(run).prefix)
     try:
         _remove(aside)
         exporter.write(session, aside)

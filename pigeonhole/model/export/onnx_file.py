@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from pigeonhole.model import golden, metagraph
-from pigeonhole.runs import runs
+from pigeonhole.runs.run import Run
 
 v1 = tf.compat.v1
 
 TITLE = "ONNX file"
-PLACE = runs.ONNX
+PLACE = Run.onnx_file.name
 INPUT = "x"
 OUTPUTS = ("y_pred", "logits", "features")
 REJECTION_OUTPUTS = ("certainty", "unsure")  # of a model with a rule for pictures of no class

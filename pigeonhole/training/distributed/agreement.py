@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from pigeonhole.arguments import Effect
 from pigeonhole.runs import config as configs
-from pigeonhole.runs import previous, runs
+from pigeonhole.runs import previous
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.runs.run import Run
 from pigeonhole.training.distributed.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ def plan(
 
     `asked`: the flags of the command line alone; `config`: with those of the previous run.
     """
-    files = (runs.SETTINGS, previous.SPLIT) if previous_run else ()
+    files = (previous_run.run.settings_file, previous_run.run.split_file) if previous_run else ()
     return {
         "given": _shared(asked),
         "flags": _shared(config),
         "resumes": config.is_resumed,
-        "files": {name: (previous_run.run / name).read_text("utf-8", "surrogateescape") for name in files},
+        "files": {file.name: file.read_text("utf-8", "surrogateescape") for file in files},
     }
 
 
@@ -62,7 +63,7 @@ def adopt(
     """
     for name, text in chiefs["files"].items():
         (folder / name).write_text(text, "utf-8", "surrogateescape")
-    previous_run = previous.read(folder) if chiefs["files"] else None
+    previous_run = previous.read(Run(folder)) if chiefs["files"] else None
     known = previous_run.options if previous_run else {}
     config = replace(
         asked,

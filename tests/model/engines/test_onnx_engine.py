@@ -97,7 +97,7 @@ def test_the_file_is_of_no_other_model_in_the_folder(run):
     for file in run.glob("model.*"):
         if file.name != runs.ONNX:
             shutil.copy(file, run / file.name.replace("model", "other", 1))
-    with pytest.raises(PigeonholeError, match="other: no finished run's model"):
+    with pytest.raises(PigeonholeError, match="other: no run's saved model"):
         Classifier.load(run / "other.meta", engine="onnx")
 
 
