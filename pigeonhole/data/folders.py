@@ -3,18 +3,15 @@
 import os
 import unicodedata
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pigeonhole.data.layout import Split, check_top, find_split, is_hidden, no_classes
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.terminal import shown
 
-HIDDEN_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"})
 KNOWN_ROOT_FILES = frozenset({"labels.txt"})  # written by the exporters beside the class folders
-
-TRAIN_NAMES = frozenset({"train", "train_dir"})
-VALID_NAMES = frozenset({"val", "valid", "validation", "validation_dir"})
-TEST_NAMES = frozenset({"test", "test_dir"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,8 @@ class Tree:
     strays: list[str] = field(
         default_factory=list
     )  # files directly in a folder that should hold class folders
-    left_alone: list[str] = field(default_factory=list)  # a ready-made split's test folder
+    test: Path | None = None  # the test folder of a ready-made split
+    left_alone: list[str] = field(default_factory=list)  # a ready-made split's folders without labels
     hidden: int = 0  # hidden files and folders passed over
     repeated_links: int = 0  # links to what their class has already, or to a folder above it
 
@@ -63,31 +61,26 @@ class Record:
     camera: str = ""
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name belongs to the system and not to the user's data."""
-    return name.startswith(".") or name.lower() in HIDDEN_NAMES
-
-
 def normal(name: str) -> str:
     """Unicode normal form C: macOS may spell a name with other characters than Linux and Windows do."""
     return unicodedata.normalize("NFC", name)
 
 
-def scan(root: str | os.PathLike[str], classes: Sequence[str] | None = None) -> Tree:
+def scan(root: str | os.PathLike[str], classes: Sequence[str] | None = None, fewest: int = 2) -> Tree:
     """List the files of each class folder of `root`, at any depth, sorted by name.
 
-    `classes` takes a subset, in the given order. `train|train_dir` beside
-    `val|valid|validation|validation_dir`, each holding class folders, is a ready-made split and fills
-    `Tree.split`. A link is followed once per class, never upwards. Raises UsageError for a path or class that
-    is not there, PigeonholeError for a folder that cannot be trained on.
+    `classes` takes a subset, in the given order. Folders that are the parts of a ready-made split by their
+    names (see `layout.part_of`) fill `Tree.split` and `Tree.test`. A link is followed once per class, never
+    upwards. `fewest`: how many classes there must be. Raises UsageError for a path or class that is not
+    there, PigeonholeError for a folder that cannot be trained on.
     """
     top = Path(root)
-    if not top.exists():
-        raise UsageError(f"{top}: no such folder")
-    if not top.is_dir():
-        raise UsageError(f"{top}: a file, not a folder; give the folder that holds one folder per class")
-    sides = _ready_made_sides(top)
-    tree = _scan_sides(top, sides, classes) if sides else _scan_classes(top, classes)
+    check_top(top)
+    named = classes is not None and all((top / name).is_dir() for name in classes)
+    split = None if named else find_split(top)
+    tree = _scan_split(top, split, classes) if split else _scan_classes(top, classes)
+    if len(tree.classes) < fewest:
+        raise _too_few(top, tree.classes)
     tree.entries.sort(key=lambda entry: entry.name)
     return tree
 
@@ -109,45 +102,30 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
     return os.path.isdir(item.path)  # item.is_dir() raises for a link that leads to itself
 
 
-def _ready_made_sides(top: Path) -> dict[str, str]:
-    """{"train": folder name, "valid": folder name} where `top` holds a ready-made split, else nothing."""
-    names = set(_visible_folders(top))
-    train, valid = names & TRAIN_NAMES, names & VALID_NAMES
-    if len(train) != 1 or len(valid) > 1 or len(names) == 1 or names - train - valid - TEST_NAMES:
-        return {}
-    if not all(_visible_folders(top / name) for name in names):
-        return {}
-    if not valid:
-        other = " and ".join(sorted(names - train))
-        raise PigeonholeError(
-            f"{top}: holds {train.pop()} and {other}, no validation folder; give the training folder alone "
-            "and a part of it will be set apart for validation"
-        )
-    return {"train": train.pop(), "valid": valid.pop()}
-
-
-def _scan_sides(top: Path, sides: dict[str, str], classes: Sequence[str] | None) -> Tree:
-    parts = {side: _scan_classes(top, classes, f"{folder}/") for side, folder in sides.items()}
-    train, valid = parts["train"], parts["valid"]
-    if odd := sorted(set(train.classes) ^ set(valid.classes)):
-        side = "train" if odd[0] in train.classes else "valid"
-        only = [name for name in odd if name in parts[side].classes]
-        raise PigeonholeError(
-            f"{top}: {sides['train']} and {sides['valid']} must hold the same classes; "
-            f"only {sides[side]} has {', '.join(only)}"
-        )
+def _scan_split(top: Path, split: Split, classes: Sequence[str] | None) -> Tree:
+    train = _scan_classes(top, classes, f"{split.train}/")
+    train.test = top / split.test if split.test else None
     items = _items(top)
-    used = set(sides.values())
-    return Tree(
-        root=top,
-        classes=train.classes,
-        entries=train.entries + valid.entries,
-        split={entry.name: side for side, part in parts.items() for entry in part.entries},
-        strays=_strays(items, "") + train.strays + valid.strays,
-        left_alone=[item.name for item in items if _is_folder(item) and item.name in TEST_NAMES - used],
-        hidden=sum(is_hidden(item.name) for item in items) + train.hidden + valid.hidden,
-        repeated_links=train.repeated_links + valid.repeated_links,
-    )
+    train.strays += _strays(items, "")
+    train.left_alone = list(split.others)
+    train.hidden += sum(is_hidden(item.name) for item in items)
+    if split.valid is None:
+        return train
+    valid = _scan_classes(top, classes, f"{split.valid}/")
+    if odd := sorted(set(train.classes) ^ set(valid.classes)):
+        side = split.train if odd[0] in train.classes else split.valid
+        only = [name for name in odd if name in (train if side == split.train else valid).classes]
+        raise PigeonholeError(
+            f"{top}: {split.train} and {split.valid} must hold the same classes; "
+            f"only {side} has {', '.join(map(shown, only))}"
+        )
+    train.split = {entry.name: "train" for entry in train.entries}
+    train.split |= {entry.name: "valid" for entry in valid.entries}
+    train.entries += valid.entries
+    train.strays += valid.strays
+    train.hidden += valid.hidden
+    train.repeated_links += valid.repeated_links
+    return train
 
 
 def _scan_classes(root: Path, classes: Sequence[str] | None, prefix: str = "") -> Tree:
@@ -194,11 +172,28 @@ def _class_folders(top: Path, items: list[os.DirEntry[str]]) -> dict[str, str]:
             )
         folders[normal(item.name)] = item.name
     if not folders:
-        raise PigeonholeError(
-            f"{top}: no class folders; put the pictures into one folder per class, "
-            f"such as {top / 'cats'} and {top / 'dogs'}"
-        )
+        raise no_classes(top)
+    _check_names(top, folders)
     return dict(sorted(folders.items()))
+
+
+def _check_names(top: Path, folders: Iterable[str]) -> None:
+    """Raise PigeonholeError for class names that could not be written down or told apart."""
+    by_lower: dict[str, str] = {}
+    for name in folders:
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError as error:
+            byte = ord(name[error.start]) - 0xDC00
+            raise PigeonholeError(
+                f"{top}: the folder name {shown(name)} is no UTF-8 (byte 0x{byte:02x}); rename the folder"
+            ) from error
+        other = by_lower.setdefault(name.lower(), name)
+        if other != name:
+            raise PigeonholeError(
+                f"{top}: the folders {shown(other)} and {shown(name)} differ in upper and lower case alone; "
+                "move their pictures into one"
+            )
 
 
 def _choose(top: Path, folders: dict[str, str], classes: Sequence[str] | None) -> list[str]:
@@ -207,17 +202,17 @@ def _choose(top: Path, folders: dict[str, str], classes: Sequence[str] | None) -
         raise UsageError(f"{top}: no class {', '.join(unknown)}; the classes are {', '.join(folders)}")
     if len(set(chosen)) < len(chosen):
         raise UsageError(f"a class is named twice: {', '.join(chosen)}")
-    if len(chosen) < 2:
-        raise PigeonholeError(_too_few(top, chosen, folders))
     return chosen
 
 
-def _too_few(top: Path, chosen: list[str], folders: dict[str, str]) -> str:
-    inner = top / folders[chosen[0]] if chosen else top
-    if chosen and len(folders) == 1 and len(_visible_folders(inner)) > 1:
-        return f"{top}: only one folder, which holds others; did you mean {inner}?"
-    return (
-        f"{top}: only one class ({', '.join(chosen) or 'none'}); a classifier needs two or more class folders"
+def _too_few(top: Path, chosen: list[str]) -> PigeonholeError:
+    folders = _visible_folders(top)
+    inner = top / folders[0] if folders else top
+    if len(folders) == 1 and len(_visible_folders(inner)) > 1:
+        return PigeonholeError(f"{top}: only one folder, which holds others; did you mean {inner}?")
+    return PigeonholeError(
+        f"{top}: only one class ({', '.join(map(shown, chosen))}); "
+        "a classifier needs two or more class folders"
     )
 
 

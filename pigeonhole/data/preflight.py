@@ -46,6 +46,7 @@ class Preflight:
     look_alikes_across: list[Pair]
     on_both_sides: list[list[str]]  # of a ready-made split: copies and near-duplicates
     strays: list[str]  # files beside the class folders
+    test: str | None  # the test folder of a ready-made split
     left_alone: list[str]
     hidden: int
     repeated_links: int
@@ -74,6 +75,7 @@ class Preflight:
             look_alikes_across=[pair for pair in pairs if _differ(pair, class_of)],
             on_both_sides=[names for names in alike if _differ(names, tree.split)],
             strays=tree.strays,
+            test=tree.test and str(tree.test),
             left_alone=tree.left_alone,
             hidden=tree.hidden,
             repeated_links=tree.repeated_links,
@@ -157,6 +159,7 @@ class Preflight:
             "imbalance": self.imbalance,
             "small_classes": self.small_classes,
             "strays": self.strays,
+            "test": self.test,
             "left_alone": self.left_alone,
             "hidden": self.hidden,
             "repeated_links": self.repeated_links,
@@ -210,6 +213,8 @@ class _Text:
         if report.sides:
             train, valid = report.sides.get("train", 0), report.sides.get("valid", 0)
             yield f"split by its folders: {train:,} pictures to train on, {valid:,} to validate"
+        if report.test:
+            yield f"kept for the test: {shown(report.test)}"
         yield ""
         yield from self._classes()
         for section in (self._mistakes(), self._notes()):
@@ -264,7 +269,7 @@ class _Text:
             files = counted(len(report.strays), "file", "files")
             yield f"{files} beside the class folders ({some(report.strays, NAMED)})"
         if report.left_alone:
-            yield f"the folder {' and '.join(report.left_alone)}, kept for testing"
+            yield f"without labels: {_some(report.left_alone)}"
         if report.hidden:
             yield counted(report.hidden, "hidden file or folder", "hidden files and folders")
         if report.repeated_links:

@@ -151,7 +151,7 @@ def test_a_missing_folder_and_a_file_are_usage_errors(tmp_path):
     ("files", "message"),
     [
         ([".keep"], "no class folders; put the pictures into one folder per class"),
-        (["1.jpg", "2.jpg"], "no class folders; put the pictures into one folder per class"),
+        (["1.jpg", "2.jpg"], "2 pictures and no class folders; move them into one folder per class"),
         (["a/1.jpg"], r"only one class \(a\)"),
         (["unzipped/a/1.jpg", "unzipped/b/1.jpg"], "did you mean .*unzipped"),
         (["a/1.jpg", "b/.hidden"], "no files in b; put pictures there or remove"),
@@ -277,7 +277,7 @@ def test_a_ready_made_split_is_understood(tmp_path, train, valid):
 def test_a_ready_made_split_leaves_its_test_folder_alone_and_says_so(tmp_path):
     make(tmp_path, *(f"{side}/{c}/1.jpg" for side in ("train", "val", "test") for c in "ab"), "train/x.jpg")
     tree = scan(tmp_path)
-    assert tree.left_alone == ["test"]
+    assert tree.test == tmp_path / "test" and tree.left_alone == []
     assert set(tree.split.values()) == {"train", "valid"} and len(tree.entries) == 4
     assert tree.strays == ["train/x.jpg"]
 
@@ -288,14 +288,95 @@ def test_the_classes_of_a_ready_made_split_must_agree(tmp_path):
         scan(tmp_path)
 
 
-def test_training_and_test_folders_are_not_taken_for_classes(tmp_path):
-    make(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "test/a/1.jpg", "test/b/1.jpg")
-    with pytest.raises(PigeonholeError, match="holds train and test, no validation folder"):
+@pytest.mark.parametrize(
+    ("folders", "found"),
+    [
+        ("Training Testing", ("Training", None, "Testing", ())),
+        ("training_set test_set", ("training_set", None, "test_set", ())),
+        ("Train Val", ("Train", "Val", None, ())),
+        ("train dev", ("train", "dev", None, ())),
+        (
+            "TRAIN-images val-images TEST-images",
+            ("TRAIN-images", "val-images", "TEST-images", ()),
+        ),
+        ("train val tests", ("train", "val", "tests", ())),
+        ("train val unlabelled", ("train", "val", None, ("unlabelled",))),
+    ],
+)
+def test_parts_of_a_split_are_known_by_name(tmp_path, folders, found):
+    make(tmp_path, *(f"{side}/{c}/1.jpg" for side in folders.split() for c in "ab"))
+    train, valid, test, others = found
+    tree = scan(tmp_path)
+    assert tree.classes == ["a", "b"]
+    assert tree.test == (tmp_path / test if test else None) and tree.left_alone == list(others)
+    assert {name.split("/")[0] for name in names(tree)} == {train, *([valid] if valid else [])}
+    assert (tree.split is None) is (valid is None)
+
+
+def test_a_test_part_without_class_folders_is_left_alone(tmp_path):
+    make(tmp_path, *(f"{side}/{c}/1.jpg" for side in ("train", "val") for c in "ab"), "test/1.jpg")
+    tree = scan(tmp_path)
+    assert tree.test is None and tree.left_alone == ["test"]
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        (["one/a/1.jpg", "one/b/1.jpg", "two/a/1.jpg", "two/b/1.jpg"], "folders of the same names"),
+        (["images/a/1.jpg", "images/b/1.jpg", "more/1.jpg"], "images holds folders and more does not"),
+        (["train/a/1.jpg", "train/b/1.jpg", "training/a/1.jpg", "training/b/1.jpg"], "both called"),
+        (["train/1.jpg", "test/1.jpg"], "train holds no class folders"),
+    ],
+)
+def test_what_may_be_a_split_is_refused_until_the_user_decides(tmp_path, files, why):
+    make(tmp_path, *files)
+    with pytest.raises(PigeonholeError, match=f"classes, or parts of a split.*{why}.*--classes .*--test"):
         scan(tmp_path)
+    folders = sorted({name.split("/")[0] for name in files})
+    assert scan(tmp_path, folders).classes == folders
 
 
-@pytest.mark.parametrize("other", ["train/1.jpg", "bus/1.jpg"])
-def test_classes_may_be_called_train_and_valid(tmp_path, other):
-    make(tmp_path, "train/1.jpg", "valid/1.jpg", other)
+def test_classes_may_hold_folders_beside_pictures(tmp_path):
+    make(tmp_path, "rust/1.jpg", "rust/a/1.jpg", "rust/b/1.jpg", "healthy/1.jpg")
+    assert scan(tmp_path).classes == ["healthy", "rust"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["@eaDir", "$RECYCLE.BIN", "lost+found", "System Volume Information", "__MACOSX", ".ipynb_checkpoints"],
+)
+def test_folders_of_systems_are_passed_over(tmp_path, name):
+    make(tmp_path, "a/1.jpg", "b/1.jpg", f"{name}/1.jpg", f"a/{name}/2.jpg", "a/Thumbs.db")
+    tree = scan(tmp_path)
+    assert tree.classes == ["a", "b"] and names(tree) == ["a/1.jpg", "b/1.jpg"]
+
+
+def test_one_folder_too_deep_suggests_the_one_above(tmp_path):
+    make(tmp_path, "cats/1.jpg", "dogs/1.jpg")
+    with pytest.raises(PigeonholeError, match=f"give the folder above, {tmp_path}"):
+        scan(tmp_path / "cats")
+
+
+def test_an_archive_and_a_cut_path_are_told(tmp_path):
+    make(tmp_path, "my.zip", "my photos/a/1.jpg")
+    with pytest.raises(UsageError, match="an archive; unpack it"):
+        scan(tmp_path / "my.zip")
+    with pytest.raises(UsageError, match=r"no such folder .a path with a space needs quotes"):
+        scan(tmp_path / "my")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such names side by side")
+def test_class_names_that_cannot_be_told_apart_or_written(tmp_path):
+    make(tmp_path, "Cat/1.jpg", "cat/1.jpg")
+    with pytest.raises(PigeonholeError, match="Cat and cat differ in upper and lower case alone"):
+        scan(tmp_path)
+    make(tmp_path / "other", "a/1.jpg")
+    os.mkdir(os.fsencode(tmp_path) + b"/other/caf\xe9")
+    with pytest.raises(PigeonholeError, match=r"no UTF-8 .byte 0xe9.; rename the folder"):
+        scan(tmp_path / "other")
+
+
+def test_classes_may_be_called_train_and_valid(tmp_path):
+    make(tmp_path, "train/1.jpg", "valid/1.jpg", "bus/1.jpg")
     tree = scan(tmp_path)
     assert tree.split is None and "train" in tree.classes
