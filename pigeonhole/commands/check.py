@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
     print(json.dumps(report, indent=2) if settings.json else "\n".join(lines))
     if settings.save_grid:
         _draw(settings.save_grid, sets, settings.show or DEFAULT_DRAWN)
+    sets.preflight.require_trainable()
     return 1 if settings.strict and not sets.preflight.clean else 0
 
 

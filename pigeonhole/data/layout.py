@@ -118,18 +118,23 @@ def no_classes(top: Path) -> PigeonholeError:
 
 def _below(top: Path) -> list[Folder]:
     found = []
-    for item in _listed(top):
-        if os.path.isdir(item.path) and not is_hidden(item.name):
+    for item in sorted(_listed(top), key=lambda item: item.name):
+        if _is_folder(item) and not is_hidden(item.name):
             inside = [each for each in _listed(item.path) if not is_hidden(each.name)]
-            folders = tuple(each.name for each in inside if os.path.isdir(each.path))
-            found.append(Folder(item.name, folders, len(folders) < len(inside)))
+            folders = sorted(each.name for each in inside if _is_folder(each))
+            found.append(Folder(item.name, tuple(folders), len(folders) < len(inside)))
     return found
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    """Without a question to the disk for anything but links: a class may have a million files."""
+    return os.path.isdir(item.path) if item.is_symlink() else item.is_dir()
 
 
 def _listed(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as items:
-            return sorted(items, key=lambda item: item.name)
+            return list(items)
     except PermissionError as error:
         raise PigeonholeError(f"{folder}: no permission to list this folder") from error
 

@@ -18,6 +18,11 @@ LISTED = 10  # lines of one list in the terminal
 INDENT = 2  # columns before them
 LISTED_CLASSES = 40
 NAMED = 3  # names in one line
+# What an oddity may come from, where that is not plain from its name.
+WHY = {
+    "nearly black": "; 12 bits stored in 16? Brighten them, or every picture looks the same to a network",
+    "of one colour": "; they show nothing",
+}
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,8 @@ class _Text:
         if report.fixes:
             yield report.fixes.line()
         for oddity, names in report.oddities.items():
-            yield f"{oddity}: {counted(len(names), 'picture', 'pictures')} ({some(names, NAMED)})"
+            found = f"{counted(len(names), 'picture', 'pictures')} ({some(names, NAMED)})"
+            yield f"{oddity}: {found}{WHY.get(oddity, '')}"
         if report.imbalance and report.imbalance >= IMBALANCE:
             yield (
                 f"Unbalanced: the largest class is {report.imbalance:.1f} times the smallest; "
@@ -269,7 +275,7 @@ class _Text:
             files = counted(len(report.strays), "file", "files")
             yield f"{files} beside the class folders ({some(report.strays, NAMED)})"
         if report.left_alone:
-            yield f"without labels: {_some(report.left_alone)}"
+            yield f"without labels: {some(report.left_alone, NAMED)}"
         if report.hidden:
             yield counted(report.hidden, "hidden file or folder", "hidden files and folders")
         if report.repeated_links:

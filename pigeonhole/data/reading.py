@@ -17,6 +17,8 @@ from pigeonhole.data.folders import Entry, Record
 from pigeonhole.data.index import Known, Learnt, Row
 from pigeonhole.pictures import images
 
+ONE_COLOUR, NEARLY_BLACK = "of one colour", "nearly black"
+MOST_BLACK = 16  # of 255; what a camera's 12 bits come to when they are stored in 16
 MAX_FILE_SIZE = 1 << 30  # bytes; 200 megapixels in colour at 16 bits are 1.2 GB before any compression
 READERS = 8  # threads that wait for files, whatever the number of cores: storage may be far away
 DECODERS = threading.BoundedSemaphore(min(READERS, os.cpu_count() or 1))  # each may hold a large picture
@@ -126,7 +128,7 @@ def _learn(sighting: Sighting, data: bytes, preprocessing: images.Preprocessing,
     if digest in present:
         return Learnt(sighting.path, sighting.stamp, digest)
     try:
-        facts = json.dumps(vars(images.inspect(data)))
+        facts = vars(images.inspect(data))
         image = images.preprocess(data, preprocessing)
     except images.ImageError as error:
         return Learnt(sighting.path, sighting.stamp, digest, json.dumps({"skipped": str(error)}))
@@ -134,7 +136,15 @@ def _learn(sighting: Sighting, data: bytes, preprocessing: images.Preprocessing,
     # other sizes the cache has seen.
     fingerprint = duplicates.fingerprint(np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image)
     pixels = image.tobytes()
+    facts = json.dumps(facts | {"oddities": [*facts["oddities"], *_seen_oddities(image)]})
     return Learnt(sighting.path, sighting.stamp, digest, facts, Row(pixels, zlib.crc32(pixels), fingerprint))
+
+
+def _seen_oddities(image: np.ndarray) -> list[str]:
+    """What is odd about a decoded picture, uint8, although its file is in order."""
+    if image.min() == image.max():
+        return [ONE_COLOUR]
+    return [NEARLY_BLACK] if image.max() <= MOST_BLACK else []
 
 
 def _stamp(status: os.stat_result) -> str:

@@ -56,8 +56,8 @@ def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained) -> int:
             findings = audit.look(judged.answers, findings, config.check_labels, config.learning_curve)
             print("\n".join(findings.lines()))
             _write_report(run, sets, judged, classifier, findings)
-        if config.test:
-            _test(classifier, run, config.test, cache.of_flags(config.cache_dir, config.no_cache))
+        if test := config.test or sets.preflight.test:
+            _test(classifier, run, Path(test), cache.of_flags(config.cache_dir, config.no_cache))
     outcome = digests.digests(trainer.best_weights, trainer.validations, judged.answers.probabilities)
     _write_result(run, corrected, trained.seconds, findings, outcome)
     print("\n".join(_last_lines(run, sets, trainer, trained.seconds)))

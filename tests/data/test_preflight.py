@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pigeonhole.data.cache import Cache
+from pigeonhole.data.dataset import read_train_sets
 from pigeonhole.data.duplicates import Pair, near_duplicates
 from pigeonhole.data.folders import Entry, Record, Tree, scan
 from pigeonhole.data.preflight import Preflight
@@ -233,3 +234,17 @@ def test_a_folder_of_real_files(tmp_path):
     assert report.wrong_extensions == {"cats/same.png": "jpeg"}
     assert report.look_alikes_across == [("cats/3.jpg", "dogs/cat again.jpg")]
     assert not report.clean
+
+
+def test_pictures_that_show_nothing_are_noted(tmp_path):
+    for name, top in (("dark", 4095), ("light", 65535)):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            values = np.linspace(0, top, 16 * 16).reshape(16, 16).astype(np.uint16) + number
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), values.clip(0, top).astype(np.uint16))
+    cv2.imwrite(str(tmp_path / "light" / "black.png"), np.zeros((16, 16), np.uint8))
+    report = read_train_sets(tmp_path, 16, no_cache=True).preflight
+    assert report.oddities["nearly black"] == ["dark/0.png", "dark/1.png", "dark/2.png"]
+    assert report.oddities["of one colour"] == ["light/black.png"]
+    (line,) = [line for line in report.lines() if line.startswith("nearly black")]
+    assert "3 pictures" in line and "12 bits stored in 16?" in line
