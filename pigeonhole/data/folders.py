@@ -66,21 +66,24 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def scan(root: str | os.PathLike[str], classes: Sequence[str] | None = None, fewest: int = 2) -> Tree:
+def scan(
+    root: str | os.PathLike[str], classes: Sequence[str] | None = None, for_training: bool = True
+) -> Tree:
     """List the files of each class folder of `root`, at any depth, sorted by name.
 
     `classes` takes a subset, in the given order. Folders that are the parts of a ready-made split by their
     names (see `layout.part_of`) fill `Tree.split` and `Tree.test`. A link is followed once per class, never
-    upwards. `fewest`: how many classes there must be. Raises UsageError for a path or class that is not
-    there, PigeonholeError for a folder that cannot be trained on.
+    upwards. `for_training`: there must be two classes or more, whose names can be told apart where case does
+    not count. Raises UsageError for a path or class that is not there, PigeonholeError for a folder that
+    cannot be used.
     """
     top = Path(root)
     check_top(top)
     named = classes is not None and all((top / name).is_dir() for name in classes)
     split = None if named else find_split(top)
     tree = _scan_split(top, split, classes) if split else _scan_classes(top, classes)
-    if len(tree.classes) < fewest:
-        raise _too_few(top, tree.classes)
+    if for_training:
+        _check_told_apart(top, tree.classes)
     tree.entries.sort(key=lambda entry: entry.name)
     return tree
 
@@ -178,8 +181,7 @@ def _class_folders(top: Path, items: list[os.DirEntry[str]]) -> dict[str, str]:
 
 
 def _check_names(top: Path, folders: Iterable[str]) -> None:
-    """Raise PigeonholeError for class names that could not be written down or told apart."""
-    by_lower: dict[str, str] = {}
+    """Raise PigeonholeError for class names that could not be written down."""
     for name in folders:
         try:
             name.encode("utf-8")
@@ -188,12 +190,6 @@ def _check_names(top: Path, folders: Iterable[str]) -> None:
             raise PigeonholeError(
                 f"{top}: the folder name {shown(name)} is no UTF-8 (byte 0x{byte:02x}); rename the folder"
             ) from error
-        other = by_lower.setdefault(name.lower(), name)
-        if other != name:
-            raise PigeonholeError(
-                f"{top}: the folders {shown(other)} and {shown(name)} differ in upper and lower case alone; "
-                "move their pictures into one"
-            )
 
 
 def _choose(top: Path, folders: dict[str, str], classes: Sequence[str] | None) -> list[str]:
@@ -205,7 +201,20 @@ def _choose(top: Path, folders: dict[str, str], classes: Sequence[str] | None) -
     return chosen
 
 
-def _too_few(top: Path, chosen: list[str]) -> PigeonholeError:
+def _check_told_apart(top: Path, classes: Sequence[str]) -> None:
+    if len(classes) < 2:
+        raise _too_few(top, classes)
+    by_lower: dict[str, str] = {}
+    for name in classes:
+        other = by_lower.setdefault(name.lower(), name)
+        if other != name:
+            raise PigeonholeError(
+                f"{top}: the folders {shown(other)} and {shown(name)} differ in upper and lower case alone; "
+                "move their pictures into one"
+            )
+
+
+def _too_few(top: Path, chosen: Sequence[str]) -> PigeonholeError:
     folders = _visible_folders(top)
     inner = top / folders[0] if folders else top
     if len(folders) == 1 and len(_visible_folders(inner)) > 1:

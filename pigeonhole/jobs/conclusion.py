@@ -122,7 +122,7 @@ def _write_result(
 
 def _test(classifier: Classifier, run: Run, folder: Path, store: Cache) -> None:
     """Say how good the saved network is on all pictures of a folder, and add that to the report."""
-    judged = evaluation.judge(classifier, run, folders.scan(folder), store)
+    judged = evaluation.judge(classifier, run, folders.scan(folder, for_training=False), store)
     print("\n".join(judged.summary()))
     writing.write_test(run, judged.evaluation, judged.measures, judged.copies, classifier)
 

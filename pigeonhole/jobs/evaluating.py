@@ -142,11 +142,11 @@ def _read_folder(config: EvaluationConfig) -> Tree:
         raise UsageError(f"--plots {config.plots}: a file, not a folder")
     if config.picture and not config.picture.is_file():
         raise UsageError(f"--picture {config.picture}: no such file")
-    tree = folders.scan(config.data)
-    if tree.split is not None:
+    tree = folders.scan(config.data, for_training=False)
+    if tree.split is not None or tree.test:
         raise UsageError(
             f"--data {tree.root}: holds a training and a validation folder; name the one to test on, "
-            f"such as {tree.root / (tree.left_alone or ['test'])[0]}"
+            f"such as {tree.root / (tree.test.name if tree.test else 'test')}"
         )
     if config.csv:
         atomic_file.check("--csv", config.csv, (entry.path for entry in tree.entries))
