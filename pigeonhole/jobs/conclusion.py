@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from pigeonhole import cli, terminal
 from pigeonhole.data import cache, fixes, folders
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import evaluation, measures, predictions
-from pigeonhole.evaluation.measures import Measures
-from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies.audit import DataAudit, Findings
 from pigeonhole.jobs import trainers
 from pigeonhole.jobs.following import Trained
@@ -18,23 +15,13 @@ from pigeonhole.jobs.setup import Setup
 from pigeonhole.model import rejection
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.report import writing
+from pigeonhole.report.writing import Judged
 from pigeonhole.runs import digests
 from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy
 from pigeonhole.training import saving
 from pigeonhole.training.progress import clock
 from pigeonhole.training.trainer import Trainer
-
-
-class Judged(NamedTuple):
-    """What the saved network says to all validation pictures, and how good that is.
-
-    `corrected`: what is left of the accuracy once the choice among validations is allowed for.
-    """
-
-    answers: Evaluation
-    figures: Measures
-    corrected: CorrectedAccuracy
 
 
 def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained) -> int:
@@ -93,8 +80,7 @@ def _write_report(
 ) -> None:
     """Write the run's report, and the list of labels to look at."""
     fixes.write(run.fixes_file, findings.suspects or (), _digests(sets), sets.fixes)
-    answers, figures, corrected = judged
-    page = writing.write_training(run, sets, answers, figures, classifier, corrected, findings)
+    page = writing.write_training(run, sets, judged, classifier, findings)
     print(f"report      {page}")
 
 

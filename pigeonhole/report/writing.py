@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,22 +28,27 @@ TRAINING_BYTES = 2_800_000
 TEST_BYTES = page.MAX_BYTES - page.FRAME_BYTES - TRAINING_BYTES
 
 
+class Judged(NamedTuple):
+    """What the saved network says to all validation pictures, and how good that is.
+
+    `corrected`: what is left of the accuracy once the choice among validations is allowed for.
+    """
+
+    answers: Evaluation
+    figures: "Measures"
+    corrected: "CorrectedAccuracy"
+
+
 def write_training(
-    run: Run,
-    sets: data.Sets,
-    evaluation: Evaluation,
-    measures: "Measures",
-    classifier: "Classifier",
-    corrected: "CorrectedAccuracy",
-    findings: "Findings",
+    run: Run, sets: data.Sets, judged: Judged, classifier: "Classifier", findings: "Findings"
 ) -> Path:
     """Write the run's report after its training and give the page's path; an earlier test's part is kept.
 
-    `run` holds its settings and its history; `evaluation` and `measures` are of the validation pictures,
-    answered by the saved network, which `classifier` is; `corrected` is the accuracy without what it owes to
-    the choice among validations. Raises OSError where it cannot be written.
+    `run` holds its settings and its history; `classifier` is the saved network. Raises OSError where the
+    page cannot be written.
     """
     facts = training.read_facts(run)
+    evaluation, measures, corrected = judged
     answers = Answers(evaluation, measures, attention(classifier, evaluation), False, corrected)
     inside = Inside.of(classifier, evaluation, telling(evaluation))
     augmentation = Augmentation(**facts.settings["recipe"]["augmentation"])

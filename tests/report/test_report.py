@@ -125,15 +125,9 @@ def write_training(
     case: Case, corrected: CorrectedAccuracy | None = None, findings: Findings | None = None
 ) -> Path:
     told = case.measures
-    return writing.write_training(
-        case.run,
-        case.sets,
-        case.evaluation,
-        told,
-        case.classifier,
-        corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1, kept=1),
-        findings or Findings(),
-    )
+    corrected = corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1, kept=1)
+    judged = writing.Judged(case.evaluation, told, corrected)
+    return writing.write_training(case.run, case.sets, judged, case.classifier, findings or Findings())
 
 
 def another_run(case: Case, folder: Path) -> Case:

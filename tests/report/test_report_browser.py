@@ -27,9 +27,8 @@ def report(tmp_path_factory):
     case = report_runs.make(tmp_path_factory.mktemp("browser"))
     with case.classifier:
         told, corrected = case.measures, CorrectedAccuracy(20.0, case.measures.total, 0.02, 5, kept=2)
-        writing.write_training(
-            case.run, case.sets, case.evaluation, told, case.classifier, corrected, Findings()
-        )
+        judged = writing.Judged(case.evaluation, told, corrected)
+        writing.write_training(case.run, case.sets, judged, case.classifier, Findings())
         return writing.write_test(case.run, case.evaluation, case.measures, {}, case.classifier)
 
 
