@@ -1,7 +1,7 @@
 """Put trained models behind a web page and a JSON API.
 
     pigeonhole serve
-    pigeonhole serve --model runs/leaves --model runs/scans --host 0.0.0.0 --api-key SECRET
+    pigeonhole serve --model runs/leaves --model runs/scans --host 0.0.0.0 --api-key-file key.txt
     pigeonhole serve --watch
 
 Ctrl-C or a termination signal stops it, once every request that was accepted is answered.
@@ -37,29 +37,30 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 def main(arguments: list[str]) -> int:
     """0 after a stop that was asked for."""
     options = parse(arguments)
-    runs = find_models(options)
+    runs, api_key = find_models(options), find_key(options)
     check_address(options.host, options.port)
     for run in runs:
         print(f"run     {run.describe()}", flush=True)
     models = load(runs, options.engine)
 
     from pigeonhole.web import create_app
-    from pigeonhole.web.server import Limits, Server
+    from pigeonhole.web.gateway import Limits
+    from pigeonhole.web.server import Server
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     most_bytes = int(options.max_megabytes * 1e6)
     app = create_app(
         models,
         runs=options.watch,
-        api_key=options.api_key,
+        api_key=api_key,
         most_bytes=most_bytes,
         most_pixels=int(options.max_megapixels * 1e6),
         hosts=LOOPBACK_NAMES if is_loopback(options.host) else None,
     )
-    limits = Limits(queue=options.queue, request_bytes=most_bytes)
+    limits = Limits(queue=options.queue, request_bytes=most_bytes, held_bytes=2 * most_bytes)
     with StopRequest() as request:
         server = Server(app, options.host, options.port, options.threads, limits)
-        announce(options, models, server.urls)
+        announce(options, models, server.urls, bool(api_key))
         server.run(lambda: request.exit_status != 0)
     print("stopped", flush=True)
     return 0
@@ -93,6 +94,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="KEY",
         help=f"what every request must carry ({KEY_VARIABLE} in the environment, or none)",
     )
+    add("--api-key-file", type=Path, metavar="FILE", help="a file with that key; ps shows --api-key to all")
     add("--max-megabytes", type=positive, default=32, metavar="N", help="the longest request (32)")
     add("--max-megapixels", type=positive, default=50, metavar="N", help="the largest picture (50)")
     return parser.parse_args(arguments)
@@ -114,6 +116,20 @@ def find_models(options: argparse.Namespace) -> list[Run]:
     if len(set(names)) < len(names):
         raise UsageError("--model: two of the runs have the same name; rename the folder of one")
     return runs
+
+
+def find_key(options: argparse.Namespace) -> str | None:
+    """The key that requests must carry, from its file where one is named. Raises UsageError."""
+    if options.api_key_file is None:
+        return options.api_key
+    try:
+        key = options.api_key_file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"--api-key-file {options.api_key_file}: {reason.lower()}") from None
+    if not key or "\n" in key:
+        raise UsageError(f"--api-key-file {options.api_key_file}: the file must hold one line, the key")
+    return key
 
 
 def check_address(host: str, port: int) -> None:
@@ -152,13 +168,15 @@ def restore(run: Run, engine: str) -> "Classifier":
     return classifier
 
 
-def announce(options: argparse.Namespace, models: Sequence["Model"], urls: Sequence[str]) -> None:
+def announce(
+    options: argparse.Namespace, models: Sequence["Model"], urls: Sequence[str], has_key: bool
+) -> None:
     for model in models:
         print(f"model   {model.name}, {len(model.classes)} classes")
     if options.watch is not None:
         print(f"watch   {options.watch}")
-    if not is_loopback(options.host) and not options.api_key:
-        print("note    everyone who reaches this address may ask; --api-key KEY changes that")
+    if not is_loopback(options.host) and not has_key:
+        print("note    everyone who reaches this address may ask; --api-key-file FILE changes that")
     for url in urls:
         print(f"open    {url}/")
     sys.stdout.flush()

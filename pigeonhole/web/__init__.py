@@ -5,16 +5,15 @@ from pathlib import Path
 
 import flask
 
-from pigeonhole.web import api, observing, pages, problems, security, watching
+from pigeonhole.web import api, observing, pages, problems, security, uploads, watching
 from pigeonhole.web.answering import Answerer
 from pigeonhole.web.models import Model, Models
-from pigeonhole.web.uploads import Request
 
 __all__ = ["Model", "create_app"]
 
 
 class _App(flask.Flask):
-    request_class = Request
+    request_class = uploads.Request
 
 
 def create_app(
@@ -35,7 +34,11 @@ def create_app(
     hosts        the only host names under which the app answers; None: any
     """
     app = _App(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=most_bytes, RUNS=runs)
+    app.config.update(
+        MAX_CONTENT_LENGTH=most_bytes,
+        MAX_FORM_PARTS=uploads.MOST_PARTS,
+        RUNS=runs,
+    )
     app.extensions["models"] = Models(models)
     app.extensions["answerer"] = Answerer(most_pixels)
     app.json.sort_keys = False

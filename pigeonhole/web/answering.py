@@ -3,18 +3,22 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import flask
 import numpy as np
 
 from pigeonhole.model.classifier import ImageError
 from pigeonhole.web.models import Model
-from pigeonhole.web.uploads import Upload
+from pigeonhole.web.uploads import Upload, pictures
 
 if TYPE_CHECKING:
     from pigeonhole.pictures.images import Facts
+
+LARGE_BYTES = 8_000_000  # of a request
+LARGE_REQUESTS = 2  # at one time
 
 
 @dataclass(frozen=True)
@@ -39,27 +43,88 @@ class Refused:
     size: int
 
 
-class Answerer:
-    """Answers from many threads at once, within bounds of memory.
+class Busy(Exception):
+    """So many large requests are being answered that this one has to come again."""
 
-    `most_pixels` is the largest picture that is accepted, and all pictures that are being decoded at one time
-    have no more pixels than that together.
+
+class Answerer:
+    """Answers from many threads at once, within bounds of memory and of time.
+
+    `most_pixels` is the largest picture that is accepted; a request may have four times as many in all.
+    Requests with many bytes or many pixels are large. Few of them are answered at one time, and they have
+    their own share of the memory for decoding, so that small ones find a free thread and free memory.
     """
 
     def __init__(self, most_pixels: int):
         self.most_pixels = most_pixels
-        self._free = most_pixels
+        self.most_request_pixels = 4 * most_pixels
+        self._places = threading.BoundedSemaphore(LARGE_REQUESTS)
+        self._free = {True: most_pixels, False: self._most_small_pixels}  # by size of the request
         self._changed = threading.Condition()
 
-    def ask(self, model: Model, upload: Upload) -> Answered | Refused:
-        """The model's answer; a refusal where the upload is no picture or has too many pixels."""
+    def ask(
+        self, choose: Callable[[], Model], request: flask.Request, has_left: Callable[[], bool]
+    ) -> list[Answered | Refused]:
+        """For each picture the model's answer, or a refusal where it is none or has too many pixels.
+
+        `choose` gives the model, once the request has been read. Stops early once `has_left()`.
+        Raises `Busy`, and BadRequest for a request without pictures.
+        """
+        with contextlib.ExitStack() as place:
+            is_large = (request.content_length or 0) > LARGE_BYTES
+            if is_large:
+                place.enter_context(self._place())
+            uploads, model = pictures(request), choose()
+            looked_at: list[Facts | Refused] = []
+            pixels = 0
+            for upload in uploads:
+                facts = self._look(model, upload, self.most_request_pixels - pixels)
+                pixels += 0 if isinstance(facts, Refused) else facts.width * facts.height
+                looked_at.append(facts)
+            if not is_large and pixels > self._most_small_pixels:
+                is_large = True
+                place.enter_context(self._place())
+            return [
+                facts if isinstance(facts, Refused) else self._answer(model, upload, facts, is_large)
+                for upload, facts in zip(uploads, looked_at, strict=True)
+                if not has_left()
+            ]
+
+    @property
+    def _most_small_pixels(self) -> int:
+        return self.most_pixels // 4
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the few places for large requests; none is waited for."""
+        if not self._places.acquire(blocking=False):
+            raise Busy
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _look(self, model: Model, upload: Upload, pixels_left: int) -> "Facts | Refused":
+        """What the head of the file says of the picture."""
+        try:
+            facts = model.classifier.inspect(upload.data)
+        except ImageError as error:
+            return Refused(upload.name, 415, str(error), len(upload.data))
+        pixels = facts.width * facts.height
+        if pixels > self.most_pixels:
+            return Refused(upload.name, 413, self._too_large(facts), len(upload.data))
+        if pixels > pixels_left:
+            reason = (
+                f"with the pictures before it, it has over {self.most_request_pixels / 1e6:.0f} megapixels"
+            )
+            return Refused(upload.name, 413, reason, len(upload.data))
+        return facts
+
+    def _answer(self, model: Model, upload: Upload, facts: "Facts", is_large: bool) -> Answered | Refused:
         started = time.perf_counter()
         classifier = model.classifier
         try:
-            facts = classifier.inspect(upload.data)
-            if facts.width * facts.height > self.most_pixels:
-                return Refused(upload.name, 413, self._too_large(facts), len(upload.data))
-            with self._reserved(facts.width * facts.height):
+            with self._reserved(facts.width * facts.height, is_large):
                 pixels = classifier.read(upload.data)
         except ImageError as error:
             return Refused(upload.name, 415, str(error), len(upload.data))
@@ -73,14 +138,14 @@ class Answerer:
         return f"{facts.width} x {facts.height}, {size:.0f} megapixels, is too large"
 
     @contextlib.contextmanager
-    def _reserved(self, pixels: int) -> Iterator[None]:
-        """Wait until so many pixels may be decoded beside what is being decoded already."""
+    def _reserved(self, pixels: int, is_large: bool) -> Iterator[None]:
+        """Wait until so many pixels may be decoded beside what is being decoded for requests of that size."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
+            self._changed.wait_for(lambda: self._free[is_large] >= pixels)
+            self._free[is_large] -= pixels
         try:
             yield
         finally:
             with self._changed:
-                self._free += pixels
+                self._free[is_large] += pixels
                 self._changed.notify_all()

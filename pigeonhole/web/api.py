@@ -1,10 +1,13 @@
 """The JSON API; `static/openapi.json` describes it."""
 
-import flask
-from werkzeug.exceptions import BadRequest
+from collections.abc import Callable
 
-from pigeonhole.web import problems, uploads
-from pigeonhole.web.answering import Answered, Refused
+import flask
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
+
+from pigeonhole.web import problems
+from pigeonhole.web.answering import Answered, Busy, Refused
+from pigeonhole.web.gateway import HAS_LEFT
 from pigeonhole.web.models import Model
 
 api = flask.Blueprint("api", __name__, url_prefix="/api")
@@ -15,7 +18,7 @@ def predict() -> flask.Response:
     """An answer for each picture of the request, in its order."""
     model = _chosen()
     top = _top()
-    results = ask(model, flask.request)
+    results = ask(_chosen, flask.request)
     return flask.jsonify(model=model.name, results=[_result(result, top) for result in results])
 
 
@@ -47,10 +50,16 @@ def document() -> flask.Response:
     return flask.current_app.send_static_file("openapi.json")
 
 
-def ask(model: Model, request: flask.Request) -> list[Answered | Refused]:
-    """The model's answer or a refusal for each picture; NothingReadable when all were refused."""
+def ask(choose: Callable[[], Model], request: flask.Request) -> list[Answered | Refused]:
+    """The answer of the chosen model or a refusal for each picture; NothingReadable when all were refused."""
     extensions = flask.current_app.extensions
-    results = [extensions["answerer"].ask(model, upload) for upload in uploads.pictures(request)]
+    has_left = request.environ.get(HAS_LEFT, lambda: False)
+    try:
+        results = extensions["answerer"].ask(choose, request, has_left)
+    except Busy:
+        raise ServiceUnavailable("Several large requests are being answered. Try again shortly.") from None
+    if has_left():
+        raise ServiceUnavailable("The client has left.")
     for result in results:
         extensions["metrics"].picture(result)
     if all(isinstance(result, Refused) for result in results):

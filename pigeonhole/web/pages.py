@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import flask
 import numpy as np
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from pigeonhole import cli
 from pigeonhole.model.classifier import ImageError
-from pigeonhole.web import problems, security
+from pigeonhole.web import problems, security, uploads
 from pigeonhole.web.answering import Answered
 from pigeonhole.web.api import ask
 from pigeonhole.web.models import Model, Models
@@ -32,6 +32,12 @@ def common() -> dict[str, object]:
     }
 
 
+@pages.before_request
+def check_form() -> None:
+    if flask.request.method == "POST" and not uploads.is_form(flask.request):
+        raise UnsupportedMediaType("Send pictures as a form of the kind multipart/form-data.")
+
+
 @pages.get("/")
 def home() -> str | flask.Response:
     if not len(_models()) and flask.current_app.config["RUNS"] is not None:
@@ -42,9 +48,12 @@ def home() -> str | flask.Response:
 @pages.post("/")
 def answer() -> str:
     """The result page; the script of the home page takes the same answers out of it."""
-    model = _models().choose(flask.request.form.get("model"))
-    results = ask(model, flask.request)
-    return flask.render_template("answers.html", model=model, results=results, top=TOP)
+
+    def choose() -> Model:
+        return _models().choose(flask.request.form.get("model"))
+
+    results = ask(choose, flask.request)
+    return flask.render_template("answers.html", model=choose(), results=results, top=TOP)
 
 
 @pages.get("/models/<name>")

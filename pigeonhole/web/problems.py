@@ -6,7 +6,7 @@ import flask
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
 from pigeonhole.web.answering import Refused
-from pigeonhole.web.server import RECEIVED, REFUSAL
+from pigeonhole.web.gateway import RECEIVED, REFUSAL
 
 FORMATS = ("JPEG", "PNG", "WebP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
 

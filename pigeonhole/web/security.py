@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import flask
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import BadRequest, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 
 _POLICY = {
     "default-src": "'none'",
@@ -50,6 +50,11 @@ def protect(app: flask.Flask, api_key: str | None, hosts: Collection[str] | None
             response.headers.setdefault(name, value)
         return response
 
+    @app.before_request
+    def check_origin() -> None:
+        if flask.request.method not in ("GET", "HEAD", "OPTIONS") and _is_from_elsewhere(flask.request):
+            raise Forbidden("A page of another site may not ask this server.")
+
     if hosts:
 
         @app.before_request
@@ -64,6 +69,14 @@ def protect(app: flask.Flask, api_key: str | None, hosts: Collection[str] | None
             public = flask.request.endpoint in ("observing.health", "static")
             if not public and not _holds(flask.request, api_key):
                 raise Unauthorized("This server asks for its key.", www_authenticate=_CHALLENGE)
+
+
+def _is_from_elsewhere(request: flask.Request) -> bool:
+    """Whether a browser says that a page of another site sends the request. Programs say nothing of it."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
 
 
 def _holds(request: flask.Request, api_key: str) -> bool:

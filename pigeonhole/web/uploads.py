@@ -9,6 +9,7 @@ import flask
 from werkzeug.exceptions import BadRequest
 
 MOST_PICTURES = 100  # in one request
+MOST_PARTS = 200  # in one form, fields and empty file fields included
 _LONGEST_NAME = 120
 
 
@@ -27,18 +28,23 @@ class Upload:
     data: bytes
 
 
+def is_form(request: flask.Request) -> bool:
+    return request.mimetype == "multipart/form-data"
+
+
 def pictures(request: flask.Request) -> list[Upload]:
     """The files of a multipart form, under whatever fields, or the whole body as one picture.
 
     Raises BadRequest when there are none or too many.
     """
-    if request.mimetype == "multipart/form-data":
+    if is_form(request):
         files = (file for field in request.files for file in request.files.getlist(field))
-        found = [Upload(shown(file.filename or ""), file.read()) for file in files]
+        found = [Upload(shown(file.filename or ""), file.stream.getvalue()) for file in files]  # no copy
         found = [upload for upload in found if upload.data or upload.name]
     else:
         data = request.get_data(cache=False)
         found = [Upload("picture", data)] if data else []
+    request.environ["wsgi.input"].close()  # it holds the same bytes once more
     if not found:
         raise BadRequest("There is no picture in the request.")
     if len(found) > MOST_PICTURES:

@@ -14,7 +14,8 @@ from pigeonhole import Classifier
 from pigeonhole.model.export import exporting
 from pigeonhole.runs.run import Run
 from pigeonhole.web import Model
-from pigeonhole.web.server import Limits, Server
+from pigeonhole.web.gateway import Limits
+from pigeonhole.web.server import Server
 from tests.support import saved_runs
 
 ROOT = Path(__file__).parents[2]
