@@ -188,29 +188,24 @@ def _folders(candidate: Candidate, options: argparse.Namespace) -> tuple[Path, P
 
 def train(candidate: Candidate, options: argparse.Namespace) -> Outcome:
     """Train the candidate and try what it has learnt, now and then and at the end, on the test pictures."""
-    import keras
-
-    from pigeonhole.networks.building import build
+    from pigeonhole.training.blueprint import Blueprint
     from pigeonhole.training.tally import score
-    from pigeonhole.training.trainer import Trainer
 
     network = registry.NETWORKS[candidate.network]
     side, channels = network.usual_size(32), network.channels
     sets, test = read(candidate, options, side, channels)
     recipe = network.recipe(side, sets.train.num_examples, all_grey=channels == 1)
     recipe = recipe.with_given(**candidate.changes)
-    keras.utils.set_random_seed(options.seed)
-    model = build(candidate.network, side, channels, len(sets.classes))
-    trainer = Trainer(model, sets.train, sets.valid, recipe, options.seed)
+    trainer = Blueprint(network.name, options.seed).trainer(recipe, sets.train, sets.valid)
     planned = trainer.total_steps
     if options.minutes:
         trainer.fit_to(options.minutes * 60)
         trainer.total_steps = min(trainer.total_steps, planned)
     curve, seconds = follow(trainer, test)
-    model.set_weights(trainer.best_weights)
+    trainer.model.set_weights(trainer.best_weights)
     right = score(trainer.logits(test), test.label_indices).right
     length = f"{trainer.steps_done:,} of {planned:,} steps"
-    return Outcome(model.count_params(), length, right, test.num_examples, seconds, curve)
+    return Outcome(trainer.model.count_params(), length, right, test.num_examples, seconds, curve)
 
 
 def compete(candidate: Candidate, options: argparse.Namespace) -> Outcome:

@@ -74,10 +74,9 @@ def ours(network: str, most_steps: int, precision: str = "auto") -> Round:
     import tensorflow as tf
 
     from pigeonhole.data.dataset import DataSet
-    from pigeonhole.networks import building
     from pigeonhole.networks.registry import NETWORKS
     from pigeonhole.training import precision as precisions
-    from pigeonhole.training.trainer import Trainer
+    from pigeonhole.training.blueprint import Blueprint
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
@@ -88,8 +87,7 @@ def ours(network: str, most_steps: int, precision: str = "auto") -> Round:
     )
     recipe = NETWORKS[network].recipe(plan.size, len(labels), all_grey=False)
     recipe = recipe.with_given(augment=False, batch_size=plan.batch)
-    model = building.build(network, plan.size, 3, CLASSES, precisions.choose(precision)[0])
-    trainer = Trainer(model, data, None, recipe, 0)
+    trainer = Blueprint(network, 0, precisions.choose(precision)[0]).trainer(recipe, data)
     trainer.total_steps = 0
 
     def train(steps: int) -> None:

@@ -77,18 +77,16 @@ def train(side: int, classes: int, count: int, steps: int) -> None:
 
     import_tensorflow()
     from pigeonhole.data.dataset import DataSet
-    from pigeonhole.networks import building
     from pigeonhole.networks.registry import NETWORKS
     from pigeonhole.training import precision
-    from pigeonhole.training.trainer import Trainer
+    from pigeonhole.training.blueprint import Blueprint
 
     with tempfile.TemporaryDirectory() as folder:
         images = noise(Path(folder, "pixels"), count, side)
         names = [str(index) for index in range(count)]
         data = DataSet(images, np.arange(count) % classes, names, [f"{index:04}" for index in range(classes)])
         recipe = NETWORKS["standard"].recipe(side, count, all_grey=False)
-        model = building.build("standard", side, 3, classes, precision.choose("auto")[0])
-        trainer = Trainer(model, data, None, recipe, 0)
+        trainer = Blueprint("standard", 0, precision.choose("auto")[0]).trainer(recipe, data)
         trainer.total_steps = steps
         moments: list[float] = []
         trainer.learn(lambda progress: moments.append(time.perf_counter()))

@@ -8,7 +8,6 @@ them one worker whose first weights begin one unit in the last place higher: how
 """
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
@@ -82,15 +81,13 @@ def train(options: argparse.Namespace) -> None:
     from pigeonhole.quiet import import_tensorflow
 
     import_tensorflow()
-    import keras
     import numpy as np
     import tensorflow as tf
 
     from pigeonhole.data import dataset
-    from pigeonhole.networks import building
     from pigeonhole.networks.registry import NETWORKS
+    from pigeonhole.training.blueprint import Blueprint
     from pigeonhole.training.distributed import workers
-    from pigeonhole.training.trainer import Trainer
 
     for set_threads in (
         tf.config.threading.set_intra_op_parallelism_threads,
@@ -100,16 +97,12 @@ def train(options: argparse.Namespace) -> None:
     together = workers.join(cluster, print) if cluster else None
     sets = dataset.read_train_sets(options.data, options.image_size, fraction=options.fraction)
     recipe = NETWORKS[options.network].recipe(options.image_size, sets.train.num_examples, all_grey=False)
-    recipe = recipe.with_given(batch_size=options.batch_size, learning_rate=options.learning_rate)
-    keras.utils.set_random_seed(0)
-    with together.strategy.scope() if together else contextlib.nullcontext():
-        model = building.build(options.network, options.image_size, 3, len(sets.classes))
-        for layer in model.layers:
-            if "dropout" in layer.name:
-                layer.rate = 0.0
-        trainer = Trainer(model, sets.train, None, recipe, 0, workers=together)
+    recipe = recipe.with_given(
+        batch_size=options.batch_size, learning_rate=options.learning_rate, dropout=0.0
+    )
+    trainer = Blueprint(options.network, 0).trainer(recipe, sets.train, workers=together)
     if options.kind == CONTROL:
-        weights = model.trainable_variables[0]
+        weights = trainer.model.trainable_variables[0]
         weights.assign(np.nextafter(weights.numpy(), np.float32(np.inf)))
     trainer.total_steps = options.steps
     losses: list[float] = []

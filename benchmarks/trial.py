@@ -66,16 +66,10 @@ def draw(data, count: int, seed: int):
 
 def run(network: str, train, test, recipe, seed: int, precision: str) -> Trial:
     """Train on all of `train` to the end of the recipe, and test the last weights."""
-    import keras
-
-    from pigeonhole.networks import building
+    from pigeonhole.training.blueprint import Blueprint
     from pigeonhole.training.tally import score
-    from pigeonhole.training.trainer import Trainer
 
-    keras.utils.set_random_seed(seed)
-    _, side, _, channels = train.images.shape
-    model = building.build(network, side, channels, len(train.class_names), precision)
-    trainer = Trainer(model, train, None, recipe, seed)
+    trainer = Blueprint(network, seed, precision).trainer(recipe, train)
     started = time.perf_counter()
     trainer.learn()
     seconds = time.perf_counter() - started

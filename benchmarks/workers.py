@@ -59,10 +59,9 @@ def measure(cluster, options: argparse.Namespace) -> None:
     import tensorflow as tf
 
     from pigeonhole.data.dataset import DataSet
-    from pigeonhole.networks import building
     from pigeonhole.networks.registry import NETWORKS
+    from pigeonhole.training.blueprint import Blueprint
     from pigeonhole.training.distributed import workers
-    from pigeonhole.training.trainer import Trainer
 
     threads = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -76,14 +75,13 @@ def measure(cluster, options: argparse.Namespace) -> None:
 
     def a_step(size: int, shared: "workers.Workers | None"):
         """A function that computes one and the same step, and its network."""
-        model = building.build(options.network, side, 3, 10)
-        trainer = Trainer(model, data, data, recipe.with_given(batch_size=size), 0, workers=shared)
+        of_size = recipe.with_given(batch_size=size)
+        trainer = Blueprint(options.network, 0).trainer(of_size, data, workers=shared)
         batch = trainer.batches.batch(0)
-        return lambda: trainer.train_on(0, 1e-4, batch), model
+        return lambda: trainer.train_on(0, 1e-4, batch), trainer.model
 
     alone, _ = a_step(options.shard, None)
-    with together.strategy.scope():
-        joint, model = a_step(pictures, together)
+    joint, model = a_step(pictures, together)
     for _ in range(WARM_UP):
         alone()
         joint()

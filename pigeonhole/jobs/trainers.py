@@ -1,19 +1,17 @@
 """From a setup to the network and what trains it, with recipe and number of steps settled."""
 
-import contextlib
 import time
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
 from pigeonhole.evaluation.studies import audit
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.networks.averaging import Averaging
-from pigeonhole.networks.building import build
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.runs import settings
 from pigeonhole.runs.config import Settled
+from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer
 from pigeonhole.training.trainer import Trainer
 
@@ -25,13 +23,13 @@ def make(setup: Setup) -> Trainer:
     if workers:
         _require_the_same_data(setup)
     if previous_run and not previous_run.changed_options(config, setup.choice.weights_digest):
-        trainer = _assembled(setup, previous_run.recipe)
+        trainer = _trainer(setup, previous_run.recipe)
         trainer.total_steps = previous_run.total_steps
     elif config.minutes:
         trainer = _fitted(setup, config.minutes * 60)
     else:
         brief = config.epochs is not None and setup.is_brief(config.epochs)
-        trainer = _assembled(setup, setup.recipe_for(setup.sets.train.num_examples, brief))
+        trainer = _trainer(setup, setup.recipe_for(setup.sets.train.num_examples, brief))
         trainer.total_steps = config.steps or trainer.total_steps
     if workers:
         trainer.total_steps = workers.from_chief(trainer.total_steps)
@@ -60,16 +58,8 @@ def retrainer(setup: Setup, trainer: Trainer) -> Retrainer:
     def as_long(num_pictures: int) -> Recipe:
         return setup.recipe_for(num_pictures, trainer.recipe.brief).times_as_long(length)
 
-    return Retrainer(
-        setup.choice.network,
-        setup.channels,
-        as_long,
-        setup.machine.precision,
-        setup.config.seed,
-        pictures_per_second=float(np.median([each.pictures_per_second for each in trainer.validations])),
-        initial_weights=setup.initial_weights,
-        averaging=Averaging.asked_for(vars(setup.config)),
-    )
+    speed = float(np.median([each.pictures_per_second for each in trainer.validations]))
+    return Retrainer(_blueprint(setup), as_long, speed)
 
 
 def _require_the_same_data(setup: Setup) -> None:
@@ -91,28 +81,24 @@ def _fitted(setup: Setup, seconds: float) -> Trainer:
     end = time.perf_counter() + seconds
     count, workers = setup.sets.train.num_examples, setup.workers
     brief, usual = (setup.recipe_for(count, kind) for kind in (True, False))
-    trainer = _assembled(setup, brief)
+    trainer = _trainer(setup, brief)
     trainer.fit_to(end - time.perf_counter())
     epochs = trainer.total_steps / trainer.steps_per_epoch
     if brief != usual and not setup.is_brief(workers.from_chief(epochs) if workers else epochs):
-        trainer = _assembled(setup, usual)
+        trainer = _trainer(setup, usual)
         trainer.fit_to(end - time.perf_counter())
     return trainer
 
 
-def _assembled(setup: Setup, recipe: Recipe) -> Trainer:
-    """A new network, the same for the same seed, and what trains it by `recipe`."""
-    config, sets, workers = setup.config, setup.sets, setup.workers
-    keras.utils.set_random_seed(config.seed)
-    with workers.strategy.scope() if workers else contextlib.nullcontext():
-        model = build(
-            setup.choice.network,
-            recipe.image_size,
-            setup.channels,
-            len(sets.classes),
-            setup.machine.precision,
-            Averaging.asked_for(vars(config)),
-        )
-        if setup.initial_weights:
-            setup.initial_weights.put_into(model, sets.classes)
-        return Trainer(model, sets.train, sets.valid, recipe, config.seed, workers)
+def _trainer(setup: Setup, recipe: Recipe) -> Trainer:
+    return _blueprint(setup).trainer(recipe, setup.sets.train, setup.sets.valid, setup.workers)
+
+
+def _blueprint(setup: Setup) -> Blueprint:
+    return Blueprint(
+        setup.choice.network,
+        setup.config.seed,
+        setup.machine.precision,
+        Averaging.asked_for(vars(setup.config)),
+        setup.initial_weights,
+    )

@@ -6,21 +6,17 @@ it does not know? Each such question takes some more trainings on parts of the s
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pigeonhole.networks.averaging import SINGLE, Averaging
-from pigeonhole.networks.building import build, in_float32
+from pigeonhole.networks.building import in_float32
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.runs.records import Progress
 from pigeonhole.training.batches import for_evaluation
-from pigeonhole.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from pigeonhole.training.initial_weights import InitialWeights
+from pigeonhole.training.blueprint import Blueprint
 
 START_SECONDS = 6.0  # building a network and compiling its step, whatever the data
 
@@ -34,35 +30,29 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Retrainer:
-    """Trains the named network on any part of a run's data, by the recipe that fits the part's size.
+    """Trains networks on parts of a run's data, each by the recipe that fits the part's size.
 
-    `recipe_for`: number of training pictures -> recipe. `pictures_per_second`: the speed
-    that the run itself had. `initial_weights`: None for random ones. `averaging`: as in
-    `building.build`.
+    `recipe_for`: number of training pictures -> recipe. `pictures_per_second`: the speed that the run had.
     """
 
-    network: str
-    channels: int
+    blueprint: Blueprint
     recipe_for: Callable[[int], Recipe]
-    precision: str
-    seed: int
     pictures_per_second: float
-    initial_weights: "InitialWeights | None" = None
-    averaging: Averaging = SINGLE
+
+    @property
+    def seed(self) -> int:
+        return self.blueprint.seed
 
     def train(self, data, on_step: Callable[[Progress], None] = lambda progress: None) -> keras.Model:
         """A float32 network trained on all of `data`, a `dataset.DataSet`, to the end of its recipe.
 
         No picture is set apart and none chooses among states, so nothing that it is tried on is flattered.
         """
-        keras.utils.set_random_seed(self.seed)
-        recipe = self.recipe_for(data.num_examples)
-        classes = len(data.class_names)
-        model = build(self.network, recipe.image_size, self.channels, classes, self.precision, self.averaging)
-        if self.initial_weights:
-            self.initial_weights.put_into(model, data.class_names)
-        Trainer(model, data, None, recipe, self.seed).learn(on_step)
-        return model if self.precision == "float32" else in_float32(model, model.get_weights())
+        trainer = self.blueprint.trainer(self.recipe_for(data.num_examples), data)
+        trainer.learn(on_step)
+        if self.blueprint.precision == "float32":
+            return trainer.model
+        return in_float32(trainer.model, trainer.model.get_weights())
 
     def seconds(self, num_pictures: int) -> float:
         """How long a training on so many pictures will take, by the run's own speed."""

@@ -7,6 +7,7 @@ from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import building
 from pigeonhole.networks.recipes import Recipe
+from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer
 from pigeonhole.training.trainer import Trainer
 
@@ -54,10 +55,10 @@ def changed(**settings) -> Recipe:
     return RECIPE.with_given(**settings)
 
 
-def retrainer(precision: str = "float32", balanced: bool = False) -> Retrainer:
-    """It shows 240 pictures to each network, however many it has."""
+def retrainer(balanced: bool = False, **options) -> Retrainer:
+    """It shows 240 pictures to each network, however many it has. `options`: of its blueprint."""
 
     def recipe_for(num_pictures: int):
         return RECIPE.with_given(epochs=240 / num_pictures, balanced=balanced)
 
-    return Retrainer("standard", 3, recipe_for, precision, seed=4, pictures_per_second=120)
+    return Retrainer(Blueprint("standard", seed=4, **options), recipe_for, pictures_per_second=120)

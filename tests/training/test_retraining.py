@@ -37,7 +37,7 @@ def test_a_part_without_one_class_is_trained_on_the_others():
 
 def test_outputs_are_the_network_s_own_in_float32():
     data = stripes(33)
-    model = retrainer("bfloat16").train(data)
+    model = retrainer(precision="bfloat16").train(data)
     assert model.compute_dtype == "float32"
     said = outputs(model, data.images)
     pixels = np.asarray(data.images, np.float32)
@@ -50,10 +50,10 @@ def test_outputs_are_the_network_s_own_in_float32():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_retrained_network_looks_at_mirror_images_as_the_training_did(precision):
     data = stripes(33)
-    model = replace(retrainer(precision), averaging=Averaging(flip=True)).train(data)
+    model = retrainer(precision=precision, averaging=Averaging(flip=True)).train(data)
     said, of_mirrored = (outputs(model, images).logits for images in (data.images, data.images[:, :, ::-1]))
     np.testing.assert_allclose(said, of_mirrored, rtol=1e-4, atol=1e-3)
-    plain = retrainer(precision).train(data)
+    plain = retrainer(precision=precision).train(data)
     said, of_mirrored = (outputs(plain, images).logits for images in (data.images, data.images[:, :, ::-1]))
     assert np.abs(said - of_mirrored).max() > 1e-1, "else the pictures could not tell"
 
@@ -68,7 +68,7 @@ def test_a_retraining_begins_where_the_training_began():
     values = {variable.path: variable.numpy() for variable in trained.weights}
     begin = InitialWeights("a run", values, ("upright", "flat"), "of stripes")
     barely = RECIPE.with_given(epochs=1, learning_rate=1e-12)
-    with_start = replace(retrainer(), recipe_for=lambda num_pictures: barely, initial_weights=begin)
+    with_start = replace(retrainer(initial_weights=begin), recipe_for=lambda num_pictures: barely)
     model = with_start.train(stripes(16))  # across and upright
     np.testing.assert_allclose(model.get_layer("conv2").kernel, values["conv2/kernel"], atol=1e-6)
     np.testing.assert_allclose(model.get_layer("fc2").kernel[:, 1], values["fc2/kernel"][:, 0], atol=1e-6)

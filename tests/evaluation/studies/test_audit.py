@@ -12,6 +12,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies import audit, learning_curve
 from pigeonhole.evaluation.studies.audit import DataAudit, Findings
+from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer
 from tests.support.drawn_folders import draw_tree
 from tests.support.small_trainings import RECIPE
@@ -49,7 +50,7 @@ def audit_of(sets) -> DataAudit:
     def recipe_for(num_pictures: int):
         return RECIPE.with_given(epochs=2)
 
-    return DataAudit(sets, Retrainer("standard", 3, recipe_for, "float32", 0, 500.0), seed=0)
+    return DataAudit(sets, Retrainer(Blueprint("standard", seed=0), recipe_for, 500.0), seed=0)
 
 
 def test_without_asking_only_the_cheap_searches_are_made(sets):

@@ -16,6 +16,7 @@ from pigeonhole.evaluation.studies.unseen import (
     prediction_interval,
 )
 from pigeonhole.model import calibration, rejection
+from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer, outputs
 from tests.support.small_trainings import RECIPE, SIDE
 
@@ -47,7 +48,7 @@ def sets(train: int = 80, valid: int = 60, classes: list[str] = CLASSES) -> Simp
 
 
 def retrainer() -> Retrainer:
-    return Retrainer("standard", 3, lambda count: RECIPE, "float32", 4, pictures_per_second=60)
+    return Retrainer(Blueprint("standard", seed=4), lambda count: RECIPE, pictures_per_second=60)
 
 
 # --- the interval ---
