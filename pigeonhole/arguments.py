@@ -190,25 +190,3 @@ def add_reading_flags(group: argparse._ActionsContainer) -> None:
 def add_cache_flags(group: argparse._ActionsContainer) -> None:
     """Where decoded pixels are kept: the parameters of `cache.of_flags`."""
     add_flags(group, flags_of(CacheFlags))
-
-
-def add_export_flags(group: argparse._ActionsContainer) -> None:
-    """Where an exporter writes, and how much."""
-    add = group.add_argument
-    add("--train-dir", type=Path, default=Path("training_data"), metavar="FOLDER", help="(training_data)")
-    add("--test-dir", type=Path, default=Path("testing_data"), metavar="FOLDER", help="(testing_data)")
-    add("--limit", type=count, metavar="N", help="only the first N training and the first N testing pictures")
-    add("--overwrite", action="store_true", help="replace files of the same names that have other content")
-
-
-def check_export(options: argparse.Namespace) -> None:
-    """Raise `UsageError` where an exporter's options do not go together."""
-    train, test = options.train_dir.resolve(), options.test_dir.resolve()
-    if train == test or train in test.parents or test in train.parents:
-        raise UsageError(
-            f"--train-dir {options.train_dir} and --test-dir {options.test_dir} lie in one another"
-        )
-    if options.source and not options.source.exists():
-        raise UsageError(f"--source {options.source} does not exist")
-    if options.url and not options.url.startswith(("http://", "https://")):
-        raise UsageError(f"--url {options.url} does not begin with http:// or https://")

@@ -5,19 +5,11 @@ broken download goes on where it stopped. The program may be killed and run agai
 """
 
 import argparse
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser, add_export_flags, check_export
-
-if TYPE_CHECKING:
-    from pigeonhole.data.sources.cifar import Batch
-    from pigeonhole.data.sources.importing import Picture
-
-DOWNLOADS = Path("downloads")
+from pigeonhole.arguments import Parser
+from pigeonhole.commands.importing_flags import add_export_flags, check_export
 
 
 def main(arguments: list[str]) -> None:
@@ -25,12 +17,12 @@ def main(arguments: list[str]) -> None:
     # NumPy and OpenCV come with these: a wrong flag or --help should not wait for them.
     from pigeonhole.data.sources import cifar, importing
 
-    source = options.source or download(options.dataset or "cifar10", options.url)
+    source = options.source or cifar.download(options.dataset or "cifar10", options.url)
     data = cifar.read(source, options.dataset, options.batches, options.coarse)
     print(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
     classes = importing.class_folders(data.classes)
     sides = {options.train_dir: data.train, options.test_dir: [data.test]}
-    exports = {folder: pictures(batches, classes, options.limit) for folder, batches in sides.items()}
+    exports = {folder: cifar.pictures(batches, classes, options.limit) for folder, batches in sides.items()}
     importing.export(exports, classes, options.overwrite)
     print(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
 
@@ -68,28 +60,3 @@ def batch_numbers(text: str) -> list[int]:
     if not numbers or not set(numbers) <= {1, 2, 3, 4, 5}:
         raise argparse.ArgumentTypeError(f"{text} is not a list of numbers from 1 to 5")
     return numbers
-
-
-def download(dataset: str, url: str | None) -> Path:
-    """Return the path of the archive, downloaded unless it is there; a `PigeonholeError` says what to do."""
-    from pigeonhole.data.sources import cifar, downloads, importing
-
-    version = next(
-        version for version in cifar.VERSIONS if version.dataset == dataset and version.form == "python"
-    )
-    address, checksum = (url, None) if url else (version.url, version.archive_md5)
-    return downloads.once(address, DOWNLOADS / importing.safe_name(address), checksum)
-
-
-def pictures(batches: Sequence["Batch"], classes: Sequence[str], limit: int | None) -> list["Picture"]:
-    """Return the first `limit` pictures of `batches` under names of their own within their classes."""
-    from pigeonhole.data.sources.importing import Picture, png_name
-
-    taken = {class_name: set() for class_name in classes}
-    rows = (
-        row for batch in batches for row in zip(batch.labels, batch.file_names, batch.images, strict=True)
-    )
-    return [
-        Picture(classes[label], png_name(file_name, taken[classes[label]]), image)
-        for label, file_name, image in itertools.islice(rows, limit)
-    ]

@@ -10,22 +10,16 @@ written upright.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser, add_export_flags, check_export
-
-if TYPE_CHECKING:
-    from pigeonhole.data.sources.importing import Picture
-    from pigeonhole.data.sources.mnist import Part
+from pigeonhole.arguments import Parser
+from pigeonhole.commands.importing_flags import add_export_flags, check_export
 
 DATASETS = (
     "mnist", "fashion-mnist", "emnist-byclass", "emnist-bymerge", "emnist-balanced", "emnist-letters",
     "emnist-digits", "emnist-mnist",
 )  # fmt: skip
-DOWNLOADS = Path("downloads")
 
 
 def main(arguments: list[str]) -> None:
@@ -33,13 +27,13 @@ def main(arguments: list[str]) -> None:
     # NumPy and OpenCV come with these: a wrong flag or --help should not wait for them.
     from pigeonhole.data.sources import importing, mnist
 
-    source = options.source or download(options.dataset or DATASETS[0], options.url)
+    source = options.source or mnist.download(options.dataset or DATASETS[0], options.url)
     data = mnist.read(source, options.dataset)
     print(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
     classes = importing.class_folders(data.version.classes)
     exports = {
-        options.train_dir: pictures("train", data.train, classes, options.limit),
-        options.test_dir: pictures("test", data.test, classes, options.limit),
+        options.train_dir: mnist.pictures("train", data.train, classes, options.limit),
+        options.test_dir: mnist.pictures("test", data.test, classes, options.limit),
     }
     importing.export(exports, classes, options.overwrite)
     print(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
@@ -63,26 +57,3 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     check_export(options)
     return options
-
-
-def download(dataset: str, url: str | None) -> Path:
-    """Return the folder, or the archive, that holds the files, downloaded unless they are there."""
-    from pigeonhole.data.sources import downloads, mnist
-
-    version = mnist.BY_NAME[dataset]
-    address = version.address if url is None else f"{url.rstrip('/')}/"
-    # All parts of EMNIST come in one archive.
-    folder = DOWNLOADS / dataset.partition("-")[0] if len(version.downloads) == 1 else DOWNLOADS / dataset
-    paths = [
-        downloads.once(address + name, folder / name, checksum)
-        for name, checksum in version.downloads.items()
-    ]
-    return paths[0] if len(paths) == 1 else folder
-
-
-def pictures(side: str, part: "Part", classes: Sequence[str], limit: int | None) -> list["Picture"]:
-    """Return the first `limit` pictures, named by their position in the file, from 0."""
-    from pigeonhole.data.sources.importing import Picture
-
-    rows = zip(part.labels[:limit], part.images[:limit], strict=True)
-    return [Picture(classes[label], f"{side}_{row:05}.png", image) for row, (label, image) in enumerate(rows)]

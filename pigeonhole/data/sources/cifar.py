@@ -6,6 +6,7 @@ https://www.cs.toronto.edu/~kriz/cifar.html
 
 import gzip
 import hashlib
+import itertools
 import lzma
 import tarfile
 import zlib
@@ -16,6 +17,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from pigeonhole.data.sources import downloads
+from pigeonhole.data.sources.importing import Picture, png_name, safe_name
 from pigeonhole.data.sources.unpickle import UnpickleError, load
 from pigeonhole.errors import PigeonholeError, UsageError
 
@@ -286,3 +289,25 @@ def _unpickle(name: str, data: bytes) -> dict[str, Any]:
         return load(data)
     except UnpickleError as error:
         raise CifarError(f"{name}: {error}") from error
+
+
+def download(dataset: str, url: str | None) -> Path:
+    """The path of the archive of a dataset, downloaded unless it is there, if given from another address.
+
+    Raises PigeonholeError where it cannot be downloaded.
+    """
+    version = next(version for version in VERSIONS if version.dataset == dataset and version.form == "python")
+    address, checksum = (url, None) if url else (version.url, version.archive_md5)
+    return downloads.once(address, downloads.FOLDER / safe_name(address), checksum)
+
+
+def pictures(batches: Sequence[Batch], classes: Sequence[str], limit: int | None) -> list[Picture]:
+    """The first `limit` pictures of the batches, under file names that differ within each class."""
+    taken = {class_name: set() for class_name in classes}
+    rows = (
+        row for batch in batches for row in zip(batch.labels, batch.file_names, batch.images, strict=True)
+    )
+    return [
+        Picture(classes[label], png_name(file_name, taken[classes[label]]), image)
+        for label, file_name, image in itertools.islice(rows, limit)
+    ]

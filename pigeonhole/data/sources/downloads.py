@@ -12,6 +12,7 @@ from tqdm import tqdm
 from pigeonhole import __version__
 from pigeonhole.errors import PigeonholeError
 
+FOLDER = Path("downloads")  # of the working directory
 BLOCK = 1 << 18  # bytes
 TIMEOUT = 30  # seconds without a byte
 TRIES = 3  # in a row that bring nothing

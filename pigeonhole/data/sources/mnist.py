@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pigeonhole.data.sources import idx
+from pigeonhole.data.sources import downloads, idx
+from pigeonhole.data.sources.importing import Picture
 from pigeonhole.errors import PigeonholeError, UsageError
 
 DIGITS = tuple(string.digits)
@@ -266,3 +267,29 @@ def _known(file_name: str) -> str | None:
 
 def _md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def download(dataset: str, url: str | None) -> Path:
+    """The folder, or the archive, that holds the files of a dataset, downloaded unless they are there.
+
+    Raises PigeonholeError where they cannot be downloaded.
+    """
+    version = BY_NAME[dataset]
+    address = version.address if url is None else f"{url.rstrip('/')}/"
+    # All parts of EMNIST come in one archive.
+    folder = (
+        downloads.FOLDER / dataset.partition("-")[0]
+        if len(version.downloads) == 1
+        else downloads.FOLDER / dataset
+    )
+    paths = [
+        downloads.once(address + name, folder / name, checksum)
+        for name, checksum in version.downloads.items()
+    ]
+    return paths[0] if len(paths) == 1 else folder
+
+
+def pictures(side: str, part: Part, classes: Sequence[str], limit: int | None) -> list[Picture]:
+    """The first `limit` pictures, named by their position in the file, from 0."""
+    rows = zip(part.labels[:limit], part.images[:limit], strict=True)
+    return [Picture(classes[label], f"{side}_{row:05}.png", image) for row, (label, image) in enumerate(rows)]
