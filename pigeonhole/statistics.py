@@ -39,7 +39,7 @@ class CorrectedAccuracy:
 
     right        of `total` pictures, after the correction; seldom a whole number
     total        the validation pictures
-    optimism     the share of the pictures by which the choice flatters the network, 0 or more
+    optimism     the share of the pictures by which the choice makes its accuracy too high, 0 or more
     validations  how many networks it was chosen from
     kept         which of them it is, from 0, the earliest
     """
@@ -70,9 +70,9 @@ class CorrectedAccuracy:
             return [accuracy_line(seen, self.total)]
         return [
             f"{seen:,} of {self.total:,} right: {100 * seen / self.total:.1f} %, "
-            f"chosen from {self.validations} validations",
-            f"of new pictures expect {_percent(self.right, self.total)}: "
-            f"the choice flatters by {100 * self.optimism:.1f} points",
+            f"by the network chosen from {self.validations} validations",
+            f"of new pictures expect {_percent(self.right, self.total)} right: "
+            f"the choice makes the figure above about {100 * self.optimism:.1f} points too high",
         ]
 
 

@@ -1,6 +1,8 @@
 """The plan of the house: who imports whom, what stays cheap, and what is done in one place only."""
 
+import argparse
 import ast
+import dataclasses
 import functools
 import importlib.metadata
 import os
@@ -16,6 +18,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from pigeonhole import cli, extras
+from pigeonhole.arguments import Effect
+from pigeonhole.commands import training_flags
+from pigeonhole.runs.config import TrainingConfig
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pigeonhole"
@@ -239,6 +244,27 @@ def test_a_test_that_imports_another_is_found(tmp_path):
     lines = [f"from {names[0]} import draw\n", f'PROGRAM = "import {names[1]}"\n', "import pytest\n"]
     (tmp_path / "test_new.py").write_text("".join(lines))
     assert imported_tests(tmp_path / "test_new.py", "tests.test_new") == names
+
+
+def unclassified(parser: argparse.ArgumentParser, config: type) -> list[str]:
+    """Flags of which nobody has said what they change, so that a resumed training would not mind them."""
+    effects = {field.name: field.metadata.get("effect") for field in dataclasses.fields(config)}
+    flags = {action.dest for action in parser._actions} - {"help"}
+    return sorted(name for name in flags | effects.keys() if not isinstance(effects.get(name), Effect))
+
+
+def test_every_flag_of_a_training_says_what_it_changes():
+    assert not unclassified(training_flags.parser(""), TrainingConfig)
+
+
+def test_a_flag_without_a_class_is_found():
+    @dataclasses.dataclass(frozen=True)
+    class Forgetful(TrainingConfig):
+        warmth: int = 0
+
+    parser = training_flags.parser("")
+    parser.add_argument("--noise", type=int)
+    assert unclassified(parser, Forgetful) == ["noise", "warmth"]
 
 
 def called(path: Path) -> Iterator[tuple[str, str]]:

@@ -130,10 +130,10 @@ def test_the_lines_state_what_was_seen_and_what_may_be_expected():
     corrected = selection_corrected(right_at)
     seen, expected = corrected.lines()
     most = right_at.sum(axis=1).max()
-    assert seen == f"{most} of 50 right: {100 * most / 50:.1f} %, chosen from 12 validations"
+    assert seen == f"{most} of 50 right: {100 * most / 50:.1f} %, by the network chosen from 12 validations"
     low, high = (100 * bound for bound in corrected.interval)
     assert f"{100 * corrected.accuracy:.1f} % (95 % interval {low:.1f} to {high:.1f} %)" in expected
-    assert expected.endswith(f"{100 * corrected.optimism:.1f} points")
+    assert expected.endswith(f"about {100 * corrected.optimism:.1f} points too high")
     assert corrected.accuracy + corrected.optimism == pytest.approx(most / 50)
 
 

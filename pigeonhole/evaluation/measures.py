@@ -224,18 +224,18 @@ class _Text:
             thumbnail = f"{100 * of.nearest_thumbnail:.1f} %"
             yield f"            the class of the most similar training thumbnail would get {thumbnail}"
         if ranks := [f"{k}: {100 * found:.1f} %" for k, found in of.top_k.items() if k > 1]:
-            yield f"top-k       right among the best {', '.join(ranks)}"
+            yield f"top-k       the right class is among the first {', '.join(ranks)}"
         yield (
-            f"confidence  off by {100 * of.ece_calibrated:.1f} % (expected calibration error; "
+            f"confidence  off by {100 * of.ece_calibrated:.1f} % on average (expected calibration error; "
             f"{100 * of.ece_raw:.1f} % before temperature scaling)"
         )
         if of.unsure:
             rest = (
                 ""
                 if of.accuracy_of_sure is None
-                else f"; of the others {100 * of.accuracy_of_sure:.1f} % right"
+                else f"; {100 * of.accuracy_of_sure:.1f} % of the others are right"
             )
-            yield f"unsure      {100 * of.unsure:.1f} % perhaps none of these classes{rest}"
+            yield f"unsure      {100 * of.unsure:.1f} % flagged as perhaps none of these classes{rest}"
 
     def _class_table(self) -> Iterator[str]:
         classes = self._measures.classes

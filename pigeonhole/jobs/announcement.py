@@ -52,18 +52,20 @@ def _training(config: TrainingConfig, settled: Settled, trainer: Trainer) -> lis
     ]
     if trainer.frozen_steps:
         described.append(f"only the head learns in the first {trainer.frozen_steps:,} steps")
-    described.append(f"{recipe.optimizer}, {recipe.schedule} learning rate up to {recipe.learning_rate:g}")
-    described += _settings(config, settled)
-    return [*described, recipe.augmentation.describe()]
+    described += [
+        f"optimizer {recipe.optimizer}, learning rate up to {recipe.learning_rate:g} ({recipe.schedule})",
+        f"augmentation: {recipe.augmentation.describe()}",
+        f"settings: {_settings(config, settled)}",
+    ]
+    return described
 
 
-def _settings(config: TrainingConfig, settled: Settled) -> list[str]:
+def _settings(config: TrainingConfig, settled: Settled) -> str:
     """Where the network's settings come from, and which of them the user has changed."""
-    short = " for a short training" if settled.recipe.brief else ""
-    if NETWORKS[settled.network].provenance == "ours":
-        described = [f"the default settings of this program{short}"]
-    else:
-        described = [f"the settings that {settled.network} was published with{short}"]
+    is_ours = NETWORKS[settled.network].provenance == "ours"
+    described = "this program's defaults" if is_ours else f"those that {settled.network} was published with"
+    if settled.recipe.brief:
+        described += " for a short training"
     words = {True: "on", False: "off"}
     given = {**config.recipe_changes, "steps": config.steps, "minutes": config.minutes}
     changes = [
@@ -71,11 +73,14 @@ def _settings(config: TrainingConfig, settled: Settled) -> list[str]:
         for name, value in given.items()
         if value is not None
     ]
-    return [*described, f"changed by you: {', '.join(changes)}"] if changes else described
+    return f"{described}, except {', '.join(changes)}" if changes else described
 
 
 def _machine(machine: Machine) -> str:
     several = f" in each of {machine.workers} workers" if machine.workers > 1 else ""
-    gain = machine.bfloat16_gain
-    measured = "" if gain is None else f" (bfloat16 is {gain:.2f} times as fast as float32 here)"
-    return f"{machine.threads} threads{several}, {machine.precision}{measured}"
+    measured, gain = "", machine.bfloat16_gain
+    if gain is not None and machine.precision == "bfloat16":
+        measured = f" ({gain:.2f} times as fast as float32 here)"
+    elif gain is not None:
+        measured = f" (bfloat16 would be {gain:.2f} times as fast here)"
+    return f"{machine.threads} threads{several}, computing in {machine.precision}{measured}"

@@ -8,6 +8,9 @@ from typing import TextIO
 from pigeonhole.runs.records import Progress, Validation
 
 REDRAW_SECONDS = 0.2
+LEGEND = (
+    "train, valid: share of pictures answered rightly; *: the network to save, until another star follows"
+)
 
 
 class ProgressLine:
@@ -35,6 +38,7 @@ class ProgressLine:
         self._drawn = 0.0
         self._running: tuple[float, float] | None = None
         self._validated = ""
+        self._is_explained = False
 
     def step(self, progress: Progress) -> None:
         """Take note of a finished step; redraw at most a few times a second."""
@@ -52,14 +56,17 @@ class ProgressLine:
             self.out.flush()
 
     def validation(self, validation: Validation, total_steps: int) -> None:
-        """Keep a line with the validation's figures."""
+        """Keep a line with the validation's figures, after one that explains them the first time."""
+        if not self._is_explained:
+            self._is_explained = True
+            self._keep(LEGEND)
         self._validated = f"  valid {validation.valid.accuracy:6.1%}"
         self._keep(
             f"epoch {validation.epoch:5.1f}/{total_steps / self.steps_per_epoch:.1f}"
             f"  loss {validation.train.loss:6.3f}  train {validation.train.accuracy:6.1%}"
             f"  valid {validation.valid.accuracy:6.1%}{' *' if validation.is_kept else '  '}"
             f"  {validation.pictures_per_second:7,.0f} pictures/s{_each(validation.worker_speeds)}"
-            f"  {clock(validation.seconds)} gone, {clock(self._left(validation.step, total_steps))} left"
+            f"  {clock(validation.seconds)} elapsed, {clock(self._left(validation.step, total_steps))} left"
         )
 
     def _keep(self, line: str) -> None:

@@ -1,6 +1,7 @@
 """The training's line: redrawn in a terminal, kept lines elsewhere."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,9 +29,18 @@ def test_a_file_gets_whole_lines_only():
     line.step(step(1))
     line.validation(VALIDATION, 100)
     assert "\r" not in out.getvalue()
-    (kept,) = out.getvalue().splitlines()
-    for part in ("2.0/10.0", "0.800", "75.0%", "90.0% *", "1,234 pictures/s", "1:01", "left"):
+    legend, kept = out.getvalue().splitlines()
+    assert "*: the network to save" in legend
+    for part in ("2.0/10.0", "0.800", "75.0%", "90.0% *", "1,234 pictures/s", "1:01 elapsed", "left"):
         assert part in kept
+
+
+def test_the_figures_are_explained_once():
+    out = io.StringIO()
+    line = ProgressLine(10, out=out)
+    line.validation(VALIDATION, 100)
+    line.validation(replace(VALIDATION, is_kept=False), 100)
+    assert [text.count("*") for text in out.getvalue().splitlines()] == [1, 1, 0]
 
 
 def test_a_terminal_gets_a_live_line_with_speed_and_time_left():

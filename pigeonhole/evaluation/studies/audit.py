@@ -54,11 +54,14 @@ class Findings:
 
     def _suspects_line(self) -> str:
         where = "all pictures" if self.all_labels else "the validation pictures"
-        if not self.suspects:
-            return f"none of {where} looks wrong"
-        wrong = sum(suspect.score for suspect in self.suspects)
-        listed = f"{len(self.suspects):,} of {where} look wrong, about {wrong:.0f} are: see fixes.csv"
-        return listed if self.all_labels else f"{listed}; --check-labels looks at all"
+        count, wrong = len(self.suspects or ()), sum(suspect.score for suspect in self.suspects or ())
+        if not count:
+            line = f"none of {where} seems to have a wrong label"
+        elif count == 1:
+            line = f"1 of {where} may have a wrong label: see fixes.csv"
+        else:
+            line = f"{count:,} of {where} may have wrong labels, about {wrong:.0f} probably do: see fixes.csv"
+        return line if self.all_labels else f"{line}; --check-labels searches all pictures"
 
     def to_json(self) -> dict[str, object]:
         """For programs."""
