@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import tensorflow as tf
 
 from pigeonhole.errors import UsageError
-from pigeonhole.model import metagraph
+from pigeonhole.model import coverage, metagraph
 from pigeonhole.model.interface import ForeignCheckpoint, Interface
 from pigeonhole.pictures.images import Preprocessing
 
@@ -108,7 +108,7 @@ def _value(name: str, value: str | float | bool, dtype: tf.DType) -> object:
 
 def _refuse_unfed(output: tf.Tensor, fed: set[str]) -> None:
     """Name each placeholder that the output depends on and nobody feeds: the labels' is none of them."""
-    needed = metagraph.ancestors(output.op, fed)
+    needed = coverage.ancestors(output.op, fed)
     unfed = [tensor for tensor in _placeholders(needed, "Placeholder") if tensor.name not in fed]
     if unfed:
         flags = " ".join(f"--feed {tensor.op.name}={_example(tensor.dtype)}" for tensor in unfed)

@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -19,17 +19,14 @@ import numpy as np
 import tensorflow as tf
 
 from pigeonhole.errors import PigeonholeError, first_line
-from pigeonhole.model import golden, graph_check
-from pigeonhole.model.contract import Contract
+from pigeonhole.model import coverage, golden, graph_check
+from pigeonhole.model.contract import Contract, check_fits, class_names
 from pigeonhole.model.rejection import Rejection, add_to_graph
 from pigeonhole.networks.layers import Dropout, dropout_feed
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.run import MODEL, Run
 
 v1 = tf.compat.v1
-
-VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
-
 
 # --- saving ---
 
@@ -213,7 +210,7 @@ def restore(prefix: Path, threads: int | None = None) -> v1.Session:
     """
     with tf.Graph().as_default() as graph:
         saver = _import_graph(prefix)
-    _check_coverage(graph, saver, prefix)
+    coverage.check(graph, saver, prefix)
     session = v1.Session(graph=graph, config=_session_config(threads))
     try:
         _restore_weights(session, saver, prefix)
@@ -228,18 +225,24 @@ def read_contract(session: v1.Session) -> Contract | None:
     """The contract inside the session's graph; None in a checkpoint that Pigeonhole did not write."""
     if "contract" not in {operation.name for operation in session.graph.get_operations()}:
         return None
-    return Contract.from_json(session.run("contract:0").decode())
+    text = session.run("contract:0")
+    if not isinstance(text, bytes):
+        raise PigeonholeError("the model's contract is no text")
+    return Contract.from_json(text.decode("utf-8", "replace"))
 
 
 def read_classes(session: v1.Session) -> tuple[str, ...]:
     """The class names inside the graph of a model that has a contract, in the order of its outputs."""
-    return tuple(name.decode() for name in session.run("classes:0"))
+    names = session.run("classes:0")
+    if not isinstance(names, np.ndarray) or names.dtype.kind != "O" or names.ndim != 1:
+        raise PigeonholeError("the model's class names are no list of names")
+    return class_names([name.decode("utf-8", "replace") for name in names])
 
 
 def read_weights(session: v1.Session) -> dict[str, np.ndarray]:
     """Every layer's weights by name, such as `conv1/kernel`, and `global_step`."""
     operations = session.graph.get_operations()
-    names = [operation.name for operation in operations if operation.type in VARIABLES]
+    names = [operation.name for operation in operations if operation.type in coverage.VARIABLES]
     return session.run({name: f"{name}:0" for name in names})
 
 
@@ -259,37 +262,6 @@ def _import_graph(prefix: Path) -> v1.train.Saver:
     if saver is None:
         raise PigeonholeError(f"{prefix}.meta: holds no variables, so there is no trained model in it")
     return saver
-
-
-def _check_coverage(graph: tf.Graph, saver: v1.train.Saver, prefix: Path) -> None:
-    """Every variable must get its value from the checkpoint; one initialised otherwise is unrestored."""
-    present = {operation.name for operation in graph.get_operations() if operation.type in VARIABLES}
-    if missing := sorted(present - set(_restored_names(graph, saver.saver_def.restore_op_name))):
-        raise PigeonholeError(
-            f"{prefix}: a partial model, {len(missing)} of its {len(present)} variables are not restored: "
-            f"{_some(missing)}"
-        )
-
-
-def _restored_names(graph: tf.Graph, restore_name: str) -> Iterator[str]:
-    """The variables that the restore operation assigns from the checkpoint."""
-    for operation in ancestors(graph.get_operation_by_name(restore_name)):
-        if operation.type not in ("Assign", "AssignVariableOp"):
-            continue
-        if any(source.type == "RestoreV2" for source in ancestors(operation.inputs[1].op)):
-            yield operation.inputs[0].op.name
-
-
-def ancestors(operation: tf.Operation, fed: Container[str] = ()) -> Iterator[tf.Operation]:
-    """The operation and everything that must run before it when the tensors named in `fed` are given."""
-    waiting, seen = [operation], {operation}
-    while waiting:
-        operation = waiting.pop()
-        yield operation
-        inputs = {tensor.op for tensor in operation.inputs if tensor.name not in fed}
-        before = inputs | set(operation.control_inputs)
-        waiting.extend(before - seen)
-        seen |= before
 
 
 def _session_config(threads: int | None) -> v1.ConfigProto | None:
@@ -324,16 +296,17 @@ def _readable(prefix: Path) -> Iterator[str]:
 def _replay_golden(session: v1.Session, prefix: Path) -> None:
     try:
         contract = read_contract(session)
-    except PigeonholeError as error:
-        raise PigeonholeError(f"{prefix}.meta: {error}") from error
-    if contract is None:
-        return
+        if contract is None:
+            return
+        takes, gives = (session.graph.get_tensor_by_name(name).shape for name in ("x:0", "y_pred:0"))
+        check_fits(contract, read_classes(session), tuple(takes), tuple(gives))
+        if contract.rejection is not None:
+            session.graph.get_tensor_by_name("unsure:0")
+        examples, expected = read_golden(session)
+    except (PigeonholeError, KeyError, ValueError, TypeError, tf.errors.OpError) as error:
+        raise PigeonholeError(f"{prefix}.meta: {first_line(error)}") from error
 
     def answer(pixels: np.ndarray) -> np.ndarray:
         return session.run("y_pred:0", {"x:0": pixels})
 
-    golden.replay(*read_golden(session), contract, answer, f"{prefix}.meta")
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
+    golden.replay(examples, expected, contract, answer, f"{prefix}.meta")

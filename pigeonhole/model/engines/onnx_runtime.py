@@ -1,6 +1,5 @@
 """A model restored from its ONNX file: it starts in a moment, without TensorFlow, and answers faster."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +8,8 @@ import numpy as np
 
 from pigeonhole.errors import PigeonholeError, UsageError, first_line
 from pigeonhole.model import golden
-from pigeonhole.model.contract import Contract
+from pigeonhole.model.contract import Contract, check_fits, class_names, from_json
+from pigeonhole.model.engines import onnx_check
 from pigeonhole.model.interface import ForeignCheckpoint, Interface
 from pigeonhole.runs.run import MODEL, Run
 
@@ -37,15 +37,27 @@ class OnnxRuntime:
 
     @cached_property
     def interface(self) -> Interface:
-        """What the file's metadata says. Raises PigeonholeError or ValueError when that cannot be read."""
+        """What the file's metadata says. Raises PigeonholeError when that cannot be."""
         unsure = "unsure:0" if self.has("unsure") else None
-        classes = tuple(json.loads(self.metadata["classes"]))
-        return Interface(classes, self.contract.preprocessing, unsure=unsure)
+        return Interface(self.classes, self.contract.preprocessing, unsure=unsure)
 
     @cached_property
     def contract(self) -> Contract:
         """Raises PigeonholeError when it cannot be read."""
         return Contract.from_json(self.metadata["contract"])
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The K class names. Raises PigeonholeError when they cannot be read."""
+        return class_names(from_json(self.metadata["classes"]))
+
+    def check(self) -> None:
+        """Raise PigeonholeError where the metadata is not that of the network."""
+        takes = {value.name: value.shape for value in self._runtime.get_inputs()}
+        gives = {value.name: value.shape for value in self._runtime.get_outputs()}
+        if set(takes) != {"x"} or "y_pred" not in gives:
+            raise PigeonholeError("it does not take x and give y_pred")
+        check_fits(self.contract, self.classes, takes["x"], gives["y_pred"])
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -76,9 +88,12 @@ def restore(file: Path, threads: int | None = None) -> OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 4
-        engine = OnnxRuntime(
-            onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-        )
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that was checked
+        data = file.read_bytes()
+        onnx_check.refuse_external_data(data)
+        engine = OnnxRuntime(onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]))
+    except PigeonholeError as error:
+        raise PigeonholeError(f"{file}: {error}") from None
     except OSError as error:
         raise PigeonholeError(f"{file}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:  # the runtime raises anything
@@ -93,17 +108,16 @@ def _replay_golden(engine: OnnxRuntime, file: Path) -> None:
             f"{file}: written without {' and '.join(sorted(missing))}, so nothing tells whether it is right"
         )
     try:
-        examples, expected = golden.from_text(engine.metadata["golden"])
-        contract, _ = engine.contract, engine.interface  # both can be read
-    except (ValueError, TypeError) as error:
+        engine.check()
+        preprocessing = engine.contract.preprocessing
+        examples, expected = golden.from_text(engine.metadata["golden"], preprocessing)
+    except (PigeonholeError, ValueError) as error:
         raise PigeonholeError(f"{file}: damaged ({error})") from error
-    except PigeonholeError as error:
-        raise PigeonholeError(f"{file}: {error}") from error
 
     def answer(pixels: np.ndarray) -> np.ndarray:
         return engine.run(["y_pred"], pixels)[0]
 
-    golden.replay(examples, expected, contract, answer, file)
+    golden.replay(examples, expected, engine.contract, answer, file)
 
 
 def _plain(tensor: str) -> str:

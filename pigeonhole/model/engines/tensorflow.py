@@ -37,7 +37,7 @@ class TensorFlow:
 
         The output of each is `LAYER/output` and its weights are variables such as `LAYER/kernel`.
         """
-        from pigeonhole.model.metagraph import VARIABLES
+        from pigeonhole.model.coverage import VARIABLES
 
         operations = self._operations.items()
         weights = {name: tuple(each.outputs[0].shape) for name, each in operations if each.type in VARIABLES}

@@ -37,7 +37,7 @@ def test_the_fastest_that_loads_is_taken(original):
     "spoil, reason",
     [
         (lambda run: (run / runs.ONNX).unlink(), "no such file"),
-        (lambda run: (run / runs.ONNX).write_bytes(b"no model"), "cannot read it"),
+        (lambda run: (run / runs.ONNX).write_bytes(b"no model"), "not an ONNX file"),
     ],
 )
 def test_tensorflow_answers_where_onnx_cannot_and_the_reason_is_kept(run, original, spoil, reason):

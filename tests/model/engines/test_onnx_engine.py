@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from pigeonhole import Classifier
@@ -120,7 +121,8 @@ def test_a_file_that_cannot_be_checked_is_told(run, name):
 
 def test_damaged_golden_examples_are_told(run):
     examples, expected = golden.from_text(
-        golden.to_text(golden.draw(saved_runs.Preprocessing(16)), np.eye(3))
+        golden.to_text(golden.draw(saved_runs.Preprocessing(16)), np.eye(4, 3, dtype=np.float32)),
+        saved_runs.Preprocessing(16),
     )
     for text, told in [
         ("no base64!", "damaged"),
@@ -154,3 +156,102 @@ def test_the_weights_of_another_model_are_told(run, tmp_path):
 def test_a_model_that_is_saved_anew_does_not_keep_the_file_of_the_one_before(run):
     saved_runs.save(run, saved_runs.network(seed=1), replace=True)
     assert not (run / runs.ONNX).exists()
+
+
+# --- what is in the file is checked before a session is made ---
+
+
+def external(tensor: onnx.TensorProto) -> None:
+    """Make the tensor one of the file weights.bin."""
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+
+
+def _in_an_initializer(model: onnx.ModelProto) -> None:
+    external(model.graph.initializer[0])
+
+
+def _in_an_attribute(model: onnx.ModelProto) -> None:
+    values = onnx.helper.make_tensor("hidden", onnx.TensorProto.FLOAT, [1], [1.0])
+    node = onnx.helper.make_node("Constant", [], ["unused"], value=values)
+    external(node.attribute[0].t)
+    model.graph.node.append(node)
+
+
+def _in_a_subgraph(model: onnx.ModelProto) -> None:
+    values = onnx.helper.make_tensor("hidden", onnx.TensorProto.FLOAT, [1], [1.0])
+    external(values)
+    output = onnx.helper.make_tensor_value_info("hidden", onnx.TensorProto.FLOAT, [1])
+    branch = onnx.helper.make_graph([], "branch", [], [output], [values])
+    model.graph.node.append(
+        onnx.helper.make_node("If", ["unused"], ["u"], then_branch=branch, else_branch=branch)
+    )
+
+
+def _in_a_sparse_tensor(model: onnx.ModelProto) -> None:
+    sparse = model.graph.sparse_initializer.add()
+    external(sparse.values)
+
+
+def _in_a_function(model: onnx.ModelProto) -> None:
+    inner = onnx.ModelProto()
+    _in_an_attribute(inner)
+    model.functions.add(name="f", domain="here").node.extend(inner.graph.node)
+
+
+def _named_without_being_marked(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].external_data.add(key="location", value="weights.bin")
+
+
+PLACES = [
+    _in_an_initializer,
+    _in_an_attribute,
+    _in_a_subgraph,
+    _in_a_sparse_tensor,
+    _in_a_function,
+    _named_without_being_marked,
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+def test_data_in_other_files_is_refused(run, place, monkeypatch):
+    model = onnx.load(run / runs.ONNX)
+    place(model)
+    (run / runs.ONNX).write_bytes(model.SerializeToString())
+    (run / "weights.bin").write_bytes(bytes(10_000_000))
+    monkeypatch.chdir(run)  # where ONNX Runtime would look for it
+    with pytest.raises(PigeonholeError, match=r"model\.onnx: refused: its tensor '.*' lies in another file"):
+        onnx_runtime.restore(run / runs.ONNX)
+
+
+def test_onnx_runtime_alone_does_read_other_files(run, monkeypatch):
+    model = onnx.load(run / runs.ONNX)
+    tensor = next(each for each in model.graph.initializer if each.data_type == 1 and each.raw_data)
+    (run / "weights.bin").write_bytes(tensor.raw_data)
+    external(tensor)
+    monkeypatch.chdir(run)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = model.SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    assert session.run(["y_pred"], {"x": NOISE.astype(np.float32)})[0].shape == (20, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_damage_of_a_byte_is_a_traceback_or_another_answer(original, run, seed):
+    random, file = np.random.default_rng(seed), run / runs.ONNX
+    whole = (original / runs.ONNX).read_bytes()
+    with Classifier.load(original, engine="onnx") as classifier:
+        expected = classifier.predict_pixels(NOISE)
+    for place in random.integers(0, len(whole), 30):
+        data = bytearray(whole)
+        data[place] ^= 1 << random.integers(8)
+        file.write_bytes(data)
+        try:
+            with Classifier.load(run, engine="onnx") as classifier:
+                answers = classifier.predict_pixels(NOISE)
+        except PigeonholeError as error:
+            assert "\n" not in str(error)
+        else:
+            np.testing.assert_allclose(answers, expected, atol=0.05)
