@@ -6,7 +6,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ HAS_LEFT = "pigeonhole.has_left"  # a function: whether nobody waits for the ans
 PROBES = ("/healthz",)
 WRONG_KEY_SECONDS = 1.0  # before it is told that a key is wrong
 
+IDLE, ARRIVING, ANSWERING = range(3)  # what a connection does
 Address = tuple[str, int]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
@@ -51,10 +52,10 @@ class Limits:
 class Gateway:
     """The ASGI application around a Flask app.
 
-    `mark(client, busy)` is told when a request of that client begins and ends.
+    `mark(client, stage)` is told when a request of that client arrives, is being answered, and has ended.
     """
 
-    def __init__(self, app: flask.Flask, threads: int, limits: Limits, mark: Callable[[Address, bool], None]):
+    def __init__(self, app: flask.Flask, threads: int, limits: Limits, mark: Callable[[Address, int], None]):
         self.stopping = False
         self._app = app
         self._limits = limits
@@ -72,20 +73,19 @@ class Gateway:
             pool.shutdown(cancel_futures=True)
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
-        client = tuple(scope["client"] or ("", 0))
-        self._mark(client, True)
         request = _Request(scope, receive)
+        self._mark(request.client, ARRIVING)
         try:
             status, headers, body = await self._answer(request)
             if self.stopping:
                 headers.append((b"connection", b"close"))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
-        except _Left:
-            pass
+        except (_Left, asyncio.CancelledError):
+            pass  # the stop has waited long enough, or nobody waits
         finally:
             self._forget(request)
-            self._mark(client, False)
+            self._mark(request.client, IDLE)
 
     async def _answer(self, request: "_Request") -> Answer:
         status = self._refused_by_app(request.environ)
@@ -155,6 +155,7 @@ class Gateway:
 
     async def _ask(self, pool: ThreadPoolExecutor, request: "_Request") -> Answer:
         """The app's answer; raises `_Left` when the client leaves before it is there."""
+        self._mark(request.client, ANSWERING)
         has_left = threading.Event()
         request.environ[HAS_LEFT] = lambda: has_left.is_set() or self._closed.is_set()
         answer = asyncio.get_running_loop().run_in_executor(pool, _call, self._app, request)
@@ -178,6 +179,7 @@ class _Request:
     """A request, its body as far as it was received."""
 
     def __init__(self, scope: dict, receive: Callable):
+        self.client: Address = tuple(scope["client"] or ("", 0))
         self._receive = receive
         self._is_complete = False
         self._started = time.monotonic()
@@ -186,7 +188,7 @@ class _Request:
         self.environ = _environ(scope)
         self.length = int(self.environ.get("CONTENT_LENGTH") or 0)
 
-    async def parts(self, limits: Limits) -> Any:
+    async def parts(self, limits: Limits) -> AsyncIterator[bytes]:
         """The body's parts. Raises `_Left`, and TimeoutError where they come too slowly."""
         read = 0
         while not self._is_complete:

@@ -1,8 +1,8 @@
 """The server: uvicorn in front, which reads requests and costs no thread per client, the WSGI app behind it.
 
 uvicorn reads HTTP, keeps connections alive and stops gracefully. `gateway` receives bodies within limits and
-asks the app. Here connections get deadlines: an idle one is closed after a while, and the longest idle one at
-once when the table of connections is full.
+asks the app. Here connections get deadlines: an idle one is closed after a while. When the table is full, the
+longest idle one makes room at once, or else the one whose request has been arriving for longest.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ import flask
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pigeonhole.web.gateway import Address, Gateway, Limits
+from pigeonhole.web.gateway import ANSWERING, IDLE, Address, Gateway, Limits
 
 
 @dataclass
 class _Seat:
-    """A connection. `since`: when it became idle (time.monotonic); `busy`: a request is being handled."""
+    """A connection. `since`: when its stage began (time.monotonic)."""
 
     transport: asyncio.Transport
     since: float
-    busy: bool = False
+    stage: int = IDLE
 
 
 class Server:
@@ -76,16 +76,16 @@ class Server:
             for seat in list(self._seats.values()):
                 is_sending = seat.transport.get_write_buffer_size() > 0
                 most = self._limits.request_seconds if is_sending else self._limits.idle
-                if not seat.busy and seat.since < time.monotonic() - most:
+                if seat.stage == IDLE and seat.since < time.monotonic() - most:
                     seat.transport.abort()
         await serving
 
     def _connection(self, **settings: object) -> asyncio.Protocol:
         return _Connection(self._seats, self._limits.connections, **settings)
 
-    def _mark(self, client: Address, busy: bool) -> None:
+    def _mark(self, client: Address, stage: int) -> None:
         if seat := self._seats.get(client):
-            seat.busy, seat.since = busy, time.monotonic()
+            seat.stage, seat.since = stage, time.monotonic()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -122,11 +122,13 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         if len(self._seats) >= self._most:
-            idle = [
-                seat for seat in self._seats.values() if not seat.busy and not seat.transport.is_closing()
+            seats = [
+                seat
+                for seat in self._seats.values()
+                if seat.stage != ANSWERING and not seat.transport.is_closing()
             ]
-            longest = min(idle, key=lambda seat: seat.since, default=None)
-            (longest.transport if longest else transport).abort()
+            least = min(seats, key=lambda seat: (seat.stage, seat.since), default=None)
+            (least.transport if least else transport).abort()
         self._seats[self._place()] = _Seat(transport, time.monotonic())
 
     def connection_lost(self, exc: Exception | None) -> None:
