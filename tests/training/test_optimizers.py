@@ -1,11 +1,14 @@
 """Adam in one pass takes the steps of Keras' own; Muon its own for convolutions, and AdamW's otherwise."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pigeonhole.training.optimizers import Adam, Muon
+from pigeonhole.training.optimizers import Adam, Muon, make_optimizer
+from tests.support.small_trainings import changed
 
 SHAPES = [(20, 10), (7,), (3, 3, 4, 8)]
 SETTINGS = {"learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-5}
@@ -30,6 +33,29 @@ def test_steps_and_state_are_those_of_keras(decay):
     assert abs(found[0] - 1).min() > 1e-4, "every weight has moved"
     for mine, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer, first, second",
+    [  # of a weight 1 with gradients 0.5 and 0.25, at rate 0.1, by the papers' formulae
+        ("sgd", 1 - 0.05, 1 - 0.05 - 0.025),
+        ("momentum", 1 - 0.05, 1 - 0.05 - (0.045 + 0.025)),
+        ("adam", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.00031225 / 0.001999) ** 0.5),
+        ("adamw", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.0031 / 0.0199) ** 0.5),
+        ("muon", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.0031 / 0.0199) ** 0.5),  # but for convolutions
+    ],
+)
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_optimizers_take_the_steps_of_their_formulae(optimizer, first, second, decay):
+    weight, bias = (keras.Variable([1.0], name=name) for name in ("kernel", "bias"))
+    model = SimpleNamespace(trainable_variables=[weight, bias])
+    made = make_optimizer(changed(optimizer=optimizer, learning_rate=0.1, weight_decay=decay), model)
+    lost, expected = 0.0, [first, second]
+    for gradient, value in zip((0.5, 0.25), expected, strict=True):
+        lost += 0.1 * decay * float(weight[0])
+        made.apply([tf.constant([gradient])] * 2, [weight, bias])
+        assert float(weight[0]) == pytest.approx(value - lost, abs=2e-6)
+        assert float(bias[0]) == pytest.approx(value, abs=2e-6), "decay spares biases"
 
 
 # --- Muon ---

@@ -2,21 +2,17 @@
 
 import math
 from dataclasses import replace
-from itertools import pairwise
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
+from pigeonhole.data.augmentation import IN_NETWORK, NONE
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import building
-from pigeonhole.training import saving, steps
+from pigeonhole.training import saving
 from pigeonhole.training.batches import EVALUATION_PIXELS
-from pigeonhole.training.optimizers import make_optimizer
-from pigeonhole.training.schedule import MOST_VALIDATIONS, learning_rate
+from pigeonhole.training.schedule import MOST_VALIDATIONS
 from pigeonhole.training.tally import score
 from pigeonhole.training.trainer import Trainer
 from tests.support.small_trainings import RECIPE, SIDE, changed, stripes, trainer
@@ -115,11 +111,6 @@ def test_learning_without_validation_gives_the_same_weights():
     assert plain.best is None
 
 
-def test_balanced_weights_make_classes_count_alike():
-    weights = steps.balanced_weights(np.array([0] * 6 + [1] * 2), 2)
-    assert weights[0] * 6 == pytest.approx(weights[1] * 2) == pytest.approx(4)
-
-
 def test_patience_ends_a_training_that_gains_nothing():
     noise = changed(epochs=60, schedule="constant", learning_rate=0.02, patience=3)
     run = trainer(noise, train=stripes(48, noise=True), valid=stripes(40, 3, noise=True))
@@ -142,19 +133,6 @@ def test_a_stop_between_steps_keeps_what_was_learnt():
         list(run.run(stop))
     assert run.best.step == 6
     assert run.validate().step == 9
-
-
-def test_in_the_loss_of_a_balanced_training_every_class_counts_the_same():
-    data = stripes(20).select([*range(0, 20, 2), *range(1, 6, 2)])
-    model = building.build("tutorial", SIDE, 3, 2)
-    logits = np.array(model(np.asarray(data.images, np.float32)), np.float64)
-    entropies = np.log(np.exp(logits).sum(1)) - logits[np.arange(13), data.label_indices]
-    by_class = [entropies[data.label_indices == label].mean() for label in range(2)]
-    recipe = replace(changed(batch_size=13, steps=1, balanced=True), augmentation=NONE)
-    losses = []
-    Trainer(model, data, None, recipe, seed=0).learn(lambda progress: losses.append(progress.loss))
-    assert losses == [pytest.approx(np.mean(by_class), rel=1e-4)]
-    assert entropies.mean() != pytest.approx(np.mean(by_class), rel=1e-2)
 
 
 def test_label_smoothing_keeps_the_network_from_certainty():
@@ -191,103 +169,6 @@ def test_the_more_steps_are_mixed_the_less_sure_it_is_of_what_it_is_shown():
         run = trainer(changed(epochs=12, mix=share), train=alike, valid=alike)
         losses.append(np.mean([validation.train.loss for validation in list(run.run())[4:]]))
     assert losses[0] < 0.01 and 0.05 < losses[1] < 0.8 * losses[2]
-
-
-def test_one_cycle_rises_then_falls_to_nothing():
-    rates = [learning_rate(RECIPE, step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(0.05 * RECIPE.learning_rate)
-    assert rates[25] == pytest.approx(RECIPE.learning_rate) and max(rates) == rates[25]
-    assert rates == sorted(rates[:26]) + sorted(rates[26:], reverse=True)
-    assert rates[-1] < 0.01 * RECIPE.learning_rate
-    assert {learning_rate(changed(schedule="constant"), step, 9) for step in range(9)} == {
-        RECIPE.learning_rate
-    }
-
-
-def test_schedules_go_as_they_say():
-    def rates(schedule: str, **settings) -> list[float]:
-        recipe = changed(schedule=schedule, learning_rate=0.8, **settings)
-        return [learning_rate(recipe, step, 100) for step in range(101)]
-
-    cosine = rates("cosine")
-    assert (cosine[0], cosine[50]) == (0.8, pytest.approx(0.4)) and cosine[100] == pytest.approx(0, abs=1e-12)
-    assert cosine == sorted(cosine, reverse=True)
-    stairs = rates("exponential", decay_steps=25)
-    assert stairs[24] == 0.8 and stairs[25] == pytest.approx(0.08) and stairs[75] == pytest.approx(0.8e-3)
-    thirds = rates("exponential")
-    assert len(set(thirds[:100])) == 3 and thirds[99] == pytest.approx(0.8e-2)
-
-
-@pytest.mark.parametrize(
-    "optimizer, first, second",
-    [  # of a weight 1 with gradients 0.5 and 0.25, at rate 0.1, by the papers' formulae
-        ("sgd", 1 - 0.05, 1 - 0.05 - 0.025),
-        ("momentum", 1 - 0.05, 1 - 0.05 - (0.045 + 0.025)),
-        ("adam", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.00031225 / 0.001999) ** 0.5),
-        ("adamw", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.0031 / 0.0199) ** 0.5),
-        ("muon", 1 - 0.1, 1 - 0.1 - 0.1 * (0.07 / 0.19) / (0.0031 / 0.0199) ** 0.5),  # but for convolutions
-    ],
-)
-@pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_optimizers_take_the_steps_of_their_formulae(optimizer, first, second, decay):
-    weight, bias = (keras.Variable([1.0], name=name) for name in ("kernel", "bias"))
-    model = SimpleNamespace(trainable_variables=[weight, bias])
-    made = make_optimizer(changed(optimizer=optimizer, learning_rate=0.1, weight_decay=decay), model)
-    lost, expected = 0.0, [first, second]
-    for gradient, value in zip((0.5, 0.25), expected, strict=True):
-        lost += 0.1 * decay * float(weight[0])
-        made.apply([tf.constant([gradient])] * 2, [weight, bias])
-        assert float(weight[0]) == pytest.approx(value - lost, abs=2e-6)
-        assert float(bias[0]) == pytest.approx(value, abs=2e-6), "decay spares biases"
-
-
-def test_pictures_are_drawn_as_the_recipe_says_and_as_the_seed_says():
-    def drawn(draw: str, seed: int = 1) -> list[np.ndarray]:
-        run = trainer(changed(batch_size=30, draw=draw), seed)
-        return [run.batches.rows(step) for step in range(40)]
-
-    afresh, replaced = drawn("afresh"), drawn("with-replacement")
-    assert all(len(set(rows)) == 30 for rows in afresh)
-    assert any(len(set(rows)) < 30 for rows in replaced) and all(len(rows) == 30 for rows in replaced)
-    assert any(set(a) & set(b) for a, b in pairwise(afresh)), "an epoch would not"
-    for draw, rows in (("afresh", afresh), ("with-replacement", replaced)):
-        assert set(np.concatenate(rows)) == set(range(90))
-        np.testing.assert_array_equal(drawn(draw), rows)
-        assert not np.array_equal(drawn(draw, seed=2), rows)
-
-
-def test_in_the_same_order_every_epoch_repeats_the_first():
-    shuffled, same = (trainer(changed(batch_size=30, draw=draw), 1) for draw in ("epochs", "same-order"))
-    first, second = ([run.batches.rows(step) for step in range(6)] for run in (shuffled, same))
-    np.testing.assert_array_equal(first[:3], second[:3])
-    np.testing.assert_array_equal(second[:3], second[3:])
-    assert not np.array_equal(first[:3], first[3:])
-    assert set(np.concatenate(second[:3])) == set(range(90))
-
-
-def test_few_pictures_drawn_afresh_are_all_of_them():
-    run = trainer(changed(batch_size=500, draw="afresh"), train=stripes(12))
-    assert sorted(run.batches.rows(0)) == list(range(12))
-
-
-def shown_mirrored(run: Trainer) -> np.ndarray:
-    """bool [epoch, row]: by `flip` alone, whether the picture of that row is shown mirrored in that epoch."""
-    mirrored = np.empty((run.total_steps // run.steps_per_epoch, run.train.num_examples), bool)
-    for step in range(run.total_steps):
-        rows = run.batches.rows(step)
-        pairs = zip(run.train.images[rows], run.batches.batch(step).images, strict=True)
-        mirrored[step // run.steps_per_epoch, rows] = [not np.array_equal(*pair) for pair in pairs]
-    return mirrored
-
-
-def test_each_picture_is_mirrored_in_every_second_epoch():
-    recipe = replace(RECIPE, augmentation=Augmentation(flip=True))
-    first, *later = shown_mirrored(trainer(recipe))
-    assert 25 <= first.sum() <= 65, "about half begin mirrored"
-    for epoch, mirrored in enumerate(later, 1):
-        np.testing.assert_array_equal(mirrored, first ^ bool(epoch % 2))
-    other = shown_mirrored(trainer(recipe, seed=2))[0]
-    assert not np.array_equal(first, other), "which half goes by the seed"
 
 
 def test_steps_of_a_recipe_set_the_length():
@@ -361,16 +242,6 @@ def test_while_it_is_frozen_only_the_head_changes_and_then_everything():
     assert run.frozen_steps == 12 and len(changes) == 24
     assert changes[0] == changes[11] == {"fc2/kernel", "fc2/bias"}
     assert changes[-1] == before.keys(), "statistics of the batch norm too"
-
-
-def test_frozen_layers_answer_as_when_they_are_asked():
-    run = trainer(HALF_FROZEN)
-    images = run.valid.images.astype(np.float32)
-    asked = run.model(images, training=False).numpy()
-    steps.freeze(run.model, True)
-    np.testing.assert_array_equal(run.model(images, training=True), asked)
-    steps.freeze(run.model, False)
-    assert not np.array_equal(run.model(images, training=True), asked)
 
 
 def test_each_phase_runs_through_the_schedule_at_its_own_rate():
