@@ -35,11 +35,11 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pigeonhole.commands.serve import restore  # noqa: E402
 from pigeonhole.model.classifier import Answer, Classifier  # noqa: E402
 from pigeonhole.pictures import images  # noqa: E402
 from pigeonhole.runs import search  # noqa: E402
 from pigeonhole.web import Model, create_app  # noqa: E402
+from pigeonhole.web.models import restore  # noqa: E402
 from pigeonhole.web.server import Server  # noqa: E402
 
 KINDS = ("ours", "tensorflow", "default", "locked", "no model")

@@ -25,6 +25,11 @@ class MissingExtra(PigeonholeError):
         super().__init__(f'{what} needs {package}: pip install "pigeonhole[{extra}]"')
 
 
+def modules_of(extra: str) -> list[str]:
+    """The modules that an extra brings."""
+    return [module for module, (_, brought_by) in OPTIONAL.items() if brought_by == extra]
+
+
 def require(what: str, *modules: str) -> None:
     """Raise MissingExtra unless the modules are installed; nothing is imported.
 

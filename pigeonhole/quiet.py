@@ -21,7 +21,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    if "tensorflow" in sys.modules:
+    if sys.modules.get("tensorflow"):
         return
     extras.require("this", "tensorflow", "keras")
     with native_errors_discarded():

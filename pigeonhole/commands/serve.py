@@ -8,10 +8,8 @@ Ctrl-C or a termination signal stops it, once every request that was accepted is
 """
 
 import argparse
-import ipaddress
 import logging
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,41 +24,38 @@ from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
-    from pigeonhole.model.classifier import Classifier
     from pigeonhole.web import Model
 
 KEY_VARIABLE = "PIGEONHOLE_API_KEY"
-COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instead
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def main(arguments: list[str]) -> int:
     """0 after a stop that was asked for."""
     options = parse(arguments)
     runs, api_key = find_models(options), find_key(options)
-    check_address(options.host, options.port)
+    from pigeonhole.web import address, create_app, models
+    from pigeonhole.web.gateway import Limits
+
+    address.check(options.host, options.port)
     for run in runs:
         print(f"run     {run.describe()}", flush=True)
-    models = load(runs, options.engine)
-
-    from pigeonhole.web import create_app
-    from pigeonhole.web.gateway import Limits
+    served = models.load(runs, options.engine)
     from pigeonhole.web.server import Server
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     most_bytes = int(options.max_megabytes * 1e6)
     app = create_app(
-        models,
+        served,
         runs=options.watch,
         api_key=api_key,
         most_bytes=most_bytes,
         most_pixels=int(options.max_megapixels * 1e6),
-        hosts=LOOPBACK_NAMES if is_loopback(options.host) else None,
+        hosts=address.hosts(options.host),
     )
     limits = Limits(queue=options.queue, request_bytes=most_bytes, held_bytes=2 * most_bytes)
     with StopRequest() as request:
         server = Server(app, options.host, options.port, options.threads, limits)
-        announce(options, models, server.urls, bool(api_key))
+        announce(options, served, server.urls, bool(api_key))
         server.run(lambda: request.exit_status != 0)
     print("stopped", flush=True)
     return 0
@@ -132,42 +127,6 @@ def find_key(options: argparse.Namespace) -> str | None:
     return key
 
 
-def check_address(host: str, port: int) -> None:
-    """Find out before the slow start whether the port can be listened at. Raises UsageError."""
-    try:
-        with socket.create_server((host, port), family=_family(host)):
-            pass
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"--host {host} --port {port}: {reason}; choose another") from None
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def load(runs: Sequence[Run], engine: str = AUTO) -> list["Model"]:
-    """Each model restored once, for all requests."""
-    if not runs:
-        return []
-    from pigeonhole.web import Model
-
-    return [Model(run.name, restore(run, engine), run) for run in runs]
-
-
-def restore(run: Run, engine: str) -> "Classifier":
-    """The model by the engine that is asked for, with a note where that is not the fastest."""
-    from pigeonhole.model.classifier import Classifier
-
-    classifier = Classifier.load(run, engine=engine, threads=COMPUTE_THREADS)
-    for reason in classifier.passed_over:
-        print(f"note    TensorFlow answers: {reason}")
-    return classifier
-
-
 def announce(
     options: argparse.Namespace, models: Sequence["Model"], urls: Sequence[str], has_key: bool
 ) -> None:
@@ -175,7 +134,9 @@ def announce(
         print(f"model   {model.name}, {len(model.classes)} classes")
     if options.watch is not None:
         print(f"watch   {options.watch}")
-    if not is_loopback(options.host) and not has_key:
+    from pigeonhole.web import address
+
+    if address.hosts(options.host) is None and not has_key:
         print("note    everyone who reaches this address may ask; --api-key-file FILE changes that")
     for url in urls:
         print(f"open    {url}/")
@@ -186,7 +147,3 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 65535")
     return int(text)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -19,7 +19,7 @@ from pigeonhole.training.distributed import cluster, launcher
 def main(arguments: list[str]) -> int:
     """Train as the command line says; the exit status."""
     given = training_flags.parse(arguments, __doc__)
-    extras.require("training", *extras.OPTIONAL)
+    extras.require("training", *extras.modules_of("train"))
     from pigeonhole.jobs import checks, resuming, training_job
 
     asked = TrainingConfig(**given)

@@ -4,17 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.engines.engine import AUTO
 from pigeonhole.runs.run import Run
 
-if TYPE_CHECKING:
-    from pigeonhole.model.classifier import Classifier
-
 EXAMPLES = 6  # of each class
+COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instead
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Model:
     """A restored model under the name that it is chosen by, and the run that it came from."""
 
     name: str
-    classifier: "Classifier"
+    classifier: Classifier
     run: Run
 
     @property
@@ -65,6 +64,19 @@ class Model:
             if len(found.get(class_name, ())) < EXAMPLES and class_name in found and path.is_file():
                 found[class_name].append(path)
         return found
+
+
+def load(runs: Sequence[Run], engine: str = AUTO) -> list[Model]:
+    """Each model restored once, for all requests."""
+    return [Model(run.name, restore(run, engine), run) for run in runs]
+
+
+def restore(run: Run, engine: str) -> Classifier:
+    """The model by the engine that is asked for, with a note where that is not the fastest."""
+    classifier = Classifier.load(run, engine=engine, threads=COMPUTE_THREADS)
+    for reason in classifier.passed_over:
+        print(f"note    TensorFlow answers: {reason}")
+    return classifier
 
 
 class Models:

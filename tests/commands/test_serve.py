@@ -17,6 +17,7 @@ from pigeonhole.commands import serve
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.export import exporting
 from pigeonhole.runs import runs
+from pigeonhole.web import address, models
 from pigeonhole.web.gateway import RECEIVED, REFUSAL, Limits
 from tests.support import saved_runs, web_server
 from tests.support.odd_files import PICTURE, encode
@@ -103,7 +104,7 @@ def test_the_key_may_come_from_a_file(tmp_path):
     ],
 )
 def test_which_address_is_this_computer_alone(host, local):
-    assert serve.is_loopback(host) == local
+    assert address.is_loopback(host) == local
 
 
 # --- the program ---
@@ -125,25 +126,25 @@ def prefix(tmp_path_factory):
 
 def test_answers_are_computed_without_tensorflow_where_they_can_be(prefix):
     code = f"""if True:
-        import pathlib, sys; from pigeonhole.commands import serve
-        serve.restore(pathlib.Path({str(prefix)!r}), "auto")
+        import pathlib, sys; from pigeonhole.web import models
+        models.restore(pathlib.Path({str(prefix)!r}), "auto")
         print("tensorflow" in sys.modules)"""
     shown = subprocess.run([sys.executable, "-c", code], cwd=web_server.ROOT, capture_output=True, text=True)
     assert shown.stdout == "False\n", shown.stderr
 
 
 def test_tensorflow_answers_if_asked_for_and_where_the_onnx_file_cannot_be_used(prefix, tmp_path, capsys):
-    with serve.restore(prefix, "tensorflow") as classifier:
+    with models.restore(prefix, "tensorflow") as classifier:
         assert classifier.has("conv1/output")
     assert not capsys.readouterr().out
     run = shutil.copytree(prefix.parent, tmp_path / "run")
     (run / runs.ONNX).write_bytes(b"")
-    with serve.restore(runs.find(run), "auto") as classifier:
+    with models.restore(runs.find(run), "auto") as classifier:
         assert classifier.has("conv1/output")
     said = capsys.readouterr().out
     assert said.startswith(f"note    TensorFlow answers: {run / runs.ONNX}: ") and said.count("\n") == 1
     with pytest.raises(PigeonholeError, match=runs.ONNX):
-        serve.restore(runs.find(run), "onnx")
+        models.restore(runs.find(run), "onnx")
 
 
 def test_it_starts_at_once_to_watch_and_needs_no_model(tmp_path):

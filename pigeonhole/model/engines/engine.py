@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.extras import MissingExtra
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,9 +60,8 @@ def load_engine(
             reasons.append(str(error))
     try:
         return _load(last, run, threads, foreign), reasons
-    except ImportError as error:
-        reasons.append(f"the engine {last} is not installed ({error}); pip install 'pigeonhole[train]'")
-        raise PigeonholeError("; ".join(reasons)) from error
+    except MissingExtra as error:
+        raise PigeonholeError("; ".join([*reasons, str(error)])) from error
 
 
 def _load(name: str, run: "Run", threads: int | None, foreign: "ForeignCheckpoint | None") -> Engine:
