@@ -7,7 +7,6 @@ model's answers for every picture of the test folder. The majority class stands 
 """
 
 import argparse
-import csv
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import trial  # noqa: E402
 from pigeonhole import quiet  # noqa: E402
 from pigeonhole.data import folders  # noqa: E402
 from pigeonhole.model.classifier import Classifier  # noqa: E402
+from pigeonhole.runs.run import Run  # noqa: E402
 from pigeonhole.statistics import accuracy_line, majority_share  # noqa: E402
 
 
@@ -69,8 +69,7 @@ def test(run: Path, folder: Path) -> tuple[int, int, float]:
 
 def training_seconds(run: Path) -> float:
     """From the first step's start to the last validation's end."""
-    with (run / "history.csv").open(newline="") as file:
-        return float(list(csv.DictReader(file))[-1]["seconds"])
+    return float(Run(run).history()["seconds"][-1])
 
 
 if __name__ == "__main__":

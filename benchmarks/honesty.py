@@ -29,6 +29,8 @@ import cv2
 import environment
 import numpy as np
 
+from pigeonhole.runs.run import Run
+
 ROOT = Path(__file__).resolve().parents[1]
 
 Problem = Mapping[str, Iterable[Path]]  # class name -> pictures
@@ -75,7 +77,7 @@ class Laboratory:
 
 def result(run: Path) -> dict:
     """What the training found."""
-    return json.loads((run / "result.json").read_text("utf-8"))
+    return Run(run).result()
 
 
 def intervals(laboratory: Laboratory, problems: int = 20) -> None:
@@ -109,7 +111,7 @@ def labels(laboratory: Laboratory, share: float = 0.05) -> None:
                 flipped.add(f"{shown}/{path.name}")
             problem[shown].append(path)
     run = laboratory.train(laboratory.lay_out(problem), "--check-labels")
-    with (run / "fixes.csv").open(newline="", encoding="utf-8-sig") as file:
+    with Run(run).fixes_file.open(newline="", encoding="utf-8-sig") as file:
         listed = [row["file"] for row in csv.DictReader(file)]
     found = len(flipped & set(listed))
     print(

@@ -102,6 +102,7 @@ def measure(step: str, pictures: Path, directory: Path) -> dict[str, float]:
     from pigeonhole.data import cache, dataset, duplicates, folders, split
     from pigeonhole.evaluation import leakage
     from pigeonhole.pictures import images
+    from pigeonhole.runs.run import Run
 
     figures = {}
 
@@ -122,10 +123,12 @@ def measure(step: str, pictures: Path, directory: Path) -> dict[str, float]:
             pairs = timed(duplicates.near_duplicates, records, pixels)
             figures |= {"near copies found": share_found(records, pairs), "pairs": len(pairs)}
         if step == "split":
-            timed(lambda: split.write_split(directory / "split.csv", records, split.assign(records, 0.2, 0)))
+            timed(
+                lambda: split.write_split(Run(directory).split_file, records, split.assign(records, 0.2, 0))
+            )
         if step == "prints":
             sides = dict.fromkeys((record.entry.name for record in records), "train")
-            timed(leakage.write, directory, records, pixels, sides)
+            timed(leakage.write, Run(directory), records, pixels, sides)
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux
     return {**figures, "megabytes": round(kilobytes / 1024, 1)}
 

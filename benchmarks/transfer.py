@@ -9,7 +9,6 @@ answer for every test picture of the five classes. What follows `--` goes to bot
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -17,6 +16,8 @@ from pathlib import Path
 import environment
 from honesty import Laboratory
 from scipy.stats import t as student
+
+from pigeonhole.runs.run import Run
 
 EACH = 100  # pictures of a class
 
@@ -52,9 +53,9 @@ def main() -> None:
 
 def describe(run: Path) -> None:
     """Say what everything is computed with, and how good the run is that is started from."""
-    settings = json.loads((run / "settings.json").read_text("utf-8"))
+    settings = Run(run).settings()
     print("\n".join(environment.lines(settings["machine"]["precision"])))
-    low, high = json.loads((run / "result.json").read_text("utf-8"))["interval_95"]
+    low, high = Run(run).result()["interval_95"]
     print(f"the run on {', '.join(settings['classes'])}: {low:.1%} to {high:.1%} right", flush=True)
 
 

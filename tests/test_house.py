@@ -21,6 +21,7 @@ from pigeonhole import cli, extras
 from pigeonhole.arguments import Effect
 from pigeonhole.commands import training_flags
 from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.run import MODEL, Inside, Run
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pigeonhole"
@@ -265,6 +266,71 @@ def test_a_flag_without_a_class_is_found():
     parser = training_flags.parser("")
     parser.add_argument("--noise", type=int)
     assert unclassified(parser, Forgetful) == ["noise", "warmth"]
+
+
+# A room below `runs` and the names that mean another file there: the labels of a folder of pictures.
+NOT_OF_A_RUN = {"data/folders.py": {"labels.txt"}, "data/sources/importing.py": {"labels.txt"}}
+FILLED_IN = re.compile(r"\{\{.*?\}\}|\$\{.*?\}")
+QUOTED = re.compile(r"""["'`]([^"'`\s]*)["'`]""")  # in a template or script
+
+
+def run_files() -> set[str]:
+    """The names of all that a run's folder holds."""
+    inside = {each.name for each in vars(Run).values() if isinstance(each, Inside)}
+    return inside | {f"{MODEL}{suffix}" for suffix in (".meta", ".index")}
+
+
+def named_run_files(path: Path) -> set[str]:
+    """The run's files that a module, template or script names as a path: in a text without a space, as a
+    part of it. So docstrings, and sentences for people, may mention them."""
+    if path.suffix == ".py":
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        docs = {
+            id(node.body[0].value)
+            for node in nodes(path)
+            if isinstance(node, documented) and ast.get_docstring(node)
+        }
+        constants = [node for node in nodes(path) if isinstance(node, ast.Constant) and id(node) not in docs]
+        texts = [node.value for node in constants if isinstance(node.value, str)]
+    else:
+        texts = QUOTED.findall(FILLED_IN.sub("", path.read_text("utf-8")))
+    parts = {part for text in texts if not re.search(r"\s", text) for part in text.split("/")}
+    return parts & run_files()
+
+
+NAMING = sorted(
+    path
+    for folder in (PACKAGE, ROOT / "benchmarks")
+    for path in folder.rglob("*")
+    if path.suffix in {".py", ".html", ".js", ".css", ".svg"} and PACKAGE / "runs" not in path.parents
+)
+
+
+@pytest.mark.parametrize("path", [*NAMING, *PROGRAMS], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_names_of_run_files_stand_in_runs_alone(path):
+    other = (
+        NOT_OF_A_RUN.get(path.relative_to(PACKAGE).as_posix(), set()) if PACKAGE in path.parents else set()
+    )
+    assert not named_run_files(path) - other, "ask pigeonhole.runs.run.Run for it"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("planted.py", "def page(run):\n    return run / 'report.html'\n", {"report.html"}),
+        (
+            "planted.py",
+            "FILES = [f'{run}/settings.json', 'runs/a/model.meta']\n",
+            {"settings.json", "model.meta"},
+        ),
+        ("planted.py", '"""settings.json"""\nprint("see report.html")  # model.onnx\n', set()),
+        ("planted.html", '<a href="{{ run }}/report.html">see fixes.csv</a>', {"report.html"}),
+        ("planted.js", "fetch(`/runs/${run}/progress.json`); // split.csv", {"progress.json"}),
+    ],
+)
+def test_a_planted_name_of_a_run_file_is_found(tmp_path, name, text, found):
+    (tmp_path / name).write_text(text)
+    assert named_run_files(tmp_path / name) == found
 
 
 def called(path: Path) -> Iterator[tuple[str, str]]:
