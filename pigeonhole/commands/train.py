@@ -2,11 +2,12 @@
 
     pigeonhole train --data training_data
     pigeonhole train --resume                 go on with the newest training that was interrupted
-    pigeonhole train --repeat runs/NAME       train again just so, and say whether the outcome is identical
-    pigeonhole train --data training_data --workers 2    as on two machines; TF_CONFIG names real ones
-    pigeonhole train --data my_pictures --weights runs/NAME      start from what an earlier run has learnt
+    pigeonhole train --repeat runs/NAME       train again with the same settings, and compare the outcome
+    pigeonhole train --data training_data --workers 2    in two processes, as on two machines
+    pigeonhole train --data my_pictures --weights runs/NAME      start from what a previous run has learnt
 
-Ctrl-C ends the training early; the best network so far is then saved all the same.
+Ctrl-C ends the training early and saves the best network so far. To train on several machines, describe
+them in TF_CONFIG on each.
 """
 
 from pigeonhole import cli, extras

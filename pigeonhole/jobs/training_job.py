@@ -64,7 +64,7 @@ class TrainingJob:
                     return trained.exit_status
                 stopped_by = conclusion.conclude(self.setup, self.trainer, self.run, trained)
         if trained.exit_status:
-            print(f"go on       {resume_command(self.run)}")
+            print(f"resume      {resume_command(self.run)}")
             return trained.exit_status
         shutil.rmtree(self.run.checkpoints_folder)  # nothing is left to go on with
         is_same = self._is_same() if self.config.repeat else True

@@ -45,10 +45,7 @@ class TrainingConfig(ReadingFlags):
     )
 
     network: str | None = flag(
-        Effect.OUTCOME,
-        NETWORK,
-        f"({DEFAULT}, or that of --weights)",
-        choices=NETWORKS,
+        Effect.OUTCOME, NETWORK, f"({DEFAULT}, or that of --weights)", choices=NETWORKS
     )
     weights: str | None = flag(  # the outcome depends on what lies there: `Settled.weights_digest`
         Effect.WHERE,
@@ -91,12 +88,7 @@ class TrainingConfig(ReadingFlags):
     )
     steps: int | None = flag(Effect.LENGTH, TRAINING, "batches", type=count, metavar="N", one_of="length")
     minutes: float | None = flag(
-        Effect.LENGTH,
-        TRAINING,
-        "as long as fits into this time",
-        type=positive,
-        metavar="N",
-        one_of="length",
+        Effect.LENGTH, TRAINING, "as long as fits into this time", type=positive, metavar="N", one_of="length"
     )
     batch_size: int | None = flag(
         Effect.OUTCOME, TRAINING, "pictures per step", type=count, metavar="N", recipe=True

@@ -69,5 +69,5 @@ def data_fingerprint(records: Iterable[Record]) -> str:
 
 
 def fingerprint(lines: Iterable[str]) -> str:
-    """sha256 over lines whose order does not count."""
+    """sha256 over lines in any order."""
     return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()

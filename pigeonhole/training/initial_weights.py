@@ -1,7 +1,7 @@
-"""Weights to start a training from: of a Keras weights file, or of a run of one's own.
+"""The weights that a training starts from: those of a Keras weights file or of a previous run.
 
-Everything but the head comes from there as it is. Of the head come the rows of the classes that the run knew
-by the same name; the other rows, and the head of a weights file, begin at random.
+All layers but the head are copied. Of the head, the rows of classes with the same name are copied; the other
+rows are random, and so is the head where the weights come from a file.
 """
 
 import warnings
@@ -34,7 +34,7 @@ class InitialWeights:
     about: str
 
     def put_into(self, model: keras.Model, classes: Sequence[str]) -> None:
-        """Give `model`, whose head has a row for each of `classes`, these weights.
+        """Give `model` these weights. Its head has a row for each of `classes`.
 
         Raises PigeonholeError where a weight is missing or has another shape.
         """

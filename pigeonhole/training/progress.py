@@ -1,4 +1,4 @@
-"""The live line of a training in a terminal, and plain lines elsewhere."""
+"""The progress of a training: a live line in a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -14,10 +14,10 @@ LEGEND = (
 
 
 class ProgressLine:
-    """Shows a training as it goes: one line that is redrawn in a terminal, kept lines at each validation.
+    """Shows a training: in a terminal one line that is redrawn, and everywhere a line for each validation.
 
-    `log_every`: also keep a line every so many steps; None for validations only. `steps_before`: what an
-    earlier process has done of the training.
+    `log_every`: also print a line every so many steps; None for validations only. `steps_before`: how many
+    steps a previous process has done.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where the weights lie that a training starts from, before anything reads them."""
+"""Where the weights are stored that a training starts from."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ class Source:
     is_run: bool
 
     def digest(self) -> str:
-        """sha256, hexadecimal, of everything that is read from it."""
+        """sha256, in hexadecimal, of everything that is read from it."""
         digest = hashlib.sha256()
         for file in self._files():
             with file.open("rb") as content:

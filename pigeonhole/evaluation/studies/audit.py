@@ -1,4 +1,4 @@
-"""What is looked for beyond the usual figures: shortcuts, wrong labels, unseen classes, more data's worth."""
+"""What a training looks for in its data: shortcuts, wrong labels, unseen classes, the gain from more data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -86,7 +86,7 @@ def require(sets, seed: int, unseen_classes: bool, more_data: bool) -> None:
 
 
 class DataAudit:
-    """Looks into a training's data `sets`, a `dataset.DataSets`, on request with further trainings.
+    """Searches a training's data `sets`, a `dataset.DataSets`; some searches train further networks.
 
     Ctrl-C or a termination ends a search and leaves out those that were still to come; what was found by then
     is kept, and `exit_status` says so: 0, or 128 + the signal's number.
@@ -127,7 +127,7 @@ class DataAudit:
                 return None
 
     def shortcuts(self) -> ShortcutCheck:
-        """Whether something beside the object gives the classes away."""
+        """Whether something other than the object reveals the class."""
         every = self._sets.everything
         record_of = {record.entry.name: record for record in self._sets.records}
         records = [record_of[name] for name in every.names]
@@ -137,7 +137,7 @@ class DataAudit:
         )
 
     def suspects(self) -> list[Suspect]:
-        """All pictures whose label networks that never saw them do not believe."""
+        """All pictures with a label that networks trained without them find unlikely."""
         every = self._sets.everything
         line = self._line(
             "label check", suspects.FOLDS, suspects.seconds(self._retrainer, every.num_examples)
@@ -195,5 +195,5 @@ class DataAudit:
 
 
 def among_validation(evaluation: "Evaluation") -> list[Suspect]:
-    """The validation pictures whose label the one trained network, which never saw them, does not believe."""
+    """The validation pictures with a label that the trained network, which never saw them, finds unlikely."""
     return suspects.find(evaluation.probabilities, evaluation.labels, evaluation.names, evaluation.classes)

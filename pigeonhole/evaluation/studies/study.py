@@ -1,4 +1,4 @@
-"""How a study of several further trainings says what it does: its time first, then where it stands."""
+"""What a study that trains several networks prints: how long it will take, then how far it is."""
 
 import sys
 import time
@@ -41,7 +41,7 @@ class StudyLine:
             )
 
     def done(self) -> None:
-        """Take the line away: what was found follows."""
+        """Remove the line; the results follow."""
         if self.out.isatty():
             self._write("\r\x1b[K")
 
