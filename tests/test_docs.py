@@ -33,7 +33,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"sh", "python", "text", "ini", "yaml", "{toctree}"}
 MOST_README_LINES = 200
 # What takes more than a moment: trainings, and whatever needs TensorFlow or scikit-learn.
-SLOW = re.compile(r"\btrain\b|\bevaluate\b|tensorflow|keras|TrainingJob|entry|make_sample|runs/CUT")
+SLOW = re.compile(r"\btrain\b|\bevaluate\b|tensorflow|keras|TrainingJob|make_sample|runs/CUT")
 FENCE = re.compile(r"(?:^<!-- (?P<remark>.*?) -->\n)?^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S)
 
 
