@@ -256,6 +256,22 @@ def test_every_flag_is_told(command):
     assert not [flag for flag in sorted(flags) if not re.search(rf"{flag}(?![\w-])", text)]
 
 
+def test_every_module_that_is_named_exists_and_every_room_is_named():
+    rooms = {
+        path.parent.relative_to(ROOT / "pigeonhole") for path in (ROOT / "pigeonhole").rglob("__init__.py")
+    }
+    for page in PAGES:
+        for name in re.findall(r"`((?:[\w-]+/)+(?:\w+\.py)?)`", page.read_text("utf-8")):
+            in_package = name.split("/")[0] in {str(room) for room in rooms}
+            if in_package or name.endswith(".py"):
+                assert (ROOT / "pigeonhole" / name if in_package else ROOT / name).exists(), (
+                    f"{page.name}: {name}"
+                )
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for room in rooms - {Path()}:
+        assert f"`{'.'.join(room.parts)}`" in text, room
+
+
 def test_the_website_builds_and_loads_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("sphinx")
     command = [
