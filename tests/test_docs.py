@@ -97,6 +97,7 @@ def prepared(tmp_path_factory) -> Path:
     copy_digits(ROOT / "testing_data" / "7", folder / "holiday", 3)
     wrong = next((folder / "my_pictures" / "healthy").iterdir())
     picture = next((ROOT / "testing_data" / "7").glob("*.png"))
+    (folder / "key.txt").write_text("secret\n")
     for name in ("dog.jpg", "cat.png", "new_leaf.jpg"):
         shutil.copy(picture, folder / name)
     command = [sys.executable, "-m", "pigeonhole", "train", "--data", "training_data", "--name", "NAME"]
