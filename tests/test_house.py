@@ -390,6 +390,18 @@ def test_help_comes_without_the_slow_imports(program):
     assert not modules_after(program, "--help") & SLOW_IMPORTS
 
 
+def test_the_programs_are_short_and_one_for_each_command():
+    assert {path.name for path in PROGRAMS} == {command.program for command in cli.COMMANDS.values()}
+    for path in PROGRAMS:
+        assert len(path.read_text("utf-8").splitlines()) <= 15, path
+
+
+def test_only_commands_know_the_namespace_of_a_command_line():
+    for module, path in modules().items():
+        if room_of(module) != "commands":
+            assert not [name for _, name in called(path) if name == "Namespace"], module
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_the_help_of_a_command_comes_at_once(command):
     assert not modules_after("-m", "pigeonhole", command, "--help") & SLOW_IMPORTS
