@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 from tests.support.drawn_folders import draw_patches
 from tests.support.training_program import ROOT, WEIGHTS, command, done, flags, resume
@@ -71,14 +72,14 @@ def test_a_disk_that_fills_stops_the_training_and_leaves_its_last_state(data, tm
             assert len(classifier.classes) == 3
         filler.unlink()
         assert resume(run, "--steps", "120", "--force") == 0
-        assert runs.is_finished(run)
+        assert Run(run).has_model
 
 
 def test_a_model_for_which_the_disk_has_no_room_leaves_the_run_as_it_was(tmp_path):
     with mounted(tmp_path / "disk", "size=200k") as disk:
         with pytest.raises(OSError, match=r"cannot be written|No space"):
             saved_runs.save(disk / "run")
-        assert not runs.is_finished(disk / "run")
+        assert not Run(disk / "run").has_model
         assert list((disk / "run").iterdir()) == []
 
 
@@ -128,7 +129,7 @@ def test_two_trainings_share_a_folder_for_runs(data, tmp_path):
         _, errors = process.communicate(timeout=200)
         assert process.returncode == 0, errors
     made = [run for run in (tmp_path / "runs").iterdir() if run.name != "cache"]
-    assert len(made) == 2 and all(runs.is_finished(run) for run in made)
+    assert len(made) == 2 and all(Run(run).has_model for run in made)
 
 
 @pytest.mark.slow
@@ -157,7 +158,7 @@ def test_a_clock_that_jumps_does_not_matter(data, tmp_path):
                 break
         process.communicate(timeout=120)
     run = tmp_path / "run"
-    assert runs.unfinished(tmp_path) == run
+    assert search.last_interrupted(tmp_path).folder == run
     resumed = subprocess.run(
         [sys.executable, ROOT / "train.py", "--resume", "--output", tmp_path],
         env={**os.environ, **jumping},

@@ -16,7 +16,8 @@ import pytest
 from pigeonhole.commands import serve
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.export import exporting
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 from pigeonhole.web import address, models
 from pigeonhole.web.gateway import RECEIVED, REFUSAL, Limits
 from tests.support import saved_runs, web_server
@@ -121,7 +122,7 @@ def prefix(tmp_path_factory):
     """The prefix of a saved model's files, its ONNX file among them."""
     run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
     exporting.export(run)
-    return runs.find(run)
+    return search.find(run).prefix
 
 
 def test_answers_are_computed_without_tensorflow_where_they_can_be(prefix):
@@ -138,13 +139,15 @@ def test_tensorflow_answers_if_asked_for_and_where_the_onnx_file_cannot_be_used(
         assert classifier.has("conv1/output")
     assert not capsys.readouterr().out
     run = shutil.copytree(prefix.parent, tmp_path / "run")
-    (run / runs.ONNX).write_bytes(b"")
-    with models.restore(runs.find(run), "auto") as classifier:
+    (run / Run.onnx_file.name).write_bytes(b"")
+    with models.restore(search.find(run).prefix, "auto") as classifier:
         assert classifier.has("conv1/output")
     said = capsys.readouterr().out
-    assert said.startswith(f"note    TensorFlow answers: {run / runs.ONNX}: ") and said.count("\n") == 1
-    with pytest.raises(PigeonholeError, match=runs.ONNX):
-        models.restore(runs.find(run), "onnx")
+    assert (
+        said.startswith(f"note    TensorFlow answers: {run / Run.onnx_file.name}: ") and said.count("\n") == 1
+    )
+    with pytest.raises(PigeonholeError, match=Run.onnx_file.name):
+        models.restore(search.find(run).prefix, "onnx")
 
 
 def test_it_starts_at_once_to_watch_and_needs_no_model(tmp_path):

@@ -16,7 +16,6 @@ import pytest
 from pigeonhole.commands import train
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.runs import runs
 from pigeonhole.runs.run import Run
 from tests.support.drawn_folders import draw_patches
 from tests.support.published_networks import SMALL, published
@@ -430,7 +429,7 @@ def test_ctrl_c_saves_the_best_so_far(data, tmp_path):
         rest, errors = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in errors
     assert "stopped; saving the best network so far" in rest
-    assert runs.is_finished(tmp_path / "runs" / "long")
+    assert Run(tmp_path / "runs" / "long").has_model
     with Classifier.load(tmp_path / "runs" / "long") as classifier:
         assert len(classifier.classes) == 3
 

@@ -15,7 +15,7 @@ from pigeonhole.model import golden
 from pigeonhole.model.contract import Contract, class_names
 from pigeonhole.model.export import exporting
 from pigeonhole.pictures.images import Preprocessing
-from pigeonhole.runs import runs
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
 v1 = tf.compat.v1
@@ -99,10 +99,10 @@ def describe(run, name: str, change) -> None:
     texts = changed if name == "classes" else [changed]
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(texts if name == "classes" else texts[0]))
     (run / "model.meta").write_bytes(meta.SerializeToString())
-    model = onnx.load(run / runs.ONNX)
+    model = onnx.load(run / Run.onnx_file.name)
     (entry,) = [entry for entry in model.metadata_props if entry.key == name]
     entry.value = json.dumps(changed) if name == "classes" else changed
-    (run / runs.ONNX).write_bytes(model.SerializeToString())
+    (run / Run.onnx_file.name).write_bytes(model.SerializeToString())
 
 
 def field(name: str, value):

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import golden, metagraph, rejection
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
 v1 = tf.compat.v1
@@ -126,7 +127,7 @@ def test_unsure_is_what_the_rule_says(tmp_path, name):
     rule = saved_runs.rule(model, name)
     run = saved_runs.save(tmp_path / "run", model, rejection=rule)
     pixels = np.random.default_rng(5).integers(0, 256, (40, 16, 16, 3), np.uint8)
-    with metagraph.restore(runs.find(run)) as session:
+    with metagraph.restore(search.find(run).prefix) as session:
         names = ("logits", "features", "certainty", "unsure")
         logits, features, certainty, unsure = session.run([f"{n}:0" for n in names], {"x:0": pixels})
         contract = metagraph.read_contract(session)
@@ -140,7 +141,7 @@ def test_a_model_of_the_first_format_answers_still(tmp_path):
     run = saved_runs.save(tmp_path / "run")
     _edit_constant(run, "contract", b'"format_version": 2', b'"format_version": 1')
     _edit_constant(run, "contract", b', "rejection": null', b"")
-    with metagraph.restore(runs.find(run)) as session:
+    with metagraph.restore(search.find(run).prefix) as session:
         assert metagraph.read_contract(session).rejection is None
 
 
@@ -166,7 +167,7 @@ def test_bfloat16_model_is_refused(tmp_path):
 def test_moved_run_restores_and_any_folder_name_will_do(model, tmp_path):
     saved = saved_runs.save(tmp_path / "été [1] *" / "run", model)
     moved = saved.rename(tmp_path / "[a-z] ?")
-    with metagraph.restore(runs.find(moved)) as session:
+    with metagraph.restore(search.find(moved).prefix) as session:
         assert metagraph.read_classes(session) == saved_runs.CLASSES
 
 
@@ -210,12 +211,12 @@ def test_kill_at_any_instant_leaves_no_loadable_mixture(tmp_path):
     assert last == 0
     for moment in range(1, 6):
         run = tmp_path / str(moment)
-        assert not runs.is_finished(run)
+        assert not Run(run).has_model
         with pytest.raises(PigeonholeError, match="not finished"):
-            runs.find(run)
+            search.find(run)
         saved_runs.save(run)
     for run in tmp_path.iterdir():
-        metagraph.restore(runs.find(run)).close()
+        metagraph.restore(search.find(run).prefix).close()
 
 
 # --- partial restores ---
@@ -236,21 +237,21 @@ def _flip_a_bit(path: Path) -> None:
 def test_missing_or_truncated_file_is_refused_in_one_line(run, name, damage):
     damage(run / name)
     with pytest.raises(PigeonholeError) as caught:
-        metagraph.restore(runs.find(run))
+        metagraph.restore(search.find(run).prefix)
     assert str(run) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_flipped_bit_in_the_weights_is_refused(run):
     _flip_a_bit(run / "model.data-00000-of-00001")
     with pytest.raises(PigeonholeError, match="model"):
-        metagraph.restore(runs.find(run))
+        metagraph.restore(search.find(run).prefix)
 
 
 def test_checkpoint_that_points_elsewhere_is_refused(run, saved):
     for elsewhere in ("../other/model", str(saved / "model")):
         (run / "checkpoint").write_text(f'model_checkpoint_path: "{elsewhere}"\n')
         with pytest.raises(PigeonholeError, match="points elsewhere"):
-            runs.find(run)
+            search.find(run)
 
 
 def _rewrite_weights(run: Path, change) -> None:
@@ -274,7 +275,7 @@ def _rewrite_weights(run: Path, change) -> None:
 def test_checkpoint_that_does_not_fit_the_graph_is_refused(run, change):
     _rewrite_weights(run, change)
     with pytest.raises(PigeonholeError, match="cannot be restored"):
-        metagraph.restore(runs.find(run))
+        metagraph.restore(search.find(run).prefix)
 
 
 @pytest.mark.parametrize("lucky", [False, True], ids=["unrestored", "initialised by luck"])
@@ -316,22 +317,22 @@ def _edit_constant(run: Path, name: str, old: bytes, new: bytes) -> None:
 def test_other_preprocessing_than_at_training_is_decoding_drift(run):
     _edit_constant(run, "contract", b'"area"', b'"bilinear"')
     with pytest.raises(golden.DriftError, match=r"model\.meta: decoding drift.*opencv"):
-        metagraph.restore(runs.find(run))
+        metagraph.restore(search.find(run).prefix)
 
 
 def test_other_weights_than_those_saved_are_numerical_drift(run):
     _rewrite_weights(run, lambda values: {**values, "fc2/bias": values["fc2/bias"] + np.float32([0.5, 0, 0])})
     with pytest.raises(golden.DriftError, match=r"model\.meta: numerical drift.*tensorflow"):
-        metagraph.restore(runs.find(run))
+        metagraph.restore(search.find(run).prefix)
 
 
 def test_changed_golden_examples_are_refused(run):
     _edit_constant(run, "golden/probabilities", b"", b"\0\0\0\0")
     with pytest.raises(PigeonholeError, match=r"model\.meta: .*golden examples are not those"):
-        metagraph.restore(runs.find(run))
+        metagraph.restore(search.find(run).prefix)
 
 
 def test_newer_format_is_refused_by_name(run):
     _edit_constant(run, "contract", b'"format_version": 2', b'"format_version": 99')
     with pytest.raises(PigeonholeError, match="format version 99"):
-        metagraph.restore(runs.find(run))
+        metagraph.restore(search.find(run).prefix)

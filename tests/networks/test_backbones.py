@@ -17,7 +17,7 @@ from pigeonhole.networks import building, summary
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.report import network as drawing
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
 from pigeonhole.training import steps
 from pigeonhole.training.trainer import Trainer
 from tests.support import saved_runs
@@ -112,7 +112,7 @@ def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
     model = take_weights(building.build(name, SIDE, 3, len(saved_runs.CLASSES)), published(name))
     run = saved_runs.save(tmp_path / "run", model)
     shown = pixels(5).astype(np.float32)
-    with metagraph.restore(runs.find(run)) as session:
+    with metagraph.restore(search.find(run).prefix) as session:
         logits = session.run("logits:0", {"x:0": shown})
     np.testing.assert_allclose(logits, model(shown), rtol=1e-3, atol=1e-4)
     runtime = onnxruntime.InferenceSession(exporting.export(run))

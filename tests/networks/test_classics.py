@@ -16,7 +16,8 @@ from pigeonhole.networks import building
 from pigeonhole.networks.distortion import Distort
 from pigeonhole.networks.layers import LocalResponse
 from pigeonhole.networks.registry import NETWORKS
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 from tests.support.drawn_folders import draw_patches
 
@@ -150,7 +151,7 @@ def test_the_saved_network_answers_alike_everywhere(name, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (3, *model.input.shape[1:])).astype(np.float32)
     expected = np.array(model(pixels))
     scale = np.abs(expected).max()
-    with metagraph.restore(runs.find(run)) as session:
+    with metagraph.restore(search.find(run).prefix) as session:
         logits, shares = session.run(["logits:0", "y_pred:0"], {"x:0": pixels})
     np.testing.assert_allclose(logits / scale, expected / scale, atol=1e-5)
     runtime = onnxruntime.InferenceSession(run / "model.onnx")
@@ -170,7 +171,7 @@ def test_each_trains_from_folders_and_answers_from_its_run(name, data, tmp_path,
     flags += ["--no-report", "--network", name, "--steps", 3, "--name", "run", "--learning-rate", "1e-4"]
     assert train.main([*map(str, flags)]) == 0
     run = tmp_path / "runs" / "run"
-    assert (run / runs.ONNX).is_file()
+    assert (run / Run.onnx_file.name).is_file()
     said = capsys.readouterr().out
     ours = NETWORKS[name].provenance == "ours"
     assert ("the default settings of this program" in said) == ours

@@ -11,7 +11,7 @@ from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.engines import engine
 from pigeonhole.model.export import exporting
 from pigeonhole.model.interface import ForeignCheckpoint
-from pigeonhole.runs import runs
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
 
@@ -37,8 +37,8 @@ def test_the_fastest_that_loads_is_taken(original):
 @pytest.mark.parametrize(
     "spoil, reason",
     [
-        (lambda run: (run / runs.ONNX).unlink(), "no such file"),
-        (lambda run: (run / runs.ONNX).write_bytes(b"no model"), "not an ONNX file"),
+        (lambda run: (run / Run.onnx_file.name).unlink(), "no such file"),
+        (lambda run: (run / Run.onnx_file.name).write_bytes(b"no model"), "not an ONNX file"),
     ],
 )
 def test_tensorflow_answers_where_onnx_cannot_and_the_reason_is_kept(run, original, spoil, reason):
@@ -47,7 +47,7 @@ def test_tensorflow_answers_where_onnx_cannot_and_the_reason_is_kept(run, origin
     with Classifier.load(run) as classifier, Classifier.load(original) as expected:
         assert classifier.engine == "tensorflow"
         (why,) = classifier.passed_over
-        assert str(run / runs.ONNX) in why and reason in why
+        assert str(run / Run.onnx_file.name) in why and reason in why
         np.testing.assert_allclose(
             classifier.predict_pixels(pixels), expected.predict_pixels(pixels), atol=1e-5
         )
@@ -62,7 +62,7 @@ def test_an_engine_that_does_not_exist_and_flags_that_do_not_belong_are_refused(
 
 
 def test_an_engine_that_is_not_installed_is_told_in_one_line(run, monkeypatch):
-    (run / runs.ONNX).unlink()
+    (run / Run.onnx_file.name).unlink()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(PigeonholeError, match=r"model\.onnx: no such file.*; this needs TensorFlow: pip"):
         Classifier.load(run)

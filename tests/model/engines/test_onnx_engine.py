@@ -10,7 +10,7 @@ from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model import golden
 from pigeonhole.model.engines import onnx_runtime
 from pigeonhole.model.export import exporting
-from pigeonhole.runs import runs
+from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
 RANDOM = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def run(original, tmp_path):
 
 def describe(run, **metadata: str) -> None:
     """Give the run's ONNX file other metadata; an empty text takes the entry away."""
-    file = run / runs.ONNX
+    file = run / Run.onnx_file.name
     content = onnx.load(file)
     kept = {entry.key: entry.value for entry in content.metadata_props} | metadata
     del content.metadata_props[:]
@@ -87,7 +87,7 @@ def test_the_outputs_are_all_that_it_has(original):
 
 
 def test_a_run_without_the_file_is_told(run):
-    (run / runs.ONNX).unlink()
+    (run / Run.onnx_file.name).unlink()
     with pytest.raises(PigeonholeError, match=r"model\.onnx: no such file"):
         Classifier.load(run, engine="onnx")
     with pytest.raises(UsageError, match="no such run"):
@@ -96,7 +96,7 @@ def test_a_run_without_the_file_is_told(run):
 
 def test_the_file_is_of_no_other_model_in_the_folder(run):
     for file in run.glob("model.*"):
-        if file.name != runs.ONNX:
+        if file.name != Run.onnx_file.name:
             shutil.copy(file, run / file.name.replace("model", "other", 1))
     with pytest.raises(PigeonholeError, match="other: no run's saved model"):
         Classifier.load(run / "other.meta", engine="onnx")
@@ -104,7 +104,7 @@ def test_the_file_is_of_no_other_model_in_the_folder(run):
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.999])
 def test_a_file_that_is_not_whole_is_told(run, share):
-    file = run / runs.ONNX
+    file = run / Run.onnx_file.name
     data = file.read_bytes()
     file.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(PigeonholeError, match=r"model\.onnx: ") as caught:
@@ -116,7 +116,7 @@ def test_a_file_that_is_not_whole_is_told(run, share):
 def test_a_file_that_cannot_be_checked_is_told(run, name):
     describe(run, **{name: ""})
     with pytest.raises(PigeonholeError, match=rf"model\.onnx: .*{name}"):
-        onnx_runtime.restore(run / runs.ONNX)
+        onnx_runtime.restore(run / Run.onnx_file.name)
 
 
 def test_damaged_golden_examples_are_told(run):
@@ -131,7 +131,7 @@ def test_damaged_golden_examples_are_told(run):
     ]:
         describe(run, golden=text)
         with pytest.raises(PigeonholeError, match=told):
-            onnx_runtime.restore(run / runs.ONNX)
+            onnx_runtime.restore(run / Run.onnx_file.name)
 
 
 @pytest.mark.parametrize("name", ["contract", "classes"])
@@ -139,23 +139,23 @@ def test_damaged_golden_examples_are_told(run):
 def test_damaged_descriptions_are_told(run, name, text):
     describe(run, **{name: text})
     with pytest.raises(PigeonholeError) as caught:
-        onnx_runtime.restore(run / runs.ONNX)
-    assert str(caught.value).startswith(f"{run / runs.ONNX}: ") and "\n" not in str(caught.value)
+        onnx_runtime.restore(run / Run.onnx_file.name)
+    assert str(caught.value).startswith(f"{run / Run.onnx_file.name}: ") and "\n" not in str(caught.value)
 
 
 def test_the_weights_of_another_model_are_told(run, tmp_path):
     other = saved_runs.save(tmp_path / "other", saved_runs.network(seed=1))
     exporting.export(other)
-    own = {entry.key: entry.value for entry in onnx.load(run / runs.ONNX).metadata_props}
-    shutil.copy(other / runs.ONNX, run / runs.ONNX)
+    own = {entry.key: entry.value for entry in onnx.load(run / Run.onnx_file.name).metadata_props}
+    shutil.copy(other / Run.onnx_file.name, run / Run.onnx_file.name)
     describe(run, **own)
     with pytest.raises(golden.DriftError, match=r"model\.onnx: numerical drift.*onnxruntime"):
-        onnx_runtime.restore(run / runs.ONNX)
+        onnx_runtime.restore(run / Run.onnx_file.name)
 
 
 def test_a_model_that_is_saved_anew_does_not_keep_the_file_of_the_one_before(run):
     saved_runs.save(run, saved_runs.network(seed=1), replace=True)
-    assert not (run / runs.ONNX).exists()
+    assert not (run / Run.onnx_file.name).exists()
 
 
 # --- what is in the file is checked before a session is made ---
@@ -216,17 +216,17 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 def test_data_in_other_files_is_refused(run, place, monkeypatch):
-    model = onnx.load(run / runs.ONNX)
+    model = onnx.load(run / Run.onnx_file.name)
     place(model)
-    (run / runs.ONNX).write_bytes(model.SerializeToString())
+    (run / Run.onnx_file.name).write_bytes(model.SerializeToString())
     (run / "weights.bin").write_bytes(bytes(10_000_000))
     monkeypatch.chdir(run)  # where ONNX Runtime would look for it
     with pytest.raises(PigeonholeError, match=r"model\.onnx: refused: its tensor '.*' lies in another file"):
-        onnx_runtime.restore(run / runs.ONNX)
+        onnx_runtime.restore(run / Run.onnx_file.name)
 
 
 def test_onnx_runtime_alone_does_read_other_files(run, monkeypatch):
-    model = onnx.load(run / runs.ONNX)
+    model = onnx.load(run / Run.onnx_file.name)
     tensor = next(each for each in model.graph.initializer if each.data_type == 1 and each.raw_data)
     (run / "weights.bin").write_bytes(tensor.raw_data)
     external(tensor)
@@ -240,8 +240,8 @@ def test_onnx_runtime_alone_does_read_other_files(run, monkeypatch):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_damage_of_a_byte_is_a_traceback_or_another_answer(original, run, seed):
-    random, file = np.random.default_rng(seed), run / runs.ONNX
-    whole = (original / runs.ONNX).read_bytes()
+    random, file = np.random.default_rng(seed), run / Run.onnx_file.name
+    whole = (original / Run.onnx_file.name).read_bytes()
     with Classifier.load(original, engine="onnx") as classifier:
         expected = classifier.predict_pixels(NOISE)
     for place in random.integers(0, len(whole), 30):

@@ -11,7 +11,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import metagraph, rejection
 from pigeonhole.model.export import exporting
 from pigeonhole.networks.averaging import Averaging
-from pigeonhole.runs import runs
+from pigeonhole.runs import search
 from tests.support import saved_runs
 
 OUTPUTS = ["y_pred", "logits", "features"]
@@ -30,7 +30,7 @@ def run(request, tmp_path_factory):
 
 def test_answers_equal_the_meta_graph_for_any_number_of_pictures(run):
     runtime = onnxruntime.InferenceSession(run / "model.onnx")
-    with metagraph.restore(runs.find(run)) as session:
+    with metagraph.restore(search.find(run).prefix) as session:
         for count in (1, 5):
             pixels = np.random.default_rng(count).uniform(0, 255, (count, 16, 16, 3)).astype(np.float32)
             expected = session.run([f"{name}:0" for name in OUTPUTS], {"x:0": pixels})
@@ -47,7 +47,7 @@ def test_the_rule_for_pictures_of_no_class_is_exported_too(tmp_path, rule):
     assert [value.name for value in runtime.get_outputs()] == names
     pixels = np.random.default_rng(3).integers(0, 256, (40, 16, 16, 3)).astype(np.float32)
     *_, certainty, unsure = runtime.run(names, {"x": pixels})
-    with metagraph.restore(runs.find(run)) as session:
+    with metagraph.restore(search.find(run).prefix) as session:
         expected = session.run(["certainty:0", "unsure:0"], {"x:0": pixels})
     np.testing.assert_allclose(certainty, expected[0], atol=1e-4)
     np.testing.assert_array_equal(unsure, expected[1])
@@ -64,7 +64,7 @@ def test_metadata_and_shapes_tell_how_to_use_it(run):
     runtime = onnxruntime.InferenceSession(run / "model.onnx")
     metadata = runtime.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["classes"]) == list(saved_runs.CLASSES)
-    with metagraph.restore(runs.find(run)) as session:
+    with metagraph.restore(search.find(run).prefix) as session:
         assert metadata["contract"] == metagraph.read_contract(session).to_json()
     assert [(value.name, value.shape) for value in runtime.get_inputs()] == [("x", ["N", 16, 16, 3])]
     assert [value.name for value in runtime.get_outputs()] == OUTPUTS
@@ -96,4 +96,4 @@ def test_file_that_cannot_be_right_is_not_written_and_the_run_stays(tmp_path, la
         exporting.export(run)
     assert "\n" not in str(caught.value)
     assert {file.name for file in run.iterdir()} == before
-    metagraph.restore(runs.find(run)).close()
+    metagraph.restore(search.find(run).prefix).close()

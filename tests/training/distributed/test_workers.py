@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pigeonhole.runs import runs
+from pigeonhole.runs.run import Run
 from pigeonhole.training.distributed import cluster
 from pigeonhole.training.distributed.launcher import LOOPBACK, free_ports
 from tests.support.drawn_folders import draw_patches
@@ -172,7 +172,7 @@ def test_the_loss_of_a_worker_ends_the_other_and_fewer_go_on(data, tmp_path, los
     assert done.returncode == 0, done.stderr
     counts = [row["workers"] for row in history(run)]
     assert counts == sorted(counts, reverse=True) and set(counts) == {2, 1}
-    assert runs.is_finished(run)
+    assert Run(run).has_model
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -213,7 +213,7 @@ def test_a_resumed_training_needs_its_run_at_the_chief_only(data, tmp_path):
         ]
         said = [worker.communicate(timeout=SECONDS) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
-    assert history(run)[-1]["step"] == end and runs.is_finished(run)
+    assert history(run)[-1]["step"] == end and Run(run).has_model
     assert f"after step {end:,}" in said[1][0]
 
 
