@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         most_pixels=int(options.max_megapixels * 1e6),
         hosts=address.hosts(options.host),
     )
-    limits = Limits(queue=options.queue, request_bytes=most_bytes, held_bytes=2 * most_bytes)
+    limits = Limits(queue=options.queue, request_bytes=most_bytes, held_bytes=int(1.25 * most_bytes))
     with StopRequest() as request:
         server = Server(app, options.host, options.port, options.threads, limits)
         announce(options, served, server.urls, bool(api_key))

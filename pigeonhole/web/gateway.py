@@ -39,7 +39,7 @@ class Limits:
 
     queue: int = 64
     request_bytes: int = 32_000_000
-    held_bytes: int = 64_000_000
+    held_bytes: int = 40_000_000
     head_bytes: int = 32_768
     idle: float = 20
     request_seconds: float = 60
@@ -158,16 +158,19 @@ class Gateway:
         self._mark(request.client, ANSWERING)
         has_left = threading.Event()
         request.environ[HAS_LEFT] = lambda: has_left.is_set() or self._closed.is_set()
-        answer = asyncio.get_running_loop().run_in_executor(pool, _call, self._app, request)
+        job = pool.submit(_call, self._app, request)
+        answer = asyncio.wrap_future(job)
         leaving = asyncio.create_task(request.leave())
         try:
             await asyncio.wait([answer, leaving], return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
+                has_left.set()
+                if not job.cancel():
+                    await asyncio.wait([answer])  # its thread and its memory are still in use
                 raise _Left
             return answer.result()
         finally:
             has_left.set()
-            answer.cancel()
             leaving.cancel()
 
 
