@@ -71,8 +71,8 @@ class CorrectedAccuracy:
         return [
             f"{seen:,} of {self.total:,} right: {100 * seen / self.total:.1f} %, "
             f"by the network chosen from {self.validations} validations",
-            f"of new pictures expect {_percent(self.right, self.total)} right: "
-            f"the choice makes the figure above about {100 * self.optimism:.1f} points too high",
+            f"on new pictures expect {_percent(self.right, self.total)}; "
+            f"about {100 * self.optimism:.1f} points above were luck in choosing",
         ]
 
 

@@ -66,12 +66,9 @@ def _settings(config: TrainingConfig, settled: Settled) -> str:
     described = "this program's defaults" if is_ours else f"those that {settled.network} was published with"
     if settled.recipe.brief:
         described += " for a short training"
-    words = {True: "on", False: "off"}
     given = {**config.recipe_changes, "steps": config.steps, "minutes": config.minutes}
     changes = [
-        f"{name.replace('_', ' ')} {words[value] if isinstance(value, bool) else value}"
-        for name, value in given.items()
-        if value is not None
+        f"{name.replace('_', ' ')} {_told(value)}" for name, value in given.items() if value is not None
     ]
     return f"{described}, except {', '.join(changes)}" if changes else described
 
@@ -84,3 +81,10 @@ def _machine(machine: Machine) -> str:
     elif gain is not None:
         measured = f" (bfloat16 would be {gain:.2f} times as fast here)"
     return f"{machine.threads} threads{several}, computing in {machine.precision}{measured}"
+
+
+def _told(value: object) -> str:
+    """A flag's value as a user writes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -67,8 +67,11 @@ class TrainingJob:
             print(f"resume      {resume_command(self.run)}")
             return trained.exit_status
         shutil.rmtree(self.run.checkpoints_folder)  # nothing is left to go on with
-        is_same = self._is_same() if self.config.repeat else True
-        return stopped_by or (0 if is_same else 1)
+        if self.config.repeat is None:
+            return stopped_by
+        differing = self._differing()
+        self._tell_repetition(differing)
+        return stopped_by or (1 if differing else 0)
 
     def follow_chief(self) -> int:
         """Train as one of several workers, of which the chief alone writes; the exit status."""
@@ -132,17 +135,18 @@ class TrainingJob:
         leakage.write(self.run, records, sets.everything.images, sets.sides)
         settings.write(self.run, self.config, settled, sets)
 
-    def _is_same(self) -> bool:
-        """Say whether the run came out as the one that it repeats."""
+    def _differing(self) -> list[str]:
+        """Which of weights, history and predictions came out differently from the run that was repeated."""
         from pigeonhole.runs import digests
 
+        return digests.differing(digests.read(self.setup.previous_run.run), digests.read(self.run))
+
+    def _tell_repetition(self, differing: list[str]) -> None:
         before = self.setup.previous_run.run
-        differing = digests.differing(digests.read(before), digests.read(self.run))
         if differing:
             print(f"repeated    not identical to {before}: other {', '.join(differing)}")
         else:
             print(f"repeated    identical to {before}: weights, history and predictions")
-        return not differing
 
 
 def join(

@@ -4,7 +4,6 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 
 import keras
 import numpy as np
@@ -65,15 +64,6 @@ class Trainer:
         See `statistics.fewest_right`.
         """
         return next((validation for validation in reversed(self.validations) if validation.is_kept), None)
-
-    @property
-    def plan(self) -> dict[str, object]:
-        """What settings.json says of the training: its recipe and its length."""
-        return {
-            "recipe": asdict(self.recipe),
-            "total_steps": self.total_steps,
-            "steps_per_epoch": self.steps_per_epoch,
-        }
 
     @property
     def steps_done(self) -> int:
