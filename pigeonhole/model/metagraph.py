@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -31,22 +32,30 @@ v1 = tf.compat.v1
 # --- saving ---
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What is saved beside the weights: of which step they are, and what was fitted to their answers.
+
+    `temperature` calibrates the probabilities. Without `rejection` the graph has no `certainty:0` and no
+    `unsure:0`.
+    """
+
+    global_step: int
+    temperature: float = 1.0
+    rejection: Rejection | None = None
+
+
 def save(
     model: keras.Model,
     classes: Sequence[str],
-    preprocessing: Preprocessing,
     folder: Path,
-    *,
-    global_step: int,
-    temperature: float = 1.0,
-    rejection: Rejection | None = None,
+    fitted: Fitted,
     replace: bool = False,
 ) -> None:
     """Write the trained float32 `model` into the run `folder` as a meta graph with weights, and the labels.
 
     All of it is written aside first and moved into place file by file, `checkpoint` last: a run is finished
-    exactly when that file is there. `temperature` calibrates the probabilities; without `rejection` the graph
-    has no `certainty:0` and no `unsure:0`. Raises PigeonholeError when `folder` holds a finished run that is
+    exactly when that file is there. Raises PigeonholeError when `folder` holds a finished run that is
     not to be replaced, OSError when the disk does not take the files.
     """
     run = Run(folder)
@@ -56,12 +65,14 @@ def save(
         raise ValueError(f"a saved graph computes in float32, not {model.compute_dtype}")
     # Inside the new graph the weights' values could no longer be read.
     values = {variable.path: variable.numpy() for variable in model.variables}
-    values["global_step"] = np.int64(global_step)
+    values["global_step"] = np.int64(fitted.global_step)
+    _, side, _, channels = model.input.shape
+    preprocessing = Preprocessing(side, channels)
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
-        _add_network(model, _add_variables(values, session), preprocessing, len(classes), temperature)
-        if rejection is not None:
-            _add_rejection(graph, rejection)
-        _add_contract(session, model.name, classes, preprocessing, temperature, rejection)
+        _add_network(model, _add_variables(values, session), preprocessing, len(classes), fitted.temperature)
+        if fitted.rejection is not None:
+            _add_rejection(graph, fitted.rejection)
+        _add_contract(session, model.name, classes, preprocessing, fitted)
         aside = run.unfinished_model_folder
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -159,14 +170,13 @@ def _add_contract(
     network: str,
     classes: Sequence[str],
     preprocessing: Preprocessing,
-    temperature: float,
-    rejection: Rejection | None,
+    fitted: Fitted,
 ) -> None:
     """Class names, golden examples and contract as constants of the graph."""
     examples = golden.draw(preprocessing)
     probabilities = session.run("y_pred:0", {"x:0": examples.pixels})
-    rule = None if rejection is None else rejection.describe()
-    contract = Contract(network, preprocessing, temperature, examples.fingerprint(probabilities), rule)
+    rule = fitted.rejection and fitted.rejection.describe()
+    contract = Contract(network, preprocessing, fitted.temperature, examples.fingerprint(probabilities), rule)
     tf.constant(list(classes), tf.string, name="classes")
     tf.constant(list(examples.data), tf.string, name="golden/bytes")
     tf.constant(examples.pixels, name="golden/pixels")

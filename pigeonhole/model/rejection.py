@@ -75,16 +75,15 @@ class Rejection:
 def fit(
     train_features: np.ndarray,
     train_labels: np.ndarray,
-    valid_logits: np.ndarray,
-    valid_features: np.ndarray,
+    valid: tuple[np.ndarray, np.ndarray],
     temperature: float,
     false_rejection: float = FALSE_REJECTION,
     rule: str = COMBINED,
 ) -> Rejection:
     """The rule for a network with these outputs on its training and its validation pictures.
 
-    `train_features` float32 [M, F] and `train_labels` int [M] tell where the classes lie; `valid_logits`
-    float32 [N, K], raw, and `valid_features` float32 [N, F] settle the balance and the threshold.
+    `train_features` float32 [M, F] and `train_labels` int [M] tell where the classes lie; `valid`, raw logits
+    float32 [N, K] and features float32 [N, F], settle the balance and the threshold.
     `temperature` calibrates the logits. `rule`: one of RULES.
 
     The classes' places come from training pictures though the network has fitted itself to those: there are
@@ -95,8 +94,8 @@ def fit(
         measure = Softmax(temperature)
     else:
         distance = RelativeDistance.fit(train_features, train_labels)
-        measure = Energy.fit(valid_logits, valid_features, distance)
-    certainties = measure.certainty(valid_logits, valid_features).numpy()
+        measure = Energy.fit(*valid, distance)
+    certainties = measure.certainty(*valid).numpy()
     return Rejection(rule, conformal_threshold(certainties, false_rejection), false_rejection, measure)
 
 

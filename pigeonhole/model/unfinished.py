@@ -11,7 +11,6 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import calibration, metagraph
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.building import build
-from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs import checkpoints
 from pigeonhole.runs.run import Run
 
@@ -51,12 +50,5 @@ def _save_best(run: Run, folder: Path) -> int:
     network.set_weights(state.best_weights)
     temperature = calibration.fit_temperature(state.best_logits, state.valid_labels)
     (best,) = [validation for validation in state.validations if validation.is_kept][-1:]
-    metagraph.save(
-        network,
-        classes,
-        Preprocessing(side, channels),
-        folder,
-        global_step=best.step,
-        temperature=temperature,
-    )
+    metagraph.save(network, classes, folder, metagraph.Fitted(best.step, temperature))
     return best.step

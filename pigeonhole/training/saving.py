@@ -10,7 +10,6 @@ from pigeonhole.model import calibration, metagraph, rejection
 from pigeonhole.model.export import exporting
 from pigeonhole.networks.building import in_float32
 from pigeonhole.networks.recipes import Recipe
-from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.records import Validation
 from pigeonhole.statistics import CorrectedAccuracy, selection_corrected
 from pigeonhole.training import retraining
@@ -30,18 +29,10 @@ def finish(run: Path, trainer: Trainer, rule: str = rejection.COMBINED) -> str |
     temperature = calibration.fit_temperature(said.logits, labels)
     known = _some(trainer.train)
     features = retraining.outputs(model, known.images).features
-    fitted = rejection.fit(features, known.label_indices, *said, temperature, rule=rule)
-    _, side, _, channels = model.input.shape
-    metagraph.save(
-        model,
-        trainer.valid.class_names,
-        Preprocessing(side, channels),
-        run,
-        global_step=trainer.best.step,
-        temperature=temperature,
-        rejection=fitted,
-        replace=True,  # a stopped training that has been gone on with has saved its best before
-    )
+    rule_for_unsure = rejection.fit(features, known.label_indices, said, temperature, rule=rule)
+    fitted = metagraph.Fitted(trainer.best.step, temperature, rule_for_unsure)
+    # A stopped training that has been resumed has saved its best before.
+    metagraph.save(model, trainer.valid.class_names, run, fitted, replace=True)
     try:
         exporting.export(run)
     except PigeonholeError as error:

@@ -29,7 +29,7 @@ def pictures(count: int, label: int | None = None, seed: int = 0):
 def fitted(rule: str = COMBINED, valid: int = 200, **options) -> rejection.Rejection:
     _, features, labels = pictures(300)
     logits, valid_features, _ = pictures(valid, seed=1)
-    return rejection.fit(features, labels, logits, valid_features, 1.3, rule=rule, **options)
+    return rejection.fit(features, labels, (logits, valid_features), 1.3, rule=rule, **options)
 
 
 # --- the threshold ---
@@ -157,9 +157,9 @@ def test_few_pictures_of_many_features(labels):
 def test_dead_features_do_no_harm():
     logits, features, labels = pictures(100)
     features[:, ::2] = 0
-    rule = rejection.fit(features, labels, logits, features, 1.0)
+    rule = rejection.fit(features, labels, (logits, features), 1.0)
     assert np.isfinite(rejection.certainty(rule, logits, features)).all()
-    rule = rejection.fit(np.zeros_like(features), labels, logits, np.zeros_like(features), 1.0)
+    rule = rejection.fit(np.zeros_like(features), labels, (logits, np.zeros_like(features)), 1.0)
     energy = np.log(np.exp(logits.astype(float)).sum(axis=1))
     certainty = rejection.certainty(rule, logits, np.zeros_like(features))
     assert np.corrcoef(certainty, energy)[0, 1] == pytest.approx(1)

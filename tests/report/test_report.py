@@ -22,7 +22,6 @@ from pigeonhole.evaluation.studies.unseen import Unseen
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.networks import building
-from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.report import answers, confusion, data, network, page, pictures, training, writing
 from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import GENEROSITY
@@ -406,7 +405,7 @@ def test_a_page_of_many_noisy_pictures_stays_small(case, tmp_path):
     random = np.random.default_rng(0)
     classes = [f"class of pictures number {number}" for number in range(300)]
     model = building.build("tutorial", SIZE, 3, len(classes))
-    metagraph.save(model, classes, Preprocessing(SIZE), tmp_path, global_step=1)
+    metagraph.save(model, classes, tmp_path, metagraph.Fitted(1))
     labels = np.arange(6000) % len(classes)
     noise = random.integers(0, 256, (6000, SIZE, SIZE, 3), np.uint8)
     names = [f"{'long' * 40}/{number}.png" for number in range(6000)]

@@ -12,7 +12,6 @@ from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.networks import building
-from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.run import Run
 from tests.support.saved_runs import write_picture
 
@@ -52,7 +51,7 @@ def make(folder: Path) -> Case:
     run.mkdir()
     write_facts(run, sets.classes)
     model = building.build("standard", SIZE, 3, len(CLASSES))
-    metagraph.save(model, sets.classes, Preprocessing(SIZE), run, global_step=30, temperature=2.0)
+    metagraph.save(model, sets.classes, run, metagraph.Fitted(30, temperature=2.0))
     classifier = Classifier.load(run)
     answers = ask(classifier, sets)
     return Case(Run(run), sets, classifier, answers, measures.measure(answers, 0.4))

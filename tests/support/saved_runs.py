@@ -8,7 +8,6 @@ import numpy as np
 
 from pigeonhole.model import metagraph, rejection
 from pigeonhole.networks import building
-from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.training import retraining
 
 CLASSES = ("cat", "dog", "été 北")
@@ -28,11 +27,11 @@ def network(
     return model
 
 
-def save(folder: Path, model: keras.Model | None = None, **options) -> Path:
+def save(folder: Path, model: keras.Model | None = None, replace: bool = False, **fitted) -> Path:
     """The model (by default a new one) as a finished run in `folder`."""
-    model = model or network()
-    _, size, _, channels = model.input.shape
-    metagraph.save(model, CLASSES, Preprocessing(size, channels), folder, **{"global_step": 7, **options})
+    metagraph.save(
+        model or network(), CLASSES, folder, metagraph.Fitted(**{"global_step": 7, **fitted}), replace
+    )
     return folder
 
 
@@ -45,7 +44,7 @@ def rule(model: keras.Model, name: str = rejection.COMBINED) -> rejection.Reject
         for _ in range(2)
     )
     labels = np.arange(60) % len(CLASSES)
-    return rejection.fit(train.features, labels, *valid, 2.0, false_rejection=0.5, rule=name)
+    return rejection.fit(train.features, labels, valid, 2.0, false_rejection=0.5, rule=name)
 
 
 def picture(seed: int, height: int = 40, width: int = 30) -> np.ndarray:

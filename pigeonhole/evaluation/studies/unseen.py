@@ -146,7 +146,7 @@ def _try(model, known, held_out, unseen_images, false_rejection: float) -> dict[
     temperature = calibration.fit_temperature(valid.logits, held_out.label_indices)
     labels = known.label_indices
     rules = (
-        rejection.fit(trained.features, labels, *valid, temperature, false_rejection, rule)
+        rejection.fit(trained.features, labels, valid, temperature, false_rejection, rule)
         for rule in rejection.RULES
     )
     return {fitted.rule: _trial(fitted, valid, unseen) for fitted in rules}

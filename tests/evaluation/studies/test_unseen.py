@@ -163,7 +163,7 @@ def test_a_class_s_count_is_that_of_a_network_without_it(measured):
     valid = outputs(model, held_out.images)
     temperature = calibration.fit_temperature(valid.logits, held_out.label_indices)
     rule = rejection.fit(
-        outputs(model, known.images).features, known.label_indices, *valid, temperature, rule=result.rule
+        outputs(model, known.images).features, known.label_indices, valid, temperature, rule=result.rule
     )
     images = data.everything.images[data.everything.classes == name]
     certainties = rejection.certainty(rule, *outputs(model, images))
