@@ -27,7 +27,8 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.locks import exclusive
 from pigeonhole.pictures import decoders, images
 
-FORMAT_VERSION = 3  # one more whenever decoding, resizing, facts or fingerprints change their results
+FORMAT_VERSION = 4  # one more whenever decoding, resizing, facts, fingerprints or the index change
+MOST_REBUILDS = 3  # of the index, before its disk is given up
 DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
@@ -60,6 +61,7 @@ class Cache:
         self.directory = Path(directory)
         # Another decoder may decode or resize differently, or read formats that this one does not.
         self._folder = self.directory / f"v{FORMAT_VERSION}-{decoders.versions()}"
+        self._index_path = self._folder / "index.sqlite"
 
     def survey(
         self, tree: Tree, preprocessing: images.Preprocessing, progress: bool | None = None
@@ -72,22 +74,43 @@ class Cache:
         """
         with self._explained():
             self._folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(self._open_index()) as opened:
-                survey = Survey(opened, self._folder, tree, preprocessing)
-                if not survey.look():
-                    with exclusive(self._folder / "lock"):
-                        survey.complete(progress)
-            return survey.records, survey.row_file.open(survey.rows)
+            for _ in range(MOST_REBUILDS):
+                with contextlib.closing(self._open_index()) as opened:
+                    number = self._index_path.stat().st_ino
+                    with contextlib.suppress(index.Damaged):
+                        return self._survey(opened, tree, preprocessing, progress)
+                with exclusive(self._folder / "lock"):
+                    if self._index_path.stat().st_ino == number:  # no other process has replaced it meanwhile
+                        self._remove_index()
+            raise OSError(errno.EIO, "the index is damaged again and again")
+
+    def _survey(
+        self, opened: Index, tree: Tree, preprocessing: images.Preprocessing, progress: bool | None
+    ) -> tuple[list[Record], Pixels]:
+        survey = Survey(opened, self._folder, tree, preprocessing)
+        try:
+            if not survey.look():
+                with exclusive(self._folder / "lock"):
+                    survey.complete(progress)
+        except sqlite3.Error as error:
+            if index.is_damage(error, opened.path):
+                raise index.Damaged from error
+            raise
+        return survey.records, survey.pixels()
 
     def _open_index(self) -> Index:
-        path = self._folder / "index.sqlite"
         with contextlib.suppress(index.Damaged):
-            return Index(path)
+            return Index(self._index_path)
         with exclusive(self._folder / "lock"):
             with contextlib.suppress(index.Damaged):
-                return Index(path)  # another process has replaced it meanwhile
-            index.remove(path)
-            return Index(path)
+                return Index(self._index_path)  # another process has replaced it meanwhile
+            self._remove_index()
+            return Index(self._index_path)
+
+    def _remove_index(self) -> None:
+        """Start the index anew, and say so."""
+        print(f"{self._index_path}: damaged; made anew, so all pictures are read again", file=sys.stderr)
+        index.remove(self._index_path)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -4,12 +4,13 @@ import math
 import mmap
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+Mend = Callable[[int], np.ndarray]
 GATHER_BYTES = 32 << 20  # copied out of one memory map before it is replaced
 
 
@@ -55,18 +56,26 @@ class RowFile:
         file.seek(row * self.row_bytes)
         return file.read(self.row_bytes)
 
-    def open(self, rows: Sequence[int]) -> "Pixels":
-        """The pictures at these row numbers, in this order."""
+    def open(
+        self, rows: Sequence[int], checksums: Sequence[int] | None = None, mend: Mend | None = None
+    ) -> "Pixels":
+        """The pictures at these row numbers, in this order.
+
+        checksums  the CRC-32 of each, against which it is checked whenever it is read; None: no check
+        mend       gives the pixels of the row number of a damaged row; what it raises passes on to the reader
+        """
         row_numbers = np.asarray(rows, dtype=np.int64)
         count = int(row_numbers.max()) + 1 if len(row_numbers) else 0
-        return Pixels(_RowMap(self.path, self.row_shape, count), row_numbers)
+        expected = None if checksums is None else np.asarray(checksums, dtype=np.uint32)
+        return Pixels(_RowMap(self.path, self.row_shape, count, mend), row_numbers, expected)
 
 
 class _RowMap:
     """The first `count` rows of a file as a read-only memory map."""
 
-    def __init__(self, path: Path, row_shape: tuple[int, int, int], count: int):
+    def __init__(self, path: Path, row_shape: tuple[int, int, int], count: int, mend: Mend | None):
         self.row_shape = row_shape
+        self._mend = mend
         self._count = count
         self._row_bytes = math.prod(row_shape)
         # Held open: another process may replace the path by a new file, this one's rows stay what they are.
@@ -74,13 +83,18 @@ class _RowMap:
         self._array = self._map()
         self._copied = 0
 
-    def gather(self, row_numbers: np.ndarray) -> np.ndarray:
-        """Copies of these rows, uint8 [n, S, S, C]."""
+    def gather(self, row_numbers: np.ndarray, checksums: np.ndarray | None) -> np.ndarray:
+        """Copies of these rows, uint8 [n, S, S, C]. One that has not its checksum is replaced by its mended
+        pixels."""
         result = np.empty((len(row_numbers), *self.row_shape), np.uint8)
         step = max(1, GATHER_BYTES // self._row_bytes)
         for start in range(0, len(row_numbers), step):
             part = row_numbers[start : start + step]
             result[start : start + step] = self._fresh_array(len(part))[part]
+        if checksums is not None:
+            found = np.array([zlib.crc32(row) for row in result], np.uint32)
+            for place in np.flatnonzero(found != checksums):
+                result[place] = self._mend(int(row_numbers[place]))
         return result
 
     def _fresh_array(self, count: int) -> np.ndarray:
@@ -108,9 +122,10 @@ class Pixels:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, row_map: _RowMap, row_numbers: np.ndarray):
+    def __init__(self, row_map: _RowMap, row_numbers: np.ndarray, checksums: np.ndarray | None):
         self._row_map = row_map
         self._row_numbers = row_numbers
+        self._checksums = checksums
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -121,9 +136,9 @@ class Pixels:
 
     def __getitem__(self, index: int | slice | np.ndarray | Sequence[int]) -> np.ndarray:
         rows = self._row_numbers[index]
-        if rows.ndim == 0:
-            return self._row_map.gather(rows[None])[0]
-        return self._row_map.gather(rows)
+        checksums = None if self._checksums is None else np.atleast_1d(self._checksums[index])
+        gathered = self._row_map.gather(np.atleast_1d(rows), checksums)
+        return gathered if rows.ndim else gathered[0]
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -132,4 +147,6 @@ class Pixels:
 
     def select(self, indices: np.ndarray | Sequence[int]) -> "Pixels":
         """The pictures at `indices`, in that order, still on disk."""
-        return Pixels(self._row_map, self._row_numbers[np.asarray(indices, dtype=np.int64)])
+        chosen = np.asarray(indices, dtype=np.int64)
+        checksums = None if self._checksums is None else self._checksums[chosen]
+        return Pixels(self._row_map, self._row_numbers[chosen], checksums)

@@ -14,7 +14,8 @@ import numpy as np
 
 from pigeonhole.data import duplicates
 from pigeonhole.data.folders import Entry, Record
-from pigeonhole.data.index import Known, Learnt, Row
+from pigeonhole.data.index import Damaged, Known, Learnt, Row
+from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures import images
 
 ONE_COLOUR, NEARLY_BLACK = "of one colour", "nearly black"
@@ -84,8 +85,15 @@ def recognized(sighting: Sighting, known: Known | None) -> Sighting:
 
 
 def explained(sighting: Sighting, problems: dict[str, str]) -> Sighting:
-    """One that is missing although it was to be read, as one that cannot be used."""
-    return Sighting(sighting.entry, problems[sighting.entry.name]) if sighting.missing else sighting
+    """One that is missing although it was to be read, as one that cannot be used.
+
+    Raises index.Damaged where it was read, and the index has nothing of it all the same.
+    """
+    if not sighting.missing:
+        return sighting
+    if sighting.entry.name not in problems:
+        raise Damaged
+    return Sighting(sighting.entry, problems[sighting.entry.name])
 
 
 def read_all(
@@ -138,6 +146,22 @@ def _learn(sighting: Sighting, data: bytes, preprocessing: images.Preprocessing,
     pixels = image.tobytes()
     facts = json.dumps(facts | {"oddities": [*facts["oddities"], *_seen_oddities(image)]})
     return Learnt(sighting.path, sighting.stamp, digest, facts, Row(pixels, zlib.crc32(pixels), fingerprint))
+
+
+def decoded_anew(record: Record, preprocessing: images.Preprocessing) -> np.ndarray:
+    """The pixels of a picture, uint8 [S, S, C], from its file; the record says what that held before.
+
+    Raises PigeonholeError where it holds something else now or cannot be read.
+    """
+    path = record.entry.path
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() == record.digest:
+            return images.preprocess(data, preprocessing)
+        reason = "changed meanwhile"
+    except (OSError, images.ImageError) as error:
+        reason = _reason(error) if isinstance(error, OSError) else str(error)
+    raise PigeonholeError(f"{path}: its cached pixels are damaged, and the picture is {reason}; start again")
 
 
 def _seen_oddities(image: np.ndarray) -> list[str]:

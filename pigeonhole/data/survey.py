@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import sqlite3
+import sys
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
-from pigeonhole.data import reading
+from pigeonhole.data import index, reading
 from pigeonhole.data.folders import Entry, Record, Tree
 from pigeonhole.data.index import Index, Learnt
-from pigeonhole.data.pixels import RowFile
+from pigeonhole.data.pixels import Pixels, RowFile
 from pigeonhole.data.reading import Sighting
 from pigeonhole.pictures import images
 
@@ -37,8 +40,8 @@ class Survey:
         size, channels = preprocessing.image_size, preprocessing.channels
         self._settings = f"{size}x{channels}-{preprocessing.resize}"
         self.records: list[Record] = []
-        self.rows = array("q")  # the row of each record that is not skipped
-        self.row_file = RowFile(folder / f"pixels-{self._settings}.bin", (size, size, channels))
+        self._rows, self._checksums = array("q"), array("L")  # of each record that is not skipped
+        self._row_file = RowFile(folder / f"pixels-{self._settings}.bin", (size, size, channels))
         self._index = opened
         self._tree = tree
         self._preprocessing = dataclasses.replace(preprocessing, colour_order="rgb", scale=1.0)
@@ -62,7 +65,7 @@ class Survey:
         """Go on from where `look` stopped and read whatever the index lacks. The caller holds the lock."""
         if not self._rows_trusted():
             self._verify_rows()
-            self.records, self.rows = [], array("q")
+            self.records, self._rows, self._checksums = [], array("q"), array("L")
         present = self._index.digests(self._settings)
         with _one_opencv_thread(), _bar(len(self.records), len(self._tree.entries), progress) as bar:
             for window in self._windows():
@@ -76,13 +79,19 @@ class Survey:
                     ]
                 self._keep(sightings)
 
+    def pixels(self) -> Pixels:
+        """The pixels of the records that are not skipped. A damaged row is decoded anew when it is read."""
+        used = [record for record in self.records if record.skipped is None]
+        mender = _Mender(self._index.path, self._settings, used, self._rows, self._preprocessing)
+        return self._row_file.open(self._rows, self._checksums, mender)
+
     def _rows_trusted(self) -> bool:
         """Whether nothing has written to the rows file since the index last referred to it."""
-        return self.row_file.stamp() == self._index.row_file_stamp(self._settings)
+        return self._row_file.stamp() == self._index.row_file_stamp(self._settings)
 
     def _verify_rows(self) -> None:
-        wrong = self.row_file.damaged(self._index.checksums(self._settings))
-        self._index.trust(self._settings, self.row_file.stamp(), wrong)
+        wrong = self._row_file.damaged(self._index.checksums(self._settings))
+        self._index.trust(self._settings, self._row_file.stamp(), wrong)
 
     def _windows(self) -> Iterator[Sequence[Entry]]:
         for start in range(len(self.records), len(self._tree.entries), WINDOW_FILES):
@@ -93,7 +102,8 @@ class Survey:
             record = sighting.record()
             self.records.append(record)
             if record.skipped is None:
-                self.rows.append(sighting.known.row)
+                self._rows.append(sighting.known.row)
+                self._checksums.append(sighting.known.checksum)
 
     def _sight(self, entries: Sequence[Entry]) -> list[Sighting]:
         """These entries as they are now, with what the index knows of them."""
@@ -112,11 +122,11 @@ class Survey:
         read = functools.partial(reading.read_all, preprocessing=self._preprocessing, present=present)
         problems: dict[str, str] = {}
         batch: list[Learnt] = []
-        for learnt, unreadable in _in_parallel(read, _tasks(missing, self.row_file.row_bytes)):
+        for learnt, unreadable in _in_parallel(read, _tasks(missing, self._row_file.row_bytes)):
             batch += learnt
             problems |= unreadable
             bar.update(len(learnt) + len(unreadable))
-            if len(batch) >= COMMIT_FILES or len(batch) * self.row_file.row_bytes >= COMMIT_BYTES:
+            if len(batch) >= COMMIT_FILES or len(batch) * self._row_file.row_bytes >= COMMIT_BYTES:
                 self._commit(batch, present)
                 batch = []
         self._commit(batch, present)
@@ -127,9 +137,49 @@ class Survey:
         first_row = self._index.next_row(self._settings)
         rows = {one.digest: one.row for one in batch if one.row and one.digest not in present}
         if rows:
-            self.row_file.append(first_row, [row.pixels for row in rows.values()])
-        self._index.add(self._settings, batch, rows, first_row, self.row_file.stamp())
+            self._row_file.append(first_row, [row.pixels for row in rows.values()])
+        self._index.add(self._settings, batch, rows, first_row, self._row_file.stamp())
         present.update(rows)
+
+
+class _Mender:
+    """Gives the right pixels of rows that are damaged: decoded anew from their pictures.
+
+    It says so once, and has the index forget the row, so that the next program writes it anew.
+    """
+
+    def __init__(
+        self,
+        index_path: Path,
+        settings: str,
+        records: Sequence[Record],
+        rows: Sequence[int],
+        preprocessing: images.Preprocessing,
+    ):
+        self._index_path = index_path
+        self._settings = settings
+        self._records = records
+        self._rows = rows
+        self._preprocessing = preprocessing
+        self._has_said = False
+
+    def __call__(self, row: int) -> np.ndarray:
+        record = self._records[self._rows.index(row)]
+        # An index that cannot forget it is no reason to stop: the row is found out again.
+        with (
+            contextlib.suppress(sqlite3.Error, index.Damaged),
+            contextlib.closing(Index(self._index_path)) as opened,
+        ):
+            opened.forget(self._settings, record.digest)
+        pixels = reading.decoded_anew(record, self._preprocessing)
+        if not self._has_said:
+            self._has_said = True
+            print(
+                f"{self._index_path.parent}: the cached pixels of {record.entry.name} are damaged; "
+                "what is damaged is decoded anew",
+                file=sys.stderr,
+            )
+        return pixels
 
 
 def _tasks(sightings: Sequence[Sighting], row_bytes: int) -> Iterator[list[Sighting]]:

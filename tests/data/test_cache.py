@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 
 from pigeonhole.data import cache, folders
 from pigeonhole.data.pixels import RowFile
+from pigeonhole.errors import PigeonholeError
 from pigeonhole.locks import exclusive
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import Preprocessing
@@ -192,7 +194,10 @@ def test_same_size_and_time_of_modification_do_not_hide_a_swap(tmp_path, directo
 def test_a_content_is_decoded_once_wherever_it_lies(tree, directory):
     survey(tree, directory)
     with sqlite3.connect(file_in(directory, "index.sqlite")) as index:  # decoding again would say otherwise
-        index.execute("""UPDATE facts SET facts = replace(facts, '"png"', '"remembered"')""")
+        for digest, facts in index.execute("SELECT digest, facts FROM facts").fetchall():
+            facts = facts.replace('"png"', '"remembered"')
+            own = zlib.crc32(facts.encode(), zlib.crc32(digest.encode()))
+            index.execute("UPDATE facts SET facts = ?, own = ? WHERE digest = ?", (facts, own, digest))
     rows = file_in(directory, "pixels*").stat().st_size
     shutil.copytree(tree, tree.with_name("copy"))
     records, _ = survey(tree.with_name("copy"), directory)
@@ -335,6 +340,76 @@ def test_damaged_rows_are_never_handed_out(tmp_path, directory, harm):
     harm(file_in(directory, "pixels*"))
     assert_right(tree, directory)
     assert pictures_opened(lambda: survey(tree, directory)) == []
+
+
+def keep_time(path: Path, harm: Callable[[Path], None]) -> None:
+    """Do harm to a file so that its size and times do not tell."""
+    before = path.stat()
+    harm(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def flip(path: Path, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+
+
+def test_a_row_damaged_in_silence_is_decoded_anew_and_said_once(tree, directory, capsys):
+    survey(tree, directory)
+    keep_time(file_in(directory, "pixels*"), lambda path: flip(path, 8 * 16 * 16 * 3 * 2 + 77))
+    assert_right(tree, directory)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the cached pixels of" in line and "decoded anew" in line
+    assert len(pictures_opened(lambda: survey(tree, directory))) == 1  # written anew by the next program
+    assert_right(tree, directory)
+    assert capsys.readouterr().err == ""
+
+
+def test_every_row_damaged_in_silence(tree, directory, capsys):
+    survey(tree, directory)
+    keep_time(file_in(directory, "pixels*"), overwrite)
+    records, pixels = survey(tree, directory)
+    chosen = pixels.select([3, 1])
+    expected = [
+        images.preprocess(records[place].entry.path.read_bytes(), SMALL) for place in range(len(records))
+    ]
+    np.testing.assert_array_equal(pixels[4], expected[4])
+    np.testing.assert_array_equal(chosen[:], np.stack([expected[3], expected[1]]))
+    np.testing.assert_array_equal(np.asarray(pixels), np.stack(expected))
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: draw(path, 90)])
+def test_a_damaged_row_whose_picture_is_no_longer_there(tree, directory, harm):
+    survey(tree, directory)
+    keep_time(file_in(directory, "pixels*"), overwrite)
+    _, pixels = survey(tree, directory)
+    harm(tree / "cats" / "0001.png")
+    with pytest.raises(PigeonholeError, match=r"0001.png: its cached pixels are damaged, and the picture is"):
+        pixels[:]
+
+
+def test_any_flipped_bit_of_the_index_is_found(tree, directory, capsys):
+    """No traceback, no other record and no other pixels; damage that matters is said in one line."""
+    records, pixels = survey(tree, directory)
+    path = file_in(directory, "index.sqlite")
+    whole = path.read_bytes()
+    rows = file_in(directory, "pixels*")
+    random = np.random.default_rng(3)
+    rebuilt = 0
+    for bit in random.integers(0, 8 * len(whole), int(os.environ.get("FLIPS", 40))):
+        flip(path, int(bit))
+        now, again = survey(tree, directory)
+        assert now == records, bit
+        np.testing.assert_array_equal(again[:], pixels[:])
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) <= 1 and all("index.sqlite: damaged; made anew" in line for line in said)
+        rebuilt += len(said)
+        shutil.rmtree(directory)
+        survey(tree, directory)
+        assert rows.is_file()
+    assert rebuilt
 
 
 def test_rows_that_are_still_right_survive_damage_to_others(tmp_path, directory):
