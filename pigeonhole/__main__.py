@@ -6,6 +6,7 @@ import sys
 
 from pigeonhole import __version__, cli
 from pigeonhole.errors import UsageError
+from pigeonhole.terminal import say
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def dispatch(arguments: list[str]) -> int | None:
     if name not in cli.COMMANDS:
         near = difflib.get_close_matches(name, cli.COMMANDS, 1, cutoff=0.5)
         meant = f"; did you mean {near[0]}?" if near else ""
-        print(f"error: {name}: no such command{meant}\nhelp:  {_program()} --help", file=sys.stderr)
+        say(f"error: {name}: no such command{meant}", f"help:  {_program()} --help", to=sys.stderr)
         return UsageError.exit_status
     module = importlib.import_module(f"pigeonhole.commands.{name.replace('-', '_')}")
     return module.main(arguments[1:])

@@ -3,14 +3,21 @@
 import argparse
 import dataclasses
 import difflib
+import itertools
 import math
-from collections.abc import Callable, Iterable
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pigeonhole import cli
 from pigeonhole.errors import UsageError
+from pigeonhole.terminal import shown
+
+NEEDS_QUOTES = "a path with a space needs quotes"
+MOST_WORDS = 100  # of a command line, in which a path that was cut at its spaces is sought
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,9 +41,26 @@ class Parser(argparse.ArgumentParser):
                 action, f"{value!r}: no such choice{meant} Choose from {', '.join(choices)}"
             )
 
+    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:
+        """What the arguments say; leaves with status 2 for one that no flag takes."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            path = unquoted(args)
+            self.error(f"{path}: {NEEDS_QUOTES}" if path else f"unrecognized arguments: {' '.join(unknown)}")
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Leave with status 2, saying what is wrong and where help is."""
-        self.exit(UsageError.exit_status, f"error: {message}\nhelp:  {self.prog} --help\n")
+        self.exit(UsageError.exit_status, f"error: {shown(message)}\nhelp:  {self.prog} --help\n")
+
+
+def unquoted(arguments: Sequence[str]) -> str | None:
+    """The file or folder that is there when some of the arguments are joined by spaces; None without one."""
+    for start, end in itertools.combinations(range(min(len(arguments), MOST_WORDS) + 1), 2):
+        path = re.sub(r"^--[\w-]+=", "", " ".join(arguments[start:end]))
+        if end - start > 1 and os.path.exists(path) and not os.path.exists(arguments[start]):
+            return path
+    return None
 
 
 def names(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pigeonhole import extras
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.terminal import say, shown
 
 INTERRUPTED = 130
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -103,10 +104,20 @@ def _program(name: str) -> Path | None:
 
 
 def quote(path: Path) -> str:
-    """The path as the user's shell wants it typed."""
-    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
+    """The path as the user's shell wants it typed; what no terminal should get is escaped."""
+    text = str(path)
+    if os.name == "nt":
+        return subprocess.list2cmdline([text])
+    if shown(text) == text:
+        return shlex.quote(text)
+    escaped = "".join(f"\\{c}" if c in "\\'" else c if shown(c) == c else _escape(c) for c in text)
+    return f"$'{escaped}'"
+
+
+def _escape(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def _say(line: str, status: int) -> int:
-    print(f"error: {line}", file=sys.stderr)
+    say(f"error: {line}", to=sys.stderr)
     return status

@@ -2,13 +2,27 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
+
+# Control characters, halves of surrogate pairs (bytes outside UTF-8), separators of lines and paragraphs.
+_UNFIT = ("Cc", "Cs", "Zl", "Zp")
+# They change the direction of writing.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def shown(name: str) -> str:
-    """A name fit for one line of any terminal: control characters and bytes outside UTF-8 become a mark."""
+def shown(text: str) -> str:
+    """A name, or a text with names in it, fit for one line of any terminal.
+
+    What would begin a line, steer the terminal or turn the direction of writing becomes a mark.
+    """
     return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _UNFIT or c in _TURNING else c for c in text
     )
+
+
+def say(*lines: str, to: TextIO | None = None) -> None:
+    """Print lines, to standard output unless another stream is given, with whatever names in them `shown`."""
+    print(*map(shown, lines), sep="\n", file=to, flush=True)
 
 
 def width(text: str) -> int:

@@ -1,12 +1,15 @@
 """Files that are there whole or not at all."""
 
 import os
+import socket
+import stat
 import subprocess
 import sys
 
 import pytest
 
 from pigeonhole import atomic_file
+from pigeonhole.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -45,3 +48,64 @@ def test_what_a_killed_process_leaves_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("mine")
     atomic_file.remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".a.b", ".hidden", "a.txt", "b.7"]
+
+
+@pytest.mark.parametrize("write", [atomic_file.write_out, atomic_file.write_bytes_out])
+def test_what_the_user_names_keeps_its_kind(tmp_path, write):
+    content = "é\n" if write is atomic_file.write_out else "é\n".encode()
+
+    def fill(path):
+        atomic_file.check("--csv", path)
+        with write(path) as file:
+            file.write(content)
+
+    target, link, pipe = tmp_path / "a.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    target.write_text("before, and longer than after")
+    link.symlink_to(target)
+    fill(link)
+    assert link.is_symlink() and target.read_bytes() == "é\n".encode()
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    fill(pipe)
+    assert reader.communicate()[0] == "é\n".encode() and pipe.is_fifo()
+    fill(tmp_path / "new.csv")
+    assert (tmp_path / "new.csv").read_bytes() == "é\n".encode()
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "link.csv", "new.csv", "pipe"]
+
+
+def test_a_device_is_written_to_and_its_error_names_it(tmp_path):
+    full = tmp_path / "full"
+    try:
+        os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+        full.open("wb").close()
+    except OSError:
+        pytest.skip("no devices can be made here")
+    with pytest.raises(OSError, match=r"No space left.*full"), atomic_file.write_out(full) as file:
+        file.write("a")
+    assert full.is_char_device()
+
+
+def test_an_error_leaves_what_a_link_leads_to_as_it_was(tmp_path):
+    (tmp_path / "a").write_text("before")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with pytest.raises(KeyError), atomic_file.write_out(tmp_path / "link") as file:
+        file.write("half")
+        raise KeyError
+    assert (tmp_path / "a").read_text() == "before"
+
+
+def test_what_cannot_be_written_to_is_refused_before_any_work(tmp_path):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+    for name, why in (("dangling", "leads nowhere"), ("socket", "neither a file"), ("x/a", "does not exist")):
+        with pytest.raises(UsageError, match=f"--csv .*{name}: .*{why}"):
+            atomic_file.check("--csv", tmp_path / name)
+
+
+def test_a_file_of_the_program_replaces_a_link(tmp_path):
+    (tmp_path / "outside").write_text("mine")
+    (tmp_path / "report.html").symlink_to(tmp_path / "outside")
+    with atomic_file.write(tmp_path / "report.html") as file:
+        file.write("new")
+    assert (tmp_path / "outside").read_text() == "mine" and not (tmp_path / "report.html").is_symlink()

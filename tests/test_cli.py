@@ -121,3 +121,18 @@ def test_letters_that_the_terminal_lacks_do_not_stop_a_program():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, timeout=60)
     assert done.returncode == 0 and done.stdout.split() == [rb"gr\xfcn"]
+
+
+@pytest.mark.parametrize("words", [["--data", "my", "pictures"], ["--data=my", "pictures", "--steps", "1"]])
+def test_a_path_that_the_shell_cut_at_its_space_is_recognised(words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
+    from pigeonhole.commands import train
+
+    with pytest.raises(SystemExit) as stopped:
+        train.main(words)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: my pictures: a path with a space needs quotes\n")
+    with pytest.raises(SystemExit):
+        train.main(["--data", "nothing", "here"])
+    assert capsys.readouterr().err.startswith("error: unrecognized arguments: here\n")

@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pigeonhole import atomic_file
 from pigeonhole.arguments import Parser, add_reading_flags, count
+from pigeonhole.errors import UsageError
+from pigeonhole.terminal import say
 
 if TYPE_CHECKING:
     from pigeonhole.data.dataset import DataSets
@@ -43,7 +46,10 @@ def main(arguments: list[str]) -> int:
     if settings.show:
         report["statistics"] = overview.overview(sets, settings.show)
         lines += ["", *overview.lines(report["statistics"])]
-    print(json.dumps(report, indent=2) if settings.json else "\n".join(lines))
+    if settings.json:
+        print(json.dumps(report, indent=2))
+    else:
+        say(*lines)
     if settings.save_grid:
         _draw(settings.save_grid, sets, settings.show or DEFAULT_DRAWN)
     sets.preflight.require_trainable()
@@ -54,9 +60,10 @@ def _draw(file: Path, sets: "DataSets", count: int) -> None:
     from pigeonhole.pictures import grid
 
     sets.preflight.require_trainable()
+    atomic_file.check("--save-grid", file, (record.entry.path for record in sets.records))
     chosen = sets.train.order(0)[:count]
     grid.save(file, sets.train.images[chosen], sets.train.classes[chosen])
-    print(f"drawn: {file}", file=sys.stderr)
+    say(f"drawn: {file}", to=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +94,8 @@ def _drawing(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise argparse.ArgumentTypeError(f"{text!r} does not end in .png or .jpg")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r}: no such folder {path.parent}")
+    try:
+        atomic_file.check("--save-grid", path)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return path

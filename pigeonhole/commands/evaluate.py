@@ -18,6 +18,7 @@ from pathlib import Path
 from pigeonhole import extras
 from pigeonhole.arguments import Parser, add_cache_flags, part
 from pigeonhole.model.engines.engine import AUTO, CHOICES
+from pigeonhole.terminal import say
 
 PLOT_FLAGS = ("layer", "input_channel", "picture")
 
@@ -32,14 +33,14 @@ def main(arguments: list[str]) -> int:
     with EvaluationJob(config) as job:
         tested = job.test()
         if not options.json:
-            print("\n".join(tested.lines()), flush=True)
+            say(*tested.lines())
         written = job.write(tested)
     if options.json:
         paths = {kind: str(path) for kind, path in written.items()}
         print(json.dumps(tested.to_json() | {"written": paths}, indent=2))
     else:
         for kind, path in written.items():
-            print(f"{kind:<12}{path}")
+            say(f"{kind:<12}{path}")
     return fail_under(tested.verdict.measures.accuracy, options.fail_under)
 
 

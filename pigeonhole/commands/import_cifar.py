@@ -10,6 +10,7 @@ from pathlib import Path
 from pigeonhole import cli
 from pigeonhole.arguments import Parser
 from pigeonhole.commands.importing_flags import add_export_flags, check_export
+from pigeonhole.terminal import say
 
 
 def main(arguments: list[str]) -> None:
@@ -19,12 +20,12 @@ def main(arguments: list[str]) -> None:
 
     source = options.source or cifar.download(options.dataset or "cifar10", options.url)
     data = cifar.read(source, options.dataset, options.batches, options.coarse)
-    print(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
+    say(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
     classes = importing.class_folders(data.classes)
     sides = {options.train_dir: data.train, options.test_dir: [data.test]}
     exports = {folder: cifar.pictures(batches, classes, options.limit) for folder, batches in sides.items()}
     importing.export(exports, classes, options.overwrite)
-    print(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
+    say(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -15,6 +15,7 @@ from pathlib import Path
 from pigeonhole import cli
 from pigeonhole.arguments import Parser
 from pigeonhole.commands.importing_flags import add_export_flags, check_export
+from pigeonhole.terminal import say
 
 DATASETS = (
     "mnist", "fashion-mnist", "emnist-byclass", "emnist-bymerge", "emnist-balanced", "emnist-letters",
@@ -29,14 +30,14 @@ def main(arguments: list[str]) -> None:
 
     source = options.source or mnist.download(options.dataset or DATASETS[0], options.url)
     data = mnist.read(source, options.dataset)
-    print(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
+    say(f"{source}: {data.version.title}; {importing.describe_checksums(data.published)}")
     classes = importing.class_folders(data.version.classes)
     exports = {
         options.train_dir: mnist.pictures("train", data.train, classes, options.limit),
         options.test_dir: mnist.pictures("test", data.test, classes, options.limit),
     }
     importing.export(exports, classes, options.overwrite)
-    print(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
+    say(f"next: {cli.command('train')} --data {cli.quote(options.train_dir)}")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -6,17 +6,17 @@ curl -s https://example.org/dog.jpg | pigeonhole predict -
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole import atomic_file
 from pigeonhole.arguments import Parser, count, names
+from pigeonhole.data import tables
 from pigeonhole.model.engines.engine import CHOICES
 from pigeonhole.runs import search
+from pigeonhole.terminal import counted, padded, say, shown, width
 
 if TYPE_CHECKING:
     from pigeonhole.jobs.prediction import Answer, Source
@@ -35,9 +35,9 @@ def main(arguments: list[str]) -> int:
     missing, sources = prediction.find_pictures(options.pictures)
     if options.csv:
         files = (source.picture for source in sources if isinstance(source.picture, str))
-        atomic_file.check("--csv", options.csv, files)
+        tables.check("--csv", options.csv, files)
     model = search.find(options.model)
-    print(f"model: {model.describe()}", file=sys.stderr)
+    say(f"model: {model.describe()}", to=sys.stderr)
     for name in missing:
         complain(name, "no such file or folder")
     with Classifier.load(model, engine=options.engine, foreign=foreign(options)) as classifier:
@@ -111,22 +111,23 @@ def complained(answers: Iterable["Answer"]) -> Iterator["Answer"]:
 
 def complain(name: str, reason: str) -> None:
     sys.stdout.flush()
-    print(f"{name}: {reason}", file=sys.stderr)
+    say(f"{name}: {reason}", to=sys.stderr)
 
 
 def print_lines(
     answers: Iterable["Answer"], top: int, sources: Sequence["Source"], classes: Sequence[str]
 ) -> int:
     """Aligned lines, the file's name first where there are several; gives the number of failures."""
-    names = [len(source.name) for source in sources if len(source.name) <= WIDEST_NAME]
-    name_width, class_width = max(names, default=0), max(map(len, classes))
+    names = [columns for source in sources if (columns := width(shown(source.name))) <= WIDEST_NAME]
+    name_width, class_width = max(names, default=0), max(width(shown(name)) for name in classes)
     failures = 0
     for answer in answers:
         failures += answer.error is not None
         if answer.error is None:
-            line = "   ".join(f"{name:<{class_width}} {share:.2f}" for name, share in answer.ranked[:top])
+            ranked = answer.ranked[:top]
+            line = "   ".join(f"{padded(shown(name), class_width)} {share:.2f}" for name, share in ranked)
             line += f"   {UNSURE}" if answer.unsure else ""
-            print(line if len(sources) == 1 else f"{answer.name:<{name_width}}  {line}")
+            print(line if len(sources) == 1 else f"{padded(shown(answer.name), name_width)}  {line}")
     return failures
 
 
@@ -145,19 +146,21 @@ def print_json(answers: Iterable["Answer"], top: int) -> int:
 
 
 def write_csv(table: Path, answers: Iterable["Answer"], classes: Sequence[str]) -> int:
-    """A row per picture with all probabilities; the file appears whole. Gives the number of failures."""
+    """A row per picture with all probabilities. Gives the number of failures."""
     failures, rows = 0, 0
-    with atomic_file.write(table) as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "prediction", "unsure", *classes, "error"])
+    with tables.write(table) as add:
+        add(["file", "prediction", "confidence", "unsure", "error", *tables.share_columns(classes)])
         for answer in answers:
             rows += 1
-            failures += answer.error is not None
-            shares = dict(answer.ranked)
-            said = (answer.ranked[0][0], "yes" if answer.unsure else "no") if answer.ranked else ("", "")
-            columns = [f"{shares[name]:.6f}" if shares else "" for name in classes]
-            writer.writerow([answer.name, *said, *columns, answer.error or ""])
-    print(f"{table}: {rows:,} pictures")
+            if answer.error is not None:
+                failures += 1
+                add([answer.name, "", "", "", answer.error, *[""] * len(classes)])
+                continue
+            (best, confidence), shares = answer.ranked[0], dict(answer.ranked)
+            said = [best, f"{confidence:.6f}", "yes" if answer.unsure else "no", ""]
+            add([answer.name, *said, *(f"{shares[name]:.6f}" for name in classes)])
+    failed = f", {failures:,} could not be read" if failures else ""
+    say(f"{table}: {counted(rows - failures, 'picture', 'pictures')} answered{failed}")
     return failures
 
 

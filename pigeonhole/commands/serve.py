@@ -22,6 +22,7 @@ from pigeonhole.interrupts import StopRequest
 from pigeonhole.model.engines.engine import AUTO, CHOICES
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 
 if TYPE_CHECKING:
     from pigeonhole.web import Model
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
     address.check(options.host, options.port)
     for run in runs:
-        print(f"run     {run.describe()}", flush=True)
+        say(f"run     {run.describe()}")
     served = models.load(runs, options.engine)
     from pigeonhole.web.server import Server
 
@@ -131,9 +132,9 @@ def announce(
     options: argparse.Namespace, models: Sequence["Model"], urls: Sequence[str], has_key: bool
 ) -> None:
     for model in models:
-        print(f"model   {model.name}, {len(model.classes)} classes")
+        say(f"model   {model.name}, {len(model.classes)} classes")
     if options.watch is not None:
-        print(f"watch   {options.watch}")
+        say(f"watch   {options.watch}")
     from pigeonhole.web import address
 
     if address.hosts(options.host) is None and not has_key:

@@ -8,13 +8,14 @@ Only `new_label` is for editing. Empty leaves the picture as it is; a class name
 suffice for a line added by hand; `label`, `suggested`, `confidence` and further columns are not read.
 """
 
-import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pigeonhole import atomic_file
+from pigeonhole.data import tables
 from pigeonhole.data.folders import Record, normal
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.terminal import counted
@@ -22,7 +23,6 @@ from pigeonhole.terminal import counted
 COLUMNS = ("file", "label", "suggested", "confidence", "new_label", "digest")
 NEEDED = ("file", "new_label")
 REMOVE = "remove"
-DELIMITERS = ",;\t"  # spreadsheets write the one of their country
 DIGEST_LENGTH = 64
 LEFT_OUT = "left out by the fixes"
 
@@ -101,12 +101,11 @@ def write(
         for one in suspects
         if one.name not in names
     ]
-    # The mark at the start tells a spreadsheet that this is UTF-8. A file name need not be; it is written as
-    # the bytes that it has on the disk.
-    with open(file, "w", encoding="utf-8-sig", errors="surrogateescape", newline="") as target:
-        writer = csv.writer(target, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    # A file name need not be UTF-8; it is written as the bytes that it has on the disk.
+    with atomic_file.write(Path(file), encoding=tables.ENCODING, errors="surrogateescape") as target:
+        add = tables.adder(target)
+        for row in (COLUMNS, *rows):
+            add(row)
 
 
 def read(file: str | os.PathLike[str], classes: Sequence[str]) -> list[Fix]:
@@ -120,7 +119,7 @@ def read(file: str | os.PathLike[str], classes: Sequence[str]) -> list[Fix]:
     if not path.is_file():
         raise UsageError(f"{path}: no such file of fixes")
     fixes: dict[str, Fix] = {}
-    for place, row in _rows(path):
+    for place, row in tables.read(path, NEEDED):
         fix = _fix(place, row, classes)
         if fix is None:
             continue
@@ -128,28 +127,6 @@ def read(file: str | os.PathLike[str], classes: Sequence[str]) -> list[Fix]:
             raise PigeonholeError(f"{place}: {fix.name} is decided twice")
         fixes[fix.name] = fix
     return list(fixes.values())
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The place (for errors) and the fields by column of each line that is not empty."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
-        header = source.readline()
-        delimiter = max(DELIMITERS, key=header.count)
-        columns = [column.strip() for column in next(csv.reader([header], delimiter=delimiter), [])]
-        if not set(NEEDED) <= set(columns):
-            raise PigeonholeError(
-                f"{path}, line 1: must name the columns {' and '.join(NEEDED)}; save the table as CSV (UTF-8)"
-            )
-        reader = csv.reader(source, delimiter=delimiter)
-        try:
-            for fields in reader:
-                place = f"{path}, line {reader.line_num + 1}"
-                if any(fields[len(columns) :]):
-                    raise PigeonholeError(f"{place}: {len(fields)} fields under {len(columns)} columns")
-                if any(fields):
-                    yield place, dict.fromkeys(columns, "") | dict(zip(columns, fields, strict=False))
-        except csv.Error as error:
-            raise PigeonholeError(f"{path}, line {reader.line_num + 1}: {error}") from error
 
 
 def _fix(place: str, row: Mapping[str, str], classes: Sequence[str]) -> Fix | None:

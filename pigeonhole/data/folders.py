@@ -181,8 +181,12 @@ def _class_folders(top: Path, items: list[os.DirEntry[str]]) -> dict[str, str]:
 
 
 def _check_names(top: Path, folders: Iterable[str]) -> None:
-    """Raise PigeonholeError for class names that could not be written down."""
+    """Raise PigeonholeError for class names that could not be written down, one a line."""
     for name in folders:
+        if shown(name) != name and not any("\udc80" <= letter <= "\udcff" for letter in name):
+            raise PigeonholeError(
+                f"{top}: the folder name {name!a} holds a control character or a line end; rename the folder"
+            )
         try:
             name.encode("utf-8")
         except UnicodeEncodeError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.data import tables
 from pigeonhole.data.folders import Record, Tree
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import leakage, measures, predictions
@@ -94,15 +95,16 @@ class Verdict:
     def table(self) -> Iterator[list[str]]:
         """A row of texts for each record, the column names first."""
         classes, copies = self.evaluation.classes, self.copies or {}
-        yield ["file", "true_class", "prediction", "right", "unsure", *classes, "copy_of", "skipped"]
+        columns = ["file", "true_class", "prediction", "confidence", "right", "unsure", "copy_of", "error"]
+        yield [*columns, *tables.share_columns(classes)]
         answers = _cells(self.evaluation)
         for record in self.records:
             start = [str(record.entry.path), record.entry.class_name]
             if record.skipped is not None:
-                yield [*start, *[""] * (3 + len(classes)), "", record.skipped]
+                yield [*start, *[""] * 5, record.skipped, *[""] * len(classes)]
             else:
-                copy = copies.get(record.entry.name)
-                yield [*start, *next(answers), copy.training_name if copy else "", ""]
+                copy, (said, shares) = copies.get(record.entry.name), next(answers)
+                yield [*start, *said, copy.training_name if copy else "", "", *shares]
 
     def _copies_to_json(self) -> list[dict[str, object]] | None:
         if self.copies is None:
@@ -156,12 +158,13 @@ def _measures_to_json(figures: Measures) -> dict[str, object]:
     }
 
 
-def _cells(answers: Evaluation) -> Iterator[list[str]]:
-    """For each picture the prediction, whether it is right, whether it is unsure, and the probabilities."""
+def _cells(answers: Evaluation) -> Iterator[tuple[list[str], list[str]]]:
+    """For each picture (prediction, its probability, whether right, whether unsure), all probabilities."""
     columns = (answers.predicted, answers.right, answers.unsure, answers.probabilities)
     for predicted, right, unsure, shares in zip(*columns, strict=True):
-        flags = [str(bool(flag)).lower() for flag in (right, unsure)]
-        yield [answers.classes[predicted], *flags, *(f"{share:.6f}" for share in shares)]
+        flags = ["yes" if flag else "no" for flag in (right, unsure)]
+        texts = [f"{share:.6f}" for share in shares]
+        yield [answers.classes[predicted], texts[predicted], *flags], texts
 
 
 class _Text:

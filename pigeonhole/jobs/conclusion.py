@@ -41,13 +41,13 @@ def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained) -> int:
         judged = _judge(classifier, config.data, sets, corrected)
         if not (stopped or config.no_report):
             findings = audit.look(judged.answers, findings, config.check_labels, config.learning_curve)
-            print("\n".join(findings.lines()))
+            terminal.say(*findings.lines())
             _write_report(run, sets, judged, classifier, findings)
         if test := config.test or sets.preflight.test:
             _test(classifier, run, Path(test), cache.of_flags(config.cache_dir, config.no_cache))
     outcome = digests.digests(trainer.best_weights, trainer.validations, judged.answers.probabilities)
     _write_result(run, corrected, trained.seconds, findings, outcome)
-    print("\n".join(_last_lines(run, sets, trainer, trained.seconds)))
+    terminal.say(*_last_lines(run, sets, trainer, trained.seconds))
     return audit.exit_status
 
 
@@ -71,7 +71,7 @@ def _judge(classifier: Classifier, folder: Path, sets: DataSets, corrected: Corr
     )
     figures = measures.measure(answers, thumbnail)
     lines = [*terminal.titled("validation", corrected.lines()), *figures.summary()[1:]]
-    print("", *lines, sep="\n", flush=True)
+    terminal.say("", *lines)
     return Judged(answers, figures, corrected)
 
 
@@ -81,7 +81,7 @@ def _write_report(
     """Write the run's report, and the list of labels to look at."""
     fixes.write(run.fixes_file, findings.suspects or (), _digests(sets), sets.fixes)
     page = writing.write_training(run, sets, judged, classifier, findings)
-    print(f"report      {page}")
+    terminal.say(f"report      {page}")
 
 
 def _write_result(
@@ -109,7 +109,7 @@ def _write_result(
 def _test(classifier: Classifier, run: Run, folder: Path, store: Cache) -> None:
     """Say how good the saved network is on all pictures of a folder, and add that to the report."""
     judged = evaluation.judge(classifier, run, folders.scan(folder, for_training=False), store)
-    print("\n".join(judged.summary()))
+    terminal.say(*judged.summary())
     writing.write_test(run, judged.evaluation, judged.measures, judged.copies, classifier)
 
 

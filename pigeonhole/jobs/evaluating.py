@@ -1,14 +1,13 @@
 """The test of a run on a folder of class folders, from what is asked for to the files that are written."""
 
-import csv
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from pigeonhole import atomic_file, cli
-from pigeonhole.data import cache, folders
+from pigeonhole import cli
+from pigeonhole.data import cache, folders, tables
 from pigeonhole.data.folders import Tree
 from pigeonhole.errors import UsageError
 from pigeonhole.evaluation import comparison, evaluation
@@ -18,6 +17,7 @@ from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,9 @@ class EvaluationJob:
         """Write what was asked for; gives each file's or folder's path by its kind."""
         written, config, verdict = {}, self._config, tested.verdict
         if config.csv:
-            _write_csv(config.csv, verdict.table())
+            with tables.write(config.csv) as add:
+                for row in verdict.table():
+                    add(row)
             written["table"] = config.csv
         if config.plots:
             from pigeonhole.report import plots
@@ -149,7 +151,7 @@ def _read_folder(config: EvaluationConfig) -> Tree:
             f"such as {tree.root / (tree.test.name if tree.test else 'test')}"
         )
     if config.csv:
-        atomic_file.check("--csv", config.csv, (entry.path for entry in tree.entries))
+        tables.check("--csv", config.csv, (entry.path for entry in tree.entries))
     return tree
 
 
@@ -164,12 +166,6 @@ def _load(run: Run, engine: str) -> Classifier:
         ) from error
 
 
-def _write_csv(file: Path, rows: Iterable[Sequence[str]]) -> None:
-    """The rows as a table that appears whole."""
-    with atomic_file.write(file) as opened:
-        csv.writer(opened).writerows(rows)
-
-
 def _write_report(classifier: Classifier, verdict: Verdict) -> Path | None:
     """Renew the test's part of the run's report; None, and a word about it, where that cannot be written."""
     from pigeonhole.report import writing
@@ -179,5 +175,5 @@ def _write_report(classifier: Classifier, verdict: Verdict) -> Path | None:
             verdict.run, verdict.evaluation, verdict.measures, verdict.copies, classifier
         )
     except OSError as error:
-        print(f"no report: {verdict.run} cannot be written ({error.strerror or error})", file=sys.stderr)
+        say(f"no report: {verdict.run} cannot be written ({error.strerror or error})", to=sys.stderr)
         return None

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pigeonhole.arguments import NEEDS_QUOTES, unquoted
 from pigeonhole.data.folders import is_hidden
 from pigeonhole.errors import UsageError
 
@@ -49,15 +51,26 @@ def find_pictures(arguments: Sequence[str]) -> tuple[list[str], list[Source]]:
             continue
         found = [argument] if os.path.lexists(argument) else sorted(glob.glob(argument, recursive=True))
         if not found:
+            if is_address(argument):
+                raise UsageError(
+                    f"{argument}: an address; predict takes files; save it, or pipe it to predict -"
+                )
             missing.append(argument)
         for path in found:
             files = files_below(Path(path)) if os.path.isdir(path) else [path]
             sources.extend(Source(str(file), str(file)) for file in files)
+    if missing and (path := unquoted(arguments)):
+        raise UsageError(f"{path}: {NEEDS_QUOTES}")
     if not sources:
         raise UsageError(
             f"{arguments[0]}: " + ("no such file or folder" if missing else "no picture in this folder")
         )
     return missing, sources
+
+
+def is_address(text: str) -> bool:
+    """Whether the text begins as the address of a web page or of something else on the internet does."""
+    return re.match(r"(?i)(https?|ftp|s3|gs|data|file):", text) is not None
 
 
 def files_below(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs.config import Machine, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.terminal import say
 from pigeonhole.training.distributed import launcher
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
     from pigeonhole.data.sources import sample
 
     if warning := sample.warning(config.data):
-        print(warning)
+        say(warning)
     tree, network = folders.scan(config.data, config.classes), NETWORKS[choice.network]
     sets = dataset.read_train_sets(
         config.data,
@@ -113,7 +114,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         no_cache=config.no_cache,
         tree=tree,
     )
-    print("\n".join(sets.preflight.lines()))
+    say(*sets.preflight.lines())
     sets.preflight.require_trainable()
     if previous_run:
         previous_run.refuse(previous_run.changed_data(sets.records, sets.sides), config.force)
@@ -155,7 +156,7 @@ def _tell_changed_environment(previous_run: PreviousRun, workers: "Workers | Non
     count = str(workers.count if workers else 1)
     environment = {**settings.versions(), "processor": settings.processor(), "workers": count}
     for change in previous_run.changed_environment(environment):
-        print(f"note: {change}: the outcome may differ in its last bits", file=sys.stderr)
+        say(f"note: {change}: the outcome may differ in its last bits", to=sys.stderr)
 
 
 def _settle_machine(

@@ -20,6 +20,7 @@ from pigeonhole.runs import creation
 from pigeonhole.runs.config import Settled, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 from pigeonhole.training.distributed import agreement
 from pigeonhole.training.distributed.cluster import Cluster
 
@@ -60,11 +61,11 @@ class TrainingJob:
             with _resumable(self.run):
                 trained = following.follow(self.trainer, self.run, self.config, self.setup.workers)
                 if trained.exit_status == following.TERMINATED:
-                    print(f"terminated  go on with: {resume_command(self.run)}")
+                    say(f"terminated  go on with: {resume_command(self.run)}")
                     return trained.exit_status
                 stopped_by = conclusion.conclude(self.setup, self.trainer, self.run, trained)
         if trained.exit_status:
-            print(f"resume      {resume_command(self.run)}")
+            say(f"resume      {resume_command(self.run)}")
             return trained.exit_status
         shutil.rmtree(self.run.checkpoints_folder)  # nothing is left to go on with
         if self.config.repeat is None:
@@ -92,7 +93,7 @@ class TrainingJob:
 
         changes = self._resume() if self.config.is_resumed else []
         settled = trainers.settled(self.setup, self.trainer, changes)
-        print("", *announcement.lines(self.setup, settled, self.trainer, self.run), sep="\n", flush=True)
+        say("", *announcement.lines(self.setup, settled, self.trainer, self.run))
         if changes or not self.config.is_resumed:
             self._write_start(settled)
 
@@ -144,9 +145,9 @@ class TrainingJob:
     def _tell_repetition(self, differing: list[str]) -> None:
         before = self.setup.previous_run.run
         if differing:
-            print(f"repeated    not identical to {before}: other {', '.join(differing)}")
+            say(f"repeated    not identical to {before}: other {', '.join(differing)}")
         else:
-            print(f"repeated    identical to {before}: weights, history and predictions")
+            say(f"repeated    identical to {before}: weights, history and predictions")
 
 
 def join(

@@ -1,12 +1,13 @@
 """A restored model that answers for pictures: what prediction, evaluation and other programs use."""
 
+import io
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 import cv2
 import numpy as np
@@ -19,7 +20,11 @@ from pigeonhole.pictures.images import ImageError
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
 
-Picture = bytes | Path | str | np.ndarray  # a file's content, its path, or an image uint8 [H, W, 3] RGB
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# A file's content, its path, an image uint8 [H, W, 3] RGB, or one of Pillow's.
+Picture = Union[bytes, Path, str, np.ndarray, "Image"]
 
 _READERS = min(8, os.cpu_count() or 1)
 _BATCH_PIXELS = 32 * 128 * 128  # beyond that a larger batch answers no faster and only takes memory
@@ -81,9 +86,14 @@ class Classifier:
         """What the model wants a picture to be turned into."""
         return self._interface.preprocessing
 
-    def predict(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """Probabilities float32 [N, K]. Raises ImageError, naming the picture, when one cannot be read."""
+    def predict(self, pictures: Sequence[Picture] | Picture) -> np.ndarray:
+        """Probabilities float32 [N, K]; of one picture that is in no list, [1, K].
+
+        Raises ImageError, naming the picture, when one cannot be read.
+        """
         answers = []
+        if _is_one(pictures):
+            pictures = [pictures]
         for picture, answer in zip(pictures, self.predict_each(pictures), strict=True):
             if isinstance(answer, ImageError):
                 name = f"{picture}: " if isinstance(picture, str | Path) else f"picture {len(answers)}: "
@@ -211,12 +221,38 @@ class Classifier:
 def _content(picture: Picture) -> bytes:
     if isinstance(picture, bytes):
         return picture
+    if _is_pillows(picture):
+        return _as_png(picture)
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
             raise ValueError(f"an image must be uint8 [H, W, 3], not {picture.dtype} {list(picture.shape)}")
         # As a file without loss, so that an image takes the same one way as everything else.
         return cv2.imencode(".bmp", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
     return Path(picture).read_bytes()
+
+
+def _is_one(pictures: object) -> bool:
+    if isinstance(pictures, np.ndarray):
+        return pictures.ndim <= 3
+    return isinstance(pictures, bytes | str | Path) or _is_pillows(pictures)
+
+
+def _is_pillows(picture: object) -> bool:
+    return any(kind.__module__ == "PIL.Image" for kind in type(picture).__mro__)
+
+
+def _as_png(picture: "Image") -> bytes:
+    """As a file without loss, turned as its EXIF data say. Raises ImageError for one without pixels."""
+    from PIL import ImageOps
+
+    if 0 in picture.size:
+        raise ImageError("empty")
+    turned = ImageOps.exif_transpose(picture)
+    if turned.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        turned = turned.convert("RGB")
+    file = io.BytesIO()
+    turned.save(file, "PNG", compress_level=0)
+    return file.getvalue()
 
 
 def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:

@@ -13,6 +13,7 @@ from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.building import build
 from pigeonhole.runs import checkpoints
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 
 
 @contextlib.contextmanager
@@ -28,9 +29,7 @@ def model(run: Run) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         step = _save_best(run, Path(folder))
-        print(
-            f"{run}: the training has not ended; its best network so far, of step {step:,}", file=sys.stderr
-        )
+        say(f"{run}: the training has not ended; its best network so far, of step {step:,}", to=sys.stderr)
         yield Run(Path(folder)).prefix
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pigeonhole import atomic_file
+
 MIN_TILE = 96  # pixels; smaller pictures are enlarged
 GAP, CAPTION_HEIGHT, FONT_SIZE = 8, 20, 14  # pixels
 WHITE, BLACK = 255, (0, 0, 0)
@@ -34,7 +36,8 @@ def draw(images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
 def save(path: Path, images: np.ndarray, captions: Sequence[str]) -> None:
     """`draw` into a PNG or JPEG file, as its suffix says."""
     _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(draw(images, captions), cv2.COLOR_RGB2BGR))
-    path.write_bytes(encoded.tobytes())  # cv2.imwrite cannot write to every path on Windows
+    with atomic_file.write_bytes_out(path) as file:  # cv2.imwrite cannot write to every path on Windows
+        file.write(encoded.tobytes())
 
 
 def _write(grid: np.ndarray, text: str, origin: tuple[int, int], width: int) -> None:

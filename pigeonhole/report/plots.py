@@ -1,5 +1,6 @@
 """The report's figures as PNG files, for papers and slides."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -113,7 +114,8 @@ def _check(directory: Path, files: list[Path], pictures: Path) -> None:
     if directory.resolve().is_relative_to(pictures.resolve()):
         raise UsageError(f"--plots {directory}: lies among the pictures; name a folder elsewhere")
     for file in files:
-        if file.exists() and not rendering.is_own(file):
+        is_other = file.is_symlink() or not file.is_file()
+        if os.path.lexists(file) and (is_other or not rendering.is_own(file)):
             raise UsageError(
                 f"--plots {directory}: {file.name} there is not a figure of ours; name another folder"
             )

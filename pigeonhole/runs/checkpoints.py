@@ -21,6 +21,7 @@ from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.runs.records import Score, State, Validation
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 
 KEPT = 2
 COLUMNS = ("epoch", "step", "learning_rate", "seconds", "pictures_per_second", "is_kept", "workers")
@@ -50,7 +51,7 @@ def newest(run: Run) -> State | None:
             with np.load(file) as arrays:
                 return _state(arrays)
         except DAMAGE as error:
-            print(f"{file}: damaged ({error}); trying the checkpoint before it", file=sys.stderr)
+            say(f"{file}: damaged ({error}); trying the checkpoint before it", to=sys.stderr)
     if files:
         raise PigeonholeError(f"{run.checkpoints_folder}: no checkpoint that can be read; train anew")
     return None

@@ -1,6 +1,7 @@
 """A new run's folder: its name, and whether it can be written."""
 
 import itertools
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -31,10 +32,15 @@ def create(output: Path, name: str | None = None) -> Run:
 
 
 def check_output(output: Path) -> None:
-    """Raise OSError where no run can be written into `output`, which need not exist yet."""
-    existing = next(folder for folder in (output, *output.parents) if folder.exists())
-    with tempfile.TemporaryFile(dir=existing):
-        pass
+    """Raise UsageError where no run can be written into `output`, which need not exist yet."""
+    existing = next(folder for folder in (output, *output.parents) if os.path.lexists(folder))
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        why = f"not writable ({error.strerror})" if existing.is_dir() else "no folder"
+        is_what = why if existing == output else f"{existing} is {why}"
+        raise UsageError(f"--output {output}: {is_what}; name another folder") from error
 
 
 def check_name(output: Path, name: str) -> None:

@@ -202,7 +202,8 @@ class Run:
     def labels(self) -> list[str]:
         """The class names, in the order of the model's outputs."""
         try:
-            return self.labels_file.read_text("utf-8").splitlines()
+            text = self.labels_file.read_text("utf-8").removesuffix("\n")
+            return text.split("\n") if text else []
         except (OSError, ValueError) as error:
             raise PigeonholeError(f"{self.labels_file}: cannot be read ({error})") from error
 

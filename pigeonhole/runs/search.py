@@ -7,6 +7,7 @@ from pathlib import Path
 from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.runs.run import MODEL, Run
+from pigeonhole.terminal import say
 
 RUNS = Path("runs")  # of the working directory
 
@@ -38,7 +39,7 @@ def newest(folder: Path) -> Run | None:
             if run.has_model or run.is_interrupted:
                 others.append(run)
         except PigeonholeError as error:
-            print(f"passed over {run}: {error}", file=sys.stderr)
+            say(f"passed over {run}: {error}", to=sys.stderr)
     return max(others, key=lambda run: run.has_model, default=None)  # the first of several equal ones
 
 

@@ -11,6 +11,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 
 EXAMPLES = 6  # of each class
 COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instead
@@ -75,7 +76,7 @@ def restore(run: Run, engine: str) -> Classifier:
     """The model by the engine that is asked for, with a note where that is not the fastest."""
     classifier = Classifier.load(run, engine=engine, threads=COMPUTE_THREADS)
     for reason in classifier.passed_over:
-        print(f"note    TensorFlow answers: {reason}")
+        say(f"note    TensorFlow answers: {reason}")
     return classifier
 
 

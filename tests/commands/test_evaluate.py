@@ -84,7 +84,7 @@ def answers(capsys, *flags: str, **options) -> dict:
 
 
 def rows(file: str) -> list[dict[str, str]]:
-    with open(file, encoding="utf-8", newline="") as opened:
+    with open(file, encoding="utf-8-sig", newline="") as opened:
         return list(csv.DictReader(opened))
 
 
@@ -137,20 +137,23 @@ def test_the_table_has_the_probabilities_that_predict_gives(testing):
     assert predict.main(["testing", "--csv", "predicted.csv", "--model", "new"]) == 1
     ours, theirs = rows("table.csv"), {row["file"]: row for row in rows("predicted.csv")}
     assert list(ours[0]) == [
-        "file", "true_class", "prediction", "right", "unsure", *CLASSES, "copy_of", "skipped"
+        "file", "true_class", "prediction", "confidence", "right", "unsure", "copy_of", "error",
+        *(f"p:{name}" for name in CLASSES),
     ]  # fmt: skip
     assert len(ours) == len(theirs) == 16
     for row in ours:
         other = theirs[row["file"]]
-        assert (row["prediction"], row["skipped"]) == (other["prediction"], other["error"])
+        assert [row[name] for name in ("prediction", "unsure", "error")] == [
+            other[name] for name in ("prediction", "unsure", "error")
+        ]
         assert row["true_class"] == Path(row["file"]).parent.name
-        if not row["skipped"]:
-            assert row["right"] == str(row["true_class"] == row["prediction"]).lower()
-            for name in CLASSES:
+        if not row["error"]:
+            assert row["right"] == ("yes" if row["true_class"] == row["prediction"] else "no")
+            for name in ("confidence", *(f"p:{name}" for name in CLASSES)):
                 assert float(row[name]) == pytest.approx(float(other[name]), abs=2e-6)
-    (broken,) = [row for row in ours if row["skipped"]]
+    (broken,) = [row for row in ours if row["error"]]
     assert Path(broken["file"]).name == "broken.png"
-    assert set(map(broken.get, ("prediction", "right", "unsure", *CLASSES))) == {""}
+    assert {broken[name] for name in broken if name not in ("file", "true_class", "error")} == {""}
 
 
 def test_skipped_files_are_named_with_their_reason(testing, capsys):
@@ -283,15 +286,15 @@ def test_two_models_on_the_same_pictures(testing, capsys):
     compared = found["comparison"]
     both = list(zip(rows("new.csv"), rows("old.csv"), strict=True))
     right = [(first["right"], second["right"]) for first, second in both]
-    assert compared["both"] == right.count(("true", "true"))
-    assert compared["only_first"] == right.count(("true", "false"))
-    assert compared["only_second"] == right.count(("false", "true"))
+    assert compared["both"] == right.count(("yes", "yes"))
+    assert compared["only_first"] == right.count(("yes", "no"))
+    assert compared["only_second"] == right.count(("no", "yes"))
     assert [each["name"] for each in compared["changed"]] == [
         Path(first["file"]).relative_to("testing").as_posix()
         for first, second in both
         if first["prediction"] != second["prediction"]
     ]
-    assert compared["changed"] and compared["second"]["right"] == sum(second == "true" for _, second in right)
+    assert compared["changed"] and compared["second"]["right"] == sum(second == "yes" for _, second in right)
     capsys.readouterr()
     assert ask("--compare", "old") == 0
     assert "McNemar" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pigeonhole import Classifier
+from pigeonhole import Classifier, terminal
 from pigeonhole.commands import predict
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.export import exporting
@@ -44,7 +44,9 @@ def test_one_picture_is_one_line_best_first(capsys):
         (shares,) = classifier.predict(["photos/b.png"])
     ranked = sorted(zip(shares, saved_runs.CLASSES, strict=True), reverse=True)
     output = capsys.readouterr()
-    assert output.out == "   ".join(f"{name:<5} {share:.2f}" for share, name in ranked) + "\n"
+    assert (
+        output.out == "   ".join(f"{terminal.padded(name, 6)} {share:.2f}" for share, name in ranked) + "\n"
+    )
     assert output.err == f"model: {Path('runs', 'first')}\n"
 
 
@@ -120,20 +122,61 @@ def test_csv_is_a_table_of_all_classes(pictures, capsys):
     (pictures / "broken.png").write_bytes((pictures / "b.png").read_bytes()[:-20])
     assert predict.main(["photos", "--csv", "out.csv"]) == 1
     capsys.readouterr()
-    with open("out.csv", encoding="utf-8", newline="") as file:
+    with open("out.csv", encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["file", "prediction", "unsure", *saved_runs.CLASSES, "error"]
+    shares = [f"p:{name}" for name in saved_runs.CLASSES]
+    assert header == ["file", "prediction", "confidence", "unsure", "error", *shares]
     table = {Path(row[0]).name: row for row in rows}
-    assert len(rows) == 5 and table["broken.png"][1:6] == [""] * 5 and table["broken.png"][6]
+    assert len(rows) == 5 and table["broken.png"][4]
+    assert [text for text in table["broken.png"][1:] if text] == [table["broken.png"][4]]
     for answer in json.loads(_run_json(capsys)):
         row, best = table[Path(answer["file"]).name], answer["predictions"][0]
         assert row[1] == best["class"]
-        assert float(row[3 + saved_runs.CLASSES.index(best["class"])]) == pytest.approx(
-            best["probability"], abs=1e-6
-        )
+        assert row[2] == row[5 + saved_runs.CLASSES.index(best["class"])]
+        assert float(row[2]) == pytest.approx(best["probability"], abs=1e-6)
     assert predict.main(["photos/b.png", "--csv", "out.csv"]) == 0  # its own earlier output
     assert len(Path("out.csv").read_text("utf-8").splitlines()) == 2
     assert not [name for name in os.listdir() if name.startswith(".")]
+
+
+def test_the_table_says_how_many_were_answered(pictures, capsys):
+    (pictures / "broken.png").write_bytes(b"x")
+    predict.main(["photos", "--csv", "out.csv"])
+    assert capsys.readouterr().out == "out.csv: 4 pictures answered, 1 could not be read\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_hostile_names_reach_neither_terminal_nor_spreadsheet(pictures, capsys):
+    (pictures / "=1+1.png").write_bytes((pictures / "b.png").read_bytes())
+    for name in ("\x1b[31mred.png", "two\nlines.png"):
+        (pictures / name).write_bytes(b"x")
+    assert predict.main(["photos"]) == 1
+    output = capsys.readouterr()
+    assert "\x1b" not in output.out + output.err
+    assert len(output.out.splitlines()) == 5 and len(output.err.splitlines()) == 3
+    os.chdir(pictures)
+    predict.main(["=1+1.png", "--csv", "out.csv", "--model", "../runs/first"])
+    assert Path("out.csv").read_bytes().splitlines()[1].startswith(b"'=1+1.png,")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_csv_into_a_pipe(pictures):
+    os.mkfifo("pipe")
+    reader = subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True)
+    assert predict.main(["photos", "--csv", "pipe"]) == 0
+    assert len(reader.communicate()[0].splitlines()) == 5 and Path("pipe").is_fifo()
+
+
+@pytest.mark.parametrize("address", ["https://example.org/cat.jpg", "s3://a/b.png", "HTTP://x"])
+def test_an_address_is_told_that_files_are_taken(address):
+    with pytest.raises(UsageError, match=f"{address}: an address; predict takes files"):
+        predict.main([address])
+
+
+def test_a_path_that_was_cut_at_its_space_is_recognised(pictures):
+    for words in (["photos/é", "1.bmp"], ["photos/b.png", "photos/é", "1.bmp"]):
+        with pytest.raises(UsageError, match=r"^photos/é 1.bmp: a path with a space needs quotes$"):
+            predict.main(words)
 
 
 def _run_json(capsys) -> str:

@@ -380,3 +380,14 @@ def test_classes_may_be_called_train_and_valid(tmp_path):
     make(tmp_path, "train/1.jpg", "valid/1.jpg", "bus/1.jpg")
     tree = scan(tmp_path)
     assert tree.split is None and "train" in tree.classes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[31mred", "c\u2028d", "e\u202ef"])
+def test_a_class_name_that_could_not_stand_in_one_line_is_refused(tmp_path, name):
+    for folder in (name, "cat"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
+    with pytest.raises(PigeonholeError, match="holds a control character or a line end; rename") as caught:
+        folders.scan(tmp_path)
+    assert str(caught.value).isprintable()

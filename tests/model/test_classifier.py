@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from pigeonhole import Classifier
 from pigeonhole.errors import PigeonholeError, UsageError
@@ -52,6 +53,28 @@ def test_every_form_of_a_picture_gives_the_same(classifier, pictures):
     image = cv2.imread(str(path))[..., ::-1]
     answers = classifier.predict([path, str(path), path.read_bytes(), np.ascontiguousarray(image)])
     np.testing.assert_allclose(answers, answers[:1].repeat(4, axis=0), atol=1e-6)
+
+
+def test_one_picture_needs_no_list(classifier, pictures):
+    expected = classifier.predict(pictures[:1])
+    one, data = pictures[0], pictures[0].read_bytes()
+    for picture in (one, str(one), data, cv2.imread(str(one))[..., ::-1], Image.open(one)):
+        assert np.array_equal(classifier.predict(picture), expected)
+
+
+def test_pictures_of_pillow_are_taken_in_every_mode(classifier, pictures, tmp_path):
+    with Image.open(pictures[0]) as picture:
+        for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"):
+            assert classifier.predict(
+                [picture.convert("I").convert(mode) if mode == "I;16" else picture.convert(mode)]
+            ).shape == (1, 3)
+        turned = Image.Exif()
+        turned[0x0112] = 6
+        picture.save(tmp_path / "turned.png", exif=turned)
+    with Image.open(tmp_path / "turned.png") as picture:
+        assert np.array_equal(classifier.predict(picture), classifier.predict(tmp_path / "turned.png"))
+    with pytest.raises(ImageError, match=r"picture 0: "):
+        classifier.predict(Image.new("L", (0, 4)))
 
 
 def test_answers_say_where_the_model_is_unsure(tmp_path, pictures):

@@ -28,3 +28,15 @@ def test_named_run():
 def test_name_that_is_no_folder_name(name):
     with pytest.raises(UsageError, match="plain folder name"):
         creation.create(Path("runs"), name)
+
+
+def test_an_output_that_cannot_be_written_is_named_as_it_was_given(tmp_path):
+    Path("file").write_text("x")
+    Path("link").symlink_to("nowhere")
+    for name in ("file", "file/runs", "link"):
+        with pytest.raises(UsageError, match=rf"^--output {name}: .*no folder; name another"):
+            creation.check_output(Path(name))
+    if Path("/proc/self").exists():
+        with pytest.raises(UsageError, match=r"^--output /proc/x: /proc is not writable"):
+            creation.check_output(Path("/proc/x"))
+    creation.check_output(Path("new/runs"))

@@ -58,3 +58,11 @@ def test_the_split_comes_by_column(run):
     run.split_file.unlink()
     with pytest.raises(PigeonholeError, match=r"split\.csv: cannot be read"):
         run.split()
+
+
+def test_labels_are_told_apart_by_line_feeds_alone(tmp_path):
+    run, names = Run(tmp_path), ["a\u2028b", "c\x85", "d"]
+    run.write_labels(names)
+    assert run.labels() == names
+    run.write_labels([])
+    assert run.labels() == []

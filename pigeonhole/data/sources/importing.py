@@ -16,6 +16,7 @@ from pigeonhole.data.folders import is_hidden
 from pigeonhole.data.sources import sample
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures import images
+from pigeonhole.terminal import say
 
 LABELS_FILE = "labels.txt"
 PNG_SETTINGS = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # small pictures hardly shrink further, but take far longer
@@ -91,7 +92,7 @@ def export(exports: Mapping[Path, Sequence[Picture]], classes: Sequence[str], ov
     for folder, pictures in exports.items():
         make_room(folder)
         write_labels(folder, classes, overwrite)
-        print(f"{folder}: {_describe(write(folder, classes, pictures, overwrite), len(classes))}")
+        say(f"{folder}: {_describe(write(folder, classes, pictures, overwrite), len(classes))}")
 
 
 def describe_checksums(published: Mapping[str, bool]) -> str:
@@ -133,7 +134,7 @@ def make_room(folder: Path) -> None:
     """Take the untouched sample out of `folder` and say so; anything else stays."""
     if folder.exists() and sample.is_untouched(folder):
         count = sample.take_away(folder)
-        print(f"{folder}: the bundled sample of {count:,} handwritten digits was taken away")
+        say(f"{folder}: the bundled sample of {count:,} handwritten digits was taken away")
 
 
 def write_labels(folder: Path, classes: Sequence[str], overwrite: bool = False) -> None:

@@ -1,0 +1,48 @@
+"""Names in a terminal: none of them steers it, begins a line, or is cut at one."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pigeonhole import cli, terminal
+
+HOSTILE = "a\x1b]0;owned\x07\x1b[31m\nerror: b\r\x9b2J\u2028c\u202egnp\udcff"
+
+
+def test_a_hostile_name_becomes_one_harmless_line():
+    seen = terminal.shown(HOSTILE)
+    assert seen == "a�]0;owned��[31m�error: b��2J�c�gnp�" and len(seen.splitlines()) == 1
+    assert terminal.shown("été 北 👩\u200d👧 ع") == "été 北 👩\u200d👧 ع"
+
+
+def test_every_line_that_is_said_is_one_line(capsys):
+    terminal.say("first", f"second {HOSTILE}")
+    terminal.say("third", to=sys.stderr)
+    output = capsys.readouterr()
+    assert output.out.count("\n") == 2 and "\x1b" not in output.out and output.err == "third\n"
+
+
+def test_errors_are_one_line_without_escapes(tmp_path):
+    code = "from pigeonhole.__main__ import main; main()"
+    for arguments in (["predict", HOSTILE[:-1]], ["train", f"--{HOSTILE[:-1]}"], [HOSTILE[:-1]]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+        lines = done.stderr.decode().splitlines()
+        assert done.returncode == 2 and lines[0].startswith("error: ") and len(lines) <= 2
+        assert b"\x1b" not in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="the escapes are those of bash, zsh and ksh")
+@pytest.mark.parametrize("name", [HOSTILE, "it's\x1b\\n", "plain", "two words", "$HOME\x07"])
+def test_a_command_that_is_shown_can_be_pasted(name):
+    typed = cli.quote(Path(name))
+    assert terminal.shown(typed) == typed
+    echoed = subprocess.run(["bash", "-c", f"printf %s {typed}"], capture_output=True).stdout
+    assert echoed == name.encode("utf-8", "surrogateescape")
