@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
                 action, f"{value!r}: no such choice{meant} Choose from {', '.join(choices)}"
             )
 
-    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:
         """What the arguments say; leaves with status 2 for one that no flag takes."""
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:

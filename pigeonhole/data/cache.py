@@ -26,6 +26,7 @@ from pigeonhole.data.survey import Survey
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.locks import exclusive
 from pigeonhole.pictures import decoders, images
+from pigeonhole.terminal import say
 
 FORMAT_VERSION = 4  # one more whenever decoding, resizing, facts, fingerprints or the index change
 MOST_REBUILDS = 3  # of the index, before its disk is given up
@@ -109,7 +110,7 @@ class Cache:
 
     def _remove_index(self) -> None:
         """Start the index anew, and say so."""
-        print(f"{self._index_path}: damaged; made anew, so all pictures are read again", file=sys.stderr)
+        say(f"{self._index_path}: damaged; made anew, so all pictures are read again", to=sys.stderr)
         index.remove(self._index_path)
 
     @contextlib.contextmanager

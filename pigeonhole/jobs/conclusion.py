@@ -35,7 +35,7 @@ def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained) -> int:
     unseen = audit.unseen_classes() if config.check_unseen and not stopped else None
     findings = Findings(unseen=unseen)
     if reason := saving.finish(run.folder, trainer, rejection.COMBINED if unseen is None else unseen.rule):
-        print(f"no {run.onnx_file.name}: {reason}")
+        terminal.say(f"no {run.onnx_file.name}: {reason}")
     corrected = saving.expected_accuracy(trainer.validations, trainer.recipe)
     with Classifier.load(run, engine="tensorflow") as classifier:
         judged = _judge(classifier, config.data, sets, corrected)
