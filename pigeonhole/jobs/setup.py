@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.errors import PigeonholeError
 from pigeonhole.jobs import checks
 from pigeonhole.jobs.checks import NetworkChoice
 from pigeonhole.networks.recipes import Recipe
@@ -137,16 +138,28 @@ def _median_side(tree: "Tree") -> float:
 
 
 def start_tensorflow(threads: int | None) -> int:
-    """Import TensorFlow and set its threads, one for each core where None is asked for; their number."""
+    """Import TensorFlow and set its threads, one for each core where None is asked for; their number.
+
+    Raises PigeonholeError where it computes in this process already, with another number.
+    """
     from pigeonhole.quiet import import_tensorflow
 
     import_tensorflow()
     import tensorflow as tf
 
-    threads = threads or launcher.available_cores()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    return threads
+    wanted = threads or launcher.available_cores()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(wanted)
+        tf.config.threading.set_inter_op_parallelism_threads(wanted)
+    except RuntimeError as error:  # a notebook has computed before
+        running = tf.config.threading.get_intra_op_parallelism_threads()
+        if threads or not running:
+            raise PigeonholeError(
+                f"--threads {wanted}: TensorFlow has already begun with {running or 'its own number of'} "
+                "threads in this process; leave the number out, or begin a new process"
+            ) from error
+        return running
+    return wanted
 
 
 def _tell_changed_environment(previous_run: PreviousRun, workers: "Workers | None") -> None:

@@ -20,7 +20,7 @@ import pytest
 from pigeonhole.commands import train
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.runs import digests, runs
+from pigeonhole.runs import digests, search
 from pigeonhole.runs.run import Run
 from tests.support.drawn_folders import draw_patches
 from tests.support.training_program import ROOT, WEIGHTS, command, done, flags, resume, stopped
@@ -50,7 +50,7 @@ def untimed_history(run: Path) -> list[dict[str, str]]:
 
 def last_step(run: Path) -> int:
     """That of the run's last checkpoint."""
-    return int(max((run / runs.CHECKPOINTS).glob("*.npz")).stem.removeprefix("step-"))
+    return int(max((run / Run.checkpoints_folder.name).glob("*.npz")).stem.removeprefix("step-"))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def interrupted(terminated, tmp_path) -> Path:
 
 
 def test_a_terminated_training_goes_on_and_ends_like_one_that_was_not(interrupted, whole, capsys):
-    assert not runs.is_finished(interrupted)
+    assert not Run(interrupted).has_model
     step = last_step(interrupted)
     assert resume(interrupted) == 0
     assert step >= 21 and f"going on    from step {step}, epoch {step / 9:.1f}" in capsys.readouterr().out
@@ -110,13 +110,13 @@ def test_its_best_network_so_far_answers_at_once(interrupted, data, capfd):
     (answer,) = json.loads(done.stdout)
     assert {each["class"] for each in answer["predictions"]} == {"rot", "grün", "blau"}
     assert sum(each["probability"] for each in answer["predictions"]) == pytest.approx(1, abs=1e-5)
-    assert not runs.is_finished(interrupted), "predicting must not change the run"
+    assert not Run(interrupted).has_model, "predicting must not change the run"
     with Classifier.load(interrupted) as classifier:
         assert classifier.classes == ("blau", "grün", "rot")
 
 
 def test_without_a_validation_there_is_no_network_to_ask(interrupted):
-    for file in (interrupted / runs.CHECKPOINTS).glob("*.npz"):
+    for file in (interrupted / Run.checkpoints_folder.name).glob("*.npz"):
         arrays = dict(np.load(file))
         kept = {name: value for name, value in arrays.items() if not name.startswith("best_")}
         np.savez(file, **kept)
@@ -126,14 +126,14 @@ def test_without_a_validation_there_is_no_network_to_ask(interrupted):
 
 @pytest.mark.slow
 def test_killed_before_the_first_checkpoint_it_begins_anew(interrupted, whole):
-    for file in (interrupted / runs.CHECKPOINTS).glob("*.npz"):
+    for file in (interrupted / Run.checkpoints_folder.name).glob("*.npz"):
         file.unlink()
     assert resume(interrupted) == 0
     assert weights(interrupted) == weights(whole)
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(interrupted, whole, capsys):
-    older, newest = sorted((interrupted / runs.CHECKPOINTS).glob("*.npz"))
+    older, newest = sorted((interrupted / Run.checkpoints_folder.name).glob("*.npz"))
     before = int(older.stem.removeprefix("step-"))
     newest.write_bytes(newest.read_bytes()[:-1000])
     assert resume(interrupted) == 0
@@ -205,12 +205,12 @@ def test_moved_data_are_the_same_data(interrupted, data, tmp_path, whole):
 
 @pytest.mark.slow
 def test_two_processes_cannot_train_one_run(interrupted):
-    with runs.held(interrupted):
+    with Run(interrupted).held():
         held = done("--resume", interrupted, "--no-cache")
         assert held.returncode == 1
         assert held.stderr == f"error: {interrupted}: another process is training this run\n"
-        assert runs.unfinished(interrupted.parent) is None
-    assert runs.unfinished(interrupted.parent) == interrupted
+        assert search.last_interrupted(interrupted.parent) is None
+    assert search.last_interrupted(interrupted.parent).folder == interrupted
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_a_stopped_training_has_a_model_and_can_be_gone_on_with(data, tmp_path, 
     status, said = stopped(flags(data, tmp_path, "stopped", "--log-every", "1"), signal.SIGINT, "step 21/")
     run = tmp_path / "stopped"
     assert status == 130 and f"python {ROOT / 'train.py'} --resume {run}" in said
-    assert runs.is_finished(run)
+    assert Run(run).has_model
     with Classifier.load(run) as classifier:
         assert len(classifier.classes) == 3
     assert resume(run) == 0
@@ -244,7 +244,7 @@ def test_stopped_with_the_head_alone_or_with_all_it_ends_with_the_same_bits(data
     arguments = flags(data, tmp_path, "ended", *begun, "--checkpoint-minutes", "0.002")
     status, _ = stopped(arguments, by, f"step {step}/")
     run = tmp_path / "ended"
-    assert status == (143 if by == signal.SIGTERM else -signal.SIGKILL) and not runs.is_finished(run)
+    assert status == (143 if by == signal.SIGTERM else -signal.SIGKILL) and not Run(run).has_model
     assert (last_step(run) > 27) == (step > 27), "the phase that was meant"
     if step > 27:  # after its first validation
         with Classifier.load(run) as classifier:
@@ -352,7 +352,7 @@ def fresh(data: Path, output: Path, name: str) -> list[str]:
 
 
 def is_writing_checkpoint(run: Path) -> bool:
-    return any((run / runs.CHECKPOINTS).glob(".step-*"))
+    return any((run / Run.checkpoints_folder.name).glob(".step-*"))
 
 
 def is_writing_model(run: Path) -> bool:
@@ -360,11 +360,11 @@ def is_writing_model(run: Path) -> bool:
 
 
 def is_moving_model(run: Path) -> bool:
-    return (run / "model.index").is_file() and not runs.is_finished(run)
+    return (run / "model.index").is_file() and not Run(run).has_model
 
 
 def has_model(run: Path) -> bool:
-    return runs.is_finished(run)
+    return Run(run).has_model
 
 
 def killed_when(arguments: list[str], is_time: Callable[[], bool]) -> bool:
@@ -422,7 +422,7 @@ def test_killed_at_twenty_instants_it_always_ends_with_the_same_bits(data, tmp_p
         assert weights(run) == weights(whole), run
         assert untimed_history(run) == untimed_history(whole), run
         assert digests.read(Run(run)) == digests.read(Run(whole)), run
-        assert not (run / runs.CHECKPOINTS).exists()
+        assert not (run / Run.checkpoints_folder.name).exists()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pigeonhole.errors import UsageError
 from pigeonhole.jobs import checks, resuming
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.training.distributed.launcher import available_cores
 from tests.support.drawn_folders import draw_patches
 
 
@@ -26,7 +27,7 @@ def job(tmp_path_factory) -> TrainingJob:
         epochs=2,
         seed=7,
         precision="float32",
-        threads=1,
+        threads=available_cores(),  # those of all tests in this process
         no_report=True,
     )
     job = TrainingJob(config)

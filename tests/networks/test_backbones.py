@@ -107,6 +107,7 @@ def test_it_trains_in_both_phases(name, precision):
     assert all(np.isfinite(validation.valid.loss) for validation in validations)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_EACH)
 def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
     model = take_weights(building.build(name, SIDE, 3, len(saved_runs.CLASSES)), published(name))

@@ -174,9 +174,9 @@ def test_each_trains_from_folders_and_answers_from_its_run(name, data, tmp_path,
     assert (run / Run.onnx_file.name).is_file()
     said = capsys.readouterr().out
     ours = NETWORKS[name].provenance == "ours"
-    assert ("the default settings of this program" in said) == ours
-    assert (f"the settings that {name} was published with" in said) != ours
-    assert "changed by you: learning rate 0.0001, steps 3" in said
+    assert ("settings: this program's defaults" in said) == ours
+    assert (f"settings: those that {name} was published with" in said) != ours
+    assert ", except learning rate 0.0001, steps 3" in said
     pictures = sorted(data.glob("*/00*.png"))
     with Classifier.load(run) as classifier:
         shares = classifier.predict(pictures)

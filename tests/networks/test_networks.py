@@ -97,7 +97,10 @@ def test_layer_table_lists_shapes_and_parameters():
     assert sum(count for *_, count in rows.values()) == 161_130 - 1_290 + 645
 
 
-@pytest.mark.parametrize("name", ["standard", "deep", "classic_lrn", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "name",
+    ["standard", "deep", "classic_lrn", pytest.param("mobilenet_v3_small", marks=pytest.mark.slow)],
+)
 def test_a_network_of_several_variants_answers_by_their_mean(name):
     asked_for = [Averaging(), Averaging(flip=True), Averaging(shift=True), Averaging(flip=True, shift=True)]
     plain, *averaged = (saved_runs.network(name=name, size=32, averaging=each) for each in asked_for)

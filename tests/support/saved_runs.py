@@ -29,9 +29,9 @@ def network(
 
 def save(folder: Path, model: keras.Model | None = None, replace: bool = False, **fitted) -> Path:
     """The model (by default a new one) as a finished run in `folder`."""
-    metagraph.save(
-        model or network(), CLASSES, folder, metagraph.Fitted(**{"global_step": 7, **fitted}), replace
-    )
+    model = model or network()
+    known = metagraph.Fitted(**{"global_step": 7, **fitted})
+    metagraph.save(model, CLASSES[: model.output.shape[-1]], folder, known, replace)
     return folder
 
 

@@ -10,6 +10,7 @@ from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model import golden
 from pigeonhole.model.engines import onnx_runtime
 from pigeonhole.model.export import exporting
+from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
@@ -121,8 +122,8 @@ def test_a_file_that_cannot_be_checked_is_told(run, name):
 
 def test_damaged_golden_examples_are_told(run):
     examples, expected = golden.from_text(
-        golden.to_text(golden.draw(saved_runs.Preprocessing(16)), np.eye(4, 3, dtype=np.float32)),
-        saved_runs.Preprocessing(16),
+        golden.to_text(golden.draw(Preprocessing(16)), np.eye(4, 3, dtype=np.float32)),
+        Preprocessing(16),
     )
     for text, told in [
         ("no base64!", "damaged"),
