@@ -10,10 +10,12 @@ from pigeonhole.runs.history import History
 from pigeonhole.runs.records import Progress, Validation
 from pigeonhole.runs.run import Run
 from pigeonhole.training.distributed.workers import StopTogether, Workers
+from pigeonhole.training.failures import Diverged
 from pigeonhole.training.progress import ProgressLine
 from pigeonhole.training.trainer import Trainer
 
 TERMINATED = 128 + signal.SIGTERM
+DIVERGED = 1  # exit status
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class Trained:
 def follow(trainer: Trainer, run: Run, config: TrainingConfig, workers: Workers | None) -> Trained:
     """Train to the end, to the early stop or until asked to stop.
 
-    A termination leaves a checkpoint only; Ctrl-C leaves also a network to save.
+    A termination leaves a checkpoint only; Ctrl-C leaves also a network to save, and so does a loss that is
+    not a number. Raises Diverged where that comes before the first validation.
     """
+    diverged = False
     shown = ProgressLine(trainer.steps_per_epoch, config.log_every, steps_before=trainer.steps_done)
     history = History(run, trainer.validations)
     request = StopTogether(workers) if workers else StopRequest()
@@ -50,6 +54,13 @@ def follow(trainer: Trainer, run: Run, config: TrainingConfig, workers: Workers 
                 keep(validation)
                 shown.validation(validation, trainer.total_steps)
                 writer.write(trainer.state())
+        except Diverged as error:
+            live.end(run, "stopped")
+            if trainer.best is None:
+                raise
+            diverged = True
+            print(f"\nstopped: {error}")
+            print(f"saving the best network before that, of epoch {trainer.best.epoch:.1f}", flush=True)
         except Stopped:
             writer.write(trainer.state())
             writer.wait()
@@ -57,8 +68,9 @@ def follow(trainer: Trainer, run: Run, config: TrainingConfig, workers: Workers 
                 if trainer.best is None:
                     keep(trainer.validate())
                 print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
-    live.end(run, "stopped" if request.exit_status else "finished")
-    return Trained(trainer.state().seconds, request.exit_status)
+    exit_status = DIVERGED if diverged else request.exit_status
+    live.end(run, "stopped" if exit_status else "finished")
+    return Trained(trainer.state().seconds, exit_status)
 
 
 def follow_chief(trainer: Trainer, workers: Workers) -> int:
@@ -70,4 +82,6 @@ def follow_chief(trainer: Trainer, workers: Workers) -> int:
         except Stopped:
             if request.exit_status != TERMINATED and trainer.best is None:
                 trainer.validate()
+        except Diverged:
+            return DIVERGED  # the chief says so
     return request.exit_status

@@ -51,7 +51,8 @@ class TrainingJob:
     def train(self) -> int:
         """Train, save, judge and report; the exit status.
 
-        0: done; 1: a repetition that came out differently; 128 + a signal's number: stopped by it.
+        0: done; 1: a repetition that came out differently, or a loss that is not a number; 128 + a signal's
+        number: stopped by it. Raises Diverged where there is no network to save.
         """
         from pigeonhole.jobs import conclusion, following
 
@@ -64,6 +65,8 @@ class TrainingJob:
                     say(f"terminated  go on with: {resume_command(self.run)}")
                     return trained.exit_status
                 stopped_by = conclusion.conclude(self.setup, self.trainer, self.run, trained)
+        if trained.exit_status == following.DIVERGED:
+            return trained.exit_status  # to resume would end in the same way
         if trained.exit_status:
             say(f"resume      {resume_command(self.run)}")
             return trained.exit_status

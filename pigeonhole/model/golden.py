@@ -144,7 +144,14 @@ def check_decoding(golden: Golden, preprocessing: images.Preprocessing) -> None:
 
 
 def check_numerics(expected: np.ndarray, now: np.ndarray, tolerance: float = PROBABILITY_TOLERANCE) -> None:
-    """Raise DriftError where the golden examples' probabilities [G, K] have changed."""
+    """Raise DriftError where the golden examples' probabilities [G, K] have changed, or are no numbers."""
+    if not np.isfinite(expected).all():
+        raise DriftError(
+            "the model's answers were no numbers when it was saved: its training failed; "
+            "train again with a lower --learning-rate"
+        )
+    if not np.isfinite(now).all():
+        raise DriftError("the model's answers are no numbers: its weights or graph were changed")
     drift = float(np.abs(now - expected).max()) if now.shape == expected.shape else np.inf
     if not drift <= tolerance:  # also refuses NaN
         raise DriftError(

@@ -1,6 +1,7 @@
 """The loop around the compiled step: validation, the best network so far, early stop, resuming."""
 
 import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pigeonhole.runs.records import Progress, State, Validation
 from pigeonhole.statistics import fewest_right
 from pigeonhole.training import steps
 from pigeonhole.training.batches import Batch, Batches, for_evaluation
+from pigeonhole.training.failures import Diverged
 from pigeonhole.training.schedule import MOST_VALIDATIONS, Schedule
 from pigeonhole.training.tally import Tally, score
 
@@ -86,6 +88,7 @@ class Trainer:
 
         `best_weights` (as `model.get_weights()`) and `best_logits` (float32 [n, K]) are those of the `best`
         of the `validations`, `valid_logits` those of the last one. After `restore` it goes on from there.
+        Raises Diverged at the first loss that is not a number; what was best before is kept.
         """
         self._begin()
         if self.is_validation_due:  # it may have been stopped just before
@@ -99,7 +102,7 @@ class Trainer:
                     return
 
     def learn(self, on_step: Callable[[Progress], None] = lambda progress: None) -> None:
-        """Train to the end without any validation."""
+        """Train to the end without any validation. Raises Diverged as `run` does."""
         self._begin()
         for _ in self._advance(on_step):
             pass
@@ -115,10 +118,16 @@ class Trainer:
         return phase.step(batch, np.array([self.seed, step], np.int32))
 
     def validate(self) -> Validation:
-        """Validate the present weights, and keep them if none before were better."""
+        """Validate the present weights, and keep them if none before were better.
+
+        Raises Diverged, and keeps nothing, where an answer or a weight is not a number.
+        """
         tally, speed = self._since, self._since.speed()
         speeds = self._workers.gather(tally.speed_here()) if self._workers else ()
         self.valid_logits = self.logits(self.valid)
+        # A weight that is not a number can hide behind a ReLU, which TensorFlow computes as 0.
+        if not all(np.isfinite(values).all() for values in (self.valid_logits, *self.model.get_weights())):
+            raise Diverged(self._steps_done, self.recipe.learning_rate)
         valid = score(self.valid_logits, self.valid.label_indices)
         most = max(valid.right, *(validation.valid.right for validation in self.validations), 0)
         is_kept = valid.right >= fewest_right(most, valid.total, self.recipe.settles)
@@ -233,6 +242,8 @@ class Trainer:
         for step, batch in self.batches.between(self._steps_done, self.total_steps):
             rate = schedule.rate(step)
             loss, right = self.train_on(step, rate, batch)
+            if not math.isfinite(loss):
+                raise Diverged(step, self.recipe.learning_rate)
             self._since.add(loss, right, batch.total, len(batch.labels))
             self._steps_done = step + 1
             on_step(Progress(step + 1, self.total_steps, rate, loss, right, batch.total))

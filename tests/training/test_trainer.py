@@ -12,6 +12,7 @@ from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import building
 from pigeonhole.training import saving
 from pigeonhole.training.batches import EVALUATION_PIXELS
+from pigeonhole.training.failures import Diverged
 from pigeonhole.training.schedule import MOST_VALIDATIONS
 from pigeonhole.training.tally import score
 from pigeonhole.training.trainer import Trainer
@@ -290,3 +291,43 @@ def test_a_network_with_keras_own_batch_normalisation_learns_its_statistics_too(
     list(run.run(lambda progress: changes.append(changed_since(before, run))))
     assert changes[11] == {"fc/kernel", "fc/bias"}
     assert {"bn/moving_mean", "bn/moving_variance", "bn/gamma"} < changes[-1]
+
+
+# --- a loss that is not a number ---
+
+
+def poison(run: Trainer) -> None:
+    run.model.weights[-1].assign(np.full(run.model.weights[-1].shape, np.nan))
+
+
+def test_stops_at_the_first_loss_that_is_no_number_and_keeps_the_best():
+    run, seen = trainer(), []
+    with pytest.raises(Diverged, match=r"after step 8; .* --learning-rate 0\.0005"):
+        for _ in run.run(lambda progress: (seen.append(progress.loss), progress.step == 8 and poison(run))):
+            pass
+    assert len(seen) == 8 and np.isfinite(seen).all()
+    assert run.best.step == 6
+    assert all(np.isfinite(values).all() for values in run.best_weights)
+
+
+def test_a_network_whose_answers_are_no_numbers_is_never_the_best():
+    run = trainer()
+    with pytest.raises(Diverged, match="after step 6"):
+        for _ in run.run(lambda progress: progress.step == 6 and poison(run)):
+            pass
+    assert run.best is None and run.validations == []
+
+
+def test_a_weight_that_is_no_number_but_changes_no_answer_is_not_kept_either():
+    run = trainer()
+    hidden = run.model.weights[0]
+    with pytest.raises(Diverged):
+        for _ in run.run(lambda progress: hidden.assign(np.full(hidden.shape, np.nan))):
+            pass
+    assert run.best is None
+
+
+def test_a_training_without_validation_stops_as_well():
+    run = trainer()
+    with pytest.raises(Diverged):
+        run.learn(lambda progress: progress.step == 2 and poison(run))

@@ -16,6 +16,7 @@ from pigeonhole.evaluation.studies.study import StudyLine
 from pigeonhole.evaluation.studies.unseen import Unseen
 from pigeonhole.interrupts import Stopped, StopRequest
 from pigeonhole.terminal import titled
+from pigeonhole.training.failures import Diverged
 from pigeonhole.training.retraining import Retrainer
 
 if TYPE_CHECKING:
@@ -124,6 +125,9 @@ class DataAudit:
                 return search()
             except Stopped:
                 print("\nstopped; what was found so far is kept")
+                return None
+            except Diverged as error:
+                print(f"\nleft out, for one of its networks failed: {error}")
                 return None
 
     def shortcuts(self) -> ShortcutCheck:
