@@ -101,6 +101,7 @@ def _write_result(
             "optimism": expected.optimism,
             "seconds": seconds,
             digests.KEY: dict(outcome),
+            **run.tested(),
             **findings.to_json(),
         }
     )

@@ -73,7 +73,7 @@ def write_test(
     copies: "Mapping[str, Copy] | None",
     classifier: "Classifier",
 ) -> Path:
-    """Renew the test's part of the run's report and give the page's path.
+    """Renew the test's part of the run's report and of its result, and give the page's path.
 
     `evaluation` and `measures` are of all readable test pictures; `copies` those that are copies of pictures
     of the training, by name, None where that cannot be known. Raises OSError where it cannot be written.
@@ -87,7 +87,11 @@ def write_test(
             sections.append(skipped_section(evaluation))
         return sections
 
-    return page.update(run, fitting(build, TEST_BYTES))
+    path = page.update(run, fitting(build, TEST_BYTES))
+    run.write_tested(
+        {"accuracy": answers.accuracy, "interval_95": answers.interval, "pictures": evaluation.total}
+    )
+    return path
 
 
 def attention(classifier: "Classifier", evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:

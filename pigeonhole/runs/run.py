@@ -3,13 +3,16 @@
 import ast
 import contextlib
 import csv
+import errno
+import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pigeonhole import atomic_file, locks
 from pigeonhole.errors import PigeonholeError
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MODEL = "model"
+MOST_BYTES = 1 << 27  # of a training picture that is shown
 _MODEL_PATH = re.compile(r'^\s*model_checkpoint_path:\s*("(?:[^"\\]|\\.)*")\s*$', re.MULTILINE)
 
 
@@ -199,6 +203,46 @@ class Run:
         except (OSError, csv.Error) as error:
             raise PigeonholeError(f"{self.split_file}: cannot be read ({error})") from error
 
+    def report(self) -> bytes:
+        """The report's page. A link of that name is refused: it could lead to any file of this computer."""
+        try:
+            return _regular(self.report_page, os.O_NOFOLLOW if hasattr(os, "O_NOFOLLOW") else 0)
+        except OSError as error:
+            raise PigeonholeError(f"{self.report_page}: cannot be read ({error.strerror})") from error
+
+    def training_pictures(self) -> Iterator["TrainingPicture"]:
+        """The pictures that it was trained on, where it says so; they may be gone or changed by now."""
+        try:
+            folder = Path(self.settings()["options"]["data"]).resolve()
+            for row in self.split():
+                path = (folder / row["path"]).resolve()
+                if row["side"] == "train" and row["digest"] and path.is_relative_to(folder):
+                    yield TrainingPicture(row["class"], path, row["digest"])
+        except (PigeonholeError, OSError, ValueError, KeyError, TypeError):
+            return
+
+    def tested(self) -> dict[str, object]:
+        """Of `result`, what concerns the last test: {"test": figures}; empty where there was none."""
+        try:
+            return {"test": self.result()["test"]}
+        except (PigeonholeError, KeyError):
+            return {}
+
+    def write_tested(self, figures: Mapping[str, object]) -> None:
+        """Put the figures of the last test into the result, beside what the training reached."""
+        so_far = self.result() if self.result_file.exists() else {}
+        self.write_result({**so_far, "test": figures})
+
+    @property
+    def stamp(self) -> tuple[tuple[int, ...], ...]:
+        """Another value once another model has been saved here, or another run has taken this one's place."""
+        stamps = []
+        for path in (self.checkpoint_file, Path(f"{self.prefix}.meta")):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        return tuple(stamps)
+
     def labels(self) -> list[str]:
         """The class names, in the order of the model's outputs."""
         try:
@@ -212,9 +256,40 @@ class Run:
             file.writelines(f"{name}\n" for name in classes)
 
 
+class TrainingPicture(NamedTuple):
+    """A picture as a run has recorded it. `digest`: sha256 of the content, hexadecimal."""
+
+    class_name: str
+    path: Path
+    digest: str
+
+    def read(self) -> bytes:
+        """The content. Raises PigeonholeError where it is no longer what was recorded.
+
+        A run may come from strangers and name any file: nothing is given that its maker did not have.
+        """
+        try:
+            content = _regular(self.path, most=MOST_BYTES)
+        except OSError as error:
+            raise PigeonholeError(f"{self.path}: cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != self.digest:
+            raise PigeonholeError(f"{self.path}: not the picture that the run was trained on")
+        return content
+
+
+def _regular(file: Path, flags: int = 0, most: int | None = None) -> bytes:
+    """The content of a regular file of up to `most` bytes. Raises OSError, also for anything else."""
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not be waited for
+    with open(os.open(file, os.O_RDONLY | flags), "rb") as opened:
+        status = os.fstat(opened.fileno())
+        if not stat.S_ISREG(status.st_mode) or (most is not None and status.st_size > most):
+            raise OSError(errno.EINVAL, "no regular file, or too large")
+        return opened.read()
+
+
 def _read_object(file: Path) -> dict:
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = json.loads(_regular(file))
     except FileNotFoundError as error:
         raise PigeonholeError(f"{file}: no such file") from error
     except (OSError, ValueError) as error:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
-from pigeonhole.runs.run import Run
+from pigeonhole.runs.run import Run, TrainingPicture
 from pigeonhole.terminal import say
 
 EXAMPLES = 6  # of each class
@@ -19,9 +18,9 @@ COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instea
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The share of new pictures that is expected to be answered rightly, with its 95 % interval.
+    """A share of pictures that is answered rightly, with its 95 % interval.
 
-    `pictures`: how many validation pictures this rests on.
+    `pictures`: how many this rests on.
     """
 
     value: float
@@ -32,44 +31,77 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Model:
-    """A restored model under the name that it is chosen by, and the run that it came from."""
+    """A restored model under the name that it is chosen by, and the run that it came from.
+
+    Once another model is in the run's place, nothing is said any more of what the run says.
+    """
 
     name: str
     classifier: Classifier
     run: Run
+    stamp: tuple[tuple[int, ...], ...] | None = None  # the run's when the model was restored; None: it is now
+
+    def __post_init__(self) -> None:
+        if self.stamp is None:
+            object.__setattr__(self, "stamp", self.run.stamp)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the run still holds this model, so that its report and figures are about it."""
+        return self.run.stamp == self.stamp
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.classifier.classes
 
-    @cached_property
+    @property
     def accuracy(self) -> Accuracy | None:
-        """What the run's own result says; None where it says nothing."""
+        """What the run's own result expects for new pictures; None where it says nothing."""
+        return self._accuracy("expected_accuracy", "validation_pictures")
+
+    @property
+    def tested(self) -> Accuracy | None:
+        """What the last test of the run said; None without one."""
+        return self._accuracy("accuracy", "pictures", "test")
+
+    @property
+    def report(self) -> bytes | None:
+        """The page of the run's own report, where it has one."""
         try:
-            result = self.run.result()
-            low, high = result["interval_95"]
-            return Accuracy(result["expected_accuracy"], low, high, result["validation_pictures"])
-        except (PigeonholeError, ValueError, KeyError, TypeError):
+            return self.run.report() if self.is_current else None
+        except PigeonholeError:
             return None
 
     @property
-    def report(self) -> Path | None:
-        """The run's own report, where it has one."""
-        return self.run.report_page if self.run.report_page.is_file() else None
+    def examples(self) -> dict[str, list[TrainingPicture]]:
+        """For each class some pictures of the training folder, as far as they are still there."""
+        return self._examples if self.is_current else {name: [] for name in self.classes}
 
     @cached_property
-    def examples(self) -> dict[str, list[Path]]:
-        """For each class some pictures of the training folder, as far as they can still be read."""
-        found: dict[str, list[Path]] = {name: [] for name in self.classes}
-        for class_name, path in _training_pictures(self.run):
-            if len(found.get(class_name, ())) < EXAMPLES and class_name in found and path.is_file():
-                found[class_name].append(path)
+    def _examples(self) -> dict[str, list[TrainingPicture]]:
+        found: dict[str, list[TrainingPicture]] = {name: [] for name in self.classes}
+        for picture in self.run.training_pictures():
+            chosen = found.get(picture.class_name)
+            if chosen is not None and len(chosen) < EXAMPLES and picture.path.is_file():
+                chosen.append(picture)
         return found
+
+    def _accuracy(self, value: str, pictures: str, part: str | None = None) -> Accuracy | None:
+        try:
+            result = self.run.result() if self.is_current else {}
+            result = result[part] if part else result
+            low, high = result["interval_95"]
+            return Accuracy(float(result[value]), float(low), float(high), int(result[pictures]))
+        except (PigeonholeError, ValueError, KeyError, TypeError, OverflowError):
+            return None
 
 
 def load(runs: Sequence[Run], engine: str = AUTO) -> list[Model]:
     """Each model restored once, for all requests."""
-    return [Model(run.name, restore(run, engine), run) for run in runs]
+    stamps = [run.stamp for run in runs]  # before, so that a run that is replaced meanwhile is noticed
+    return [
+        Model(run.name, restore(run, engine), run, stamp) for run, stamp in zip(runs, stamps, strict=True)
+    ]
 
 
 def restore(run: Run, engine: str) -> Classifier:
@@ -101,15 +133,3 @@ class Models:
         if name not in self._by_name:
             raise NotFound(f"There is no model of that name. There is: {', '.join(self._by_name)}.")
         return self._by_name[name]
-
-
-def _training_pictures(run: Run) -> Iterator[tuple[str, Path]]:
-    """Class and path of each picture that the run was trained on; none where the run does not say."""
-    try:
-        data = Path(run.settings()["options"]["data"]).resolve()
-        for row in run.split():
-            path = (data / row["path"]).resolve()
-            if row["side"] == "train" and path.is_relative_to(data):
-                yield row["class"], path
-    except (PigeonholeError, OSError, ValueError, KeyError, TypeError):
-        return

@@ -2,7 +2,6 @@
 
 import base64
 import functools
-from pathlib import Path
 
 import cv2
 import flask
@@ -10,7 +9,9 @@ import numpy as np
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from pigeonhole import cli
+from pigeonhole.errors import PigeonholeError
 from pigeonhole.model.classifier import ImageError
+from pigeonhole.runs.run import TrainingPicture
 from pigeonhole.web import problems, security, uploads
 from pigeonhole.web.answering import Answered
 from pigeonhole.web.api import ask
@@ -63,11 +64,11 @@ def about(name: str) -> str:
 
 @pages.get("/models/<name>/report")
 def report(name: str) -> flask.Response:
-    model = _models().choose(name)
-    if model.report is None:
+    page = _models().choose(name).report
+    if page is None:
         raise NotFound("This run has no report.")
     return flask.Response(
-        model.report.read_bytes(),
+        page,
         content_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": security.REPORT_POLICY},
     )
@@ -78,10 +79,10 @@ def example(name: str, label: int, number: int) -> flask.Response:
     """One of a class's example pictures, as the network sees it."""
     model = _models().choose(name)
     try:
-        path = model.examples[model.classes[label]][number]
+        picture = model.examples[model.classes[label]][number]
     except IndexError:
         raise NotFound from None
-    response = flask.Response(_example(model, path), content_type="image/png")
+    response = flask.Response(_example(model, picture), content_type="image/png")
     response.headers["Cache-Control"] = "private, max-age=3600"
     return response
 
@@ -99,10 +100,10 @@ def percent(share: float) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _example(model: Model, path: Path) -> bytes:
+def _example(model: Model, picture: TrainingPicture) -> bytes:
     try:
-        return _png(model.classifier.read(path.read_bytes()), model)
-    except (ImageError, OSError):
+        return _png(model.classifier.read(picture.read()), model)
+    except (ImageError, PigeonholeError):
         raise NotFound("This picture cannot be read any more.") from None
 
 

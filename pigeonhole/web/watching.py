@@ -50,7 +50,8 @@ class Training:
     pictures_per_second: float | None
     seconds: float | None
     seconds_left: float | None
-    accuracy: float | None
+    accuracy: float | None  # of the latest validation
+    expected: dict | None  # the run's result, which allows for the choice among validations
     saved: bool  # its model can be asked
     charts: list[Chart]
     mistakes: list[Mistake]
@@ -94,7 +95,8 @@ def _training(run: Run) -> Training:
         pictures_per_second=known.get("pictures_per_second"),
         seconds=known.get("seconds"),
         seconds_left=known.get("seconds_left"),
-        accuracy=max((row["valid_accuracy"] for row in history), default=None),
+        accuracy=history[-1]["valid_accuracy"] if history else None,
+        expected=_expected(run) if saved else None,
         saved=saved,
         charts=[
             chart(title, [row["epoch"] for row in history], _series(history, columns), epochs)
@@ -102,6 +104,16 @@ def _training(run: Run) -> Training:
         ],
         mistakes=_mistakes(progress),
     )
+
+
+def _expected(run: Run) -> dict | None:
+    """What the run's result expects of new pictures; None where it does not say."""
+    result = _read(run.result)
+    try:
+        low, high = result["interval_95"]
+        return {"value": float(result["expected_accuracy"]), "low": float(low), "high": float(high)}
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _state(run: Run, written: str, apart: float) -> str:

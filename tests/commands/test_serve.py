@@ -10,7 +10,9 @@ import threading
 import time
 import urllib.request
 
+import cv2
 import flask
+import numpy as np
 import pytest
 
 from pigeonhole.commands import serve
@@ -403,3 +405,40 @@ def test_the_compose_file_agrees_with_the_dockerfile():
     assert any(volume.startswith("./runs:") and volume.endswith(":ro") for volume in service["volumes"])
     assert set(service["environment"]) <= {serve.KEY_VARIABLE}
     assert service["read_only"] is True
+
+
+# --- the address for a phone ---
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", None),
+        ("localhost", None),
+        ("::1", None),
+        ("192.168.1.5", "http://192.168.1.5:80/"),
+        ("fd00::5", "http://[fd00::5]:80/"),
+    ],
+)
+def test_a_phone_is_told_an_address_that_it_can_open(host, url):
+    assert address.for_phone(host, 80) == url
+
+
+def test_every_address_becomes_the_one_in_the_network(capsys):
+    url = address.for_phone("0.0.0.0", 8000)
+    serve.announce_for_phone("0.0.0.0", ["http://0.0.0.0:8000"])
+    told = capsys.readouterr().out
+    if url is None:  # this computer is in no network
+        assert told == ""
+    else:
+        assert told == f"phone   {url} in the same network\n"
+        assert not re.search(r"//(0\.0\.0\.0|127\.)", url)
+
+
+def test_the_code_for_the_camera_is_the_address():
+    lines = address.qr_code("http://192.168.1.5:8000/")
+    halves = {"█": (255, 255), "▀": (255, 0), "▄": (0, 255), " ": (0, 0)}
+    rows = [[halves[letter][half] for letter in line] for line in lines for half in (0, 1)]
+    picture = np.array(rows, np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    picture = np.pad(picture, 40, constant_values=255)
+    assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == "http://192.168.1.5:8000/"

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import logging
@@ -31,13 +32,15 @@ def first(tmp_path_factory):
     """A run that was trained on pictures which are still there, with a result and a report."""
     home = tmp_path_factory.mktemp("home")
     model = web_server.model(home / "runs" / "first", onnx=True)
-    rows = ["path,class,side,digest", "../outside.png,cat,train,0"]
+    outside = saved_runs.write_picture(home / "outside.png")
+    digest = hashlib.sha256(outside.read_bytes()).hexdigest()
+    rows = ["path,class,side,digest", f"../outside.png,cat,train,{digest}"]
     for label, name in enumerate(CLASSES):
         for number in range(8):
             file = saved_runs.write_picture(home / "data" / name / f"{number}.png", 10 * label + number)
             side = "valid" if number == 0 else "train"
-            rows.append(f"{file.relative_to(home / 'data').as_posix()},{name},{side},0")
-    saved_runs.write_picture(home / "outside.png")
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            rows.append(f"{file.relative_to(home / 'data').as_posix()},{name},{side},{digest}")
     run = model.run.folder
     (run / "split.csv").write_text("\n".join(rows), "utf-8")
     (run / "settings.json").write_text(json.dumps({"options": {"data": str(home / "data")}}))
@@ -315,8 +318,75 @@ def test_examples_are_training_pictures_as_the_network_sees_them(client, first):
 
 
 def test_examples_come_from_the_data_folder_only(first):
-    names = {path.name for paths in first.examples.values() for path in paths}
+    names = {picture.path.name for pictures in first.examples.values() for picture in pictures}
     assert "outside.png" not in names and "0.png" not in names
+
+
+@pytest.fixture
+def copied(first, tmp_path):
+    """The first model from a run of its own, which a test may change."""
+    return Model("first", first.classifier, Run(shutil.copytree(first.run.folder, tmp_path / "first")))
+
+
+def page_of(model: Model, path: str = "") -> tuple[int, str]:
+    response = create_app([model]).test_client().get(f"/models/{model.name}{path}")
+    return response.status_code, response.data.decode("utf-8", "replace")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_report_is_not_followed_out_of_its_run(copied, tmp_path):
+    secret, page = tmp_path / "secret", copied.run.report_page
+    secret.write_text("root:x:0:0")
+    page.unlink()
+    page.symlink_to(secret)
+    assert page_of(copied, "/report")[0] == 404 and "/report" not in page_of(copied)[1].split("<main")[1]
+    page.unlink()
+    os.mkfifo(page)
+    assert page_of(copied, "/report")[0] == 404
+    page.unlink()
+    page.mkdir()
+    assert page_of(copied, "/report")[0] == 404
+
+
+def test_only_pictures_whose_digest_was_recorded_are_shown(copied, tmp_path):
+    """A run of a stranger names a folder and files of the one who serves it."""
+    mine = saved_runs.write_picture(tmp_path / "home" / "private.png", 5)
+    copied.run.settings_file.write_text(json.dumps({"options": {"data": tmp_path.anchor}}))
+    row = mine.relative_to(tmp_path.anchor).as_posix()
+    for digest, status in (("0" * 64, 404), ("", 404), (hashlib.sha256(mine.read_bytes()).hexdigest(), 200)):
+        copied.run.split_file.write_text(f"path,class,side,digest\n{row},cat,train,{digest}\n")
+        model = Model("first", copied.classifier, copied.run)
+        assert page_of(model, "/examples/0/0")[0] == status
+
+
+def test_a_picture_that_was_edited_since_is_not_shown(copied, tmp_path):
+    data = shutil.copytree(Path(copied.run.settings()["options"]["data"]), tmp_path / "data")
+    copied.run.settings_file.write_text(json.dumps({"options": {"data": str(data)}}))
+    assert page_of(copied, "/examples/1/0")[0] == 200
+    saved_runs.write_picture(data / "dog" / "1.png", 99)
+    assert page_of(Model("changed", copied.classifier, copied.run), "/examples/1/0")[0] == 404
+
+
+def test_the_latest_test_stands_on_the_page_as_in_the_report(copied):
+    copied.run.write_tested({"accuracy": 0.9375, "interval_95": [0.9, 0.96], "pictures": 80})
+    page = page_of(copied)[1]
+    assert "93.8 %" in page and "90.0 % to 96.0 %" in page and "80 test pictures" in page
+    assert page.index("93.8 %") < page.index("81.2 %")
+    copied.run.write_tested({"accuracy": 0.5, "interval_95": [0.4, 0.6], "pictures": 80})
+    assert "50.0 %" in page_of(copied)[1]
+
+
+def test_nothing_is_said_of_a_run_that_was_replaced_while_it_is_served(copied):
+    client = create_app([copied]).test_client()
+    assert client.get("/models/first/report").status_code == 200
+    other = copied.run.checkpoint_file.with_name("other")
+    other.write_bytes(copied.run.checkpoint_file.read_bytes())
+    os.utime(other, ns=(1, 1))
+    other.replace(copied.run.checkpoint_file)
+    page = client.get("/models/first").text
+    assert "Another model has been saved" in page and "81.2 %" not in page and "/examples/" not in page
+    assert client.get("/models/first/report").status_code == 404
+    assert client.post("/api/predict", data=PNG).status_code == 200
 
 
 @pytest.mark.parametrize("broken", ["not json", "[]", '{"options": null}', '{"options": {"data": 5}}'])
@@ -499,6 +569,18 @@ def test_watching_a_training_by_its_history_alone(watched):
     page = watch(watched)
     assert 'max="40" value="20"' in page and "62.5 %" in page and page.count("<polyline") == 4
     assert "validation 0.625" in page and "training 1.5" in page
+
+
+def test_the_accuracy_of_a_training_is_not_its_highest(watched):
+    (watched / "history.csv").write_text(HISTORY + "3,30,1.25,0.75,1.5,0.5,9,1000\n")
+    page = watch(watched)
+    assert "50.0 %" in page and "62.5 %" not in page
+    (watched / "checkpoint").write_text('model_checkpoint_path: "model"')
+    (watched / "result.json").write_text(json.dumps(RESULT))
+    page = watch(watched)
+    assert "Expected accuracy" in page and "81.2 %" in page and "75.0 % to 87.5 %" in page
+    (watched / "result.json").write_text('{"expected_accuracy": 1, "interval_95": 5}')
+    assert "50.0 %" in watch(watched)
 
 
 def test_watching_a_training_with_its_progress(watched):

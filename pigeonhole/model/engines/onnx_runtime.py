@@ -94,6 +94,10 @@ def restore(file: Path, threads: int | None = None) -> OnnxRuntime:
         engine = OnnxRuntime(onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]))
     except PigeonholeError as error:
         raise PigeonholeError(f"{file}: {error}") from None
+    except FileNotFoundError as error:
+        raise PigeonholeError(
+            f"{file}: no such file, its writing was cut short or failed; --engine tensorflow does without it"
+        ) from error
     except OSError as error:
         raise PigeonholeError(f"{file}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:  # the runtime raises anything
