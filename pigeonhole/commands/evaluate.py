@@ -20,7 +20,7 @@ from pigeonhole.arguments import Parser, add_cache_flags, part
 from pigeonhole.model.engines.engine import AUTO, CHOICES
 from pigeonhole.terminal import say
 
-PLOT_FLAGS = ("layer", "input_channel", "picture")
+PLOT_FLAGS = ("layer", "input_channel", "picture", "plot_format")
 
 
 def main(arguments: list[str]) -> int:
@@ -72,7 +72,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def _add_plot_flags(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--plots", type=Path, metavar="FOLDER", help="write the report's figures as PNG files")
+    add("--plots", type=Path, metavar="FOLDER", help="write the report's figures as files")
+    add("--plot-format", choices=("png", "svg", "pdf"), help="of these files (png)")
     add("--layer", metavar="NAME", help="a convolution, for its filters and feature maps (every one)")
     add("--input-channel", type=_channel, metavar="N", help="the filters' input that is shown (0)")
     add("--picture", type=Path, metavar="FILE", help="whose feature maps and variations are drawn")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 
@@ -30,7 +30,8 @@ class EvaluationConfig:
     engine         what computes the answers, in `engine.CHOICES`
     cache_dir      where decoded pictures are kept; `no_cache`: only as long as this test lasts
     csv            the file for a table, a row per picture
-    plots          the folder for figures; `layer`, `input_channel` and `picture` choose what is drawn
+    plots          the folder for figures; `layer`, `input_channel` and `picture` choose what is drawn, and
+                   `plot_format` how the files are written
     report         whether the run's report gets its part about the test
     """
 
@@ -45,6 +46,7 @@ class EvaluationConfig:
     layer: str | None = None
     input_channel: int | None = None
     picture: Path | None = None
+    plot_format: str | None = None
     report: bool = True
 
 
@@ -117,7 +119,7 @@ class EvaluationJob:
         if config.plots:
             from pigeonhole.report import plots
 
-            choice = {"layer": config.layer, "input_channel": config.input_channel, "picture": config.picture}
+            choice = {field.name: getattr(config, field.name) for field in fields(plots.Chosen)}
             chosen = plots.Chosen(**{name: value for name, value in choice.items() if value is not None})
             plots.write(config.plots, verdict.run, self._classifier, verdict.evaluation, chosen)
             written["figures"] = config.plots

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from pigeonhole.evaluation.predictions import Evaluation
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 SEED = 0  # of the random grid
 CALIBRATED = 0.03  # a mean error of confidence up to this can be passed over
 WIDE = 0.1  # an interval from which on an accuracy says little
-DIMMED = 0.4  # brightness of what played no part
+DIMMED, LIFTED = 0.5, 40  # what played no part becomes grey: so much of its brightness, and so much more
+TINTED = 0.6  # how strongly the hottest place is tinted
 LOOKED_AT = 12  # mistakes whose heat is computed
 
 
@@ -178,7 +180,11 @@ def _between(low: float, high: float) -> str:
 
 
 def spotlight(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """uint8 [S, S, C] lit where `heat`, float [S, S] 0..1, is high, dim and grey where it is low."""
-    grey = image.mean(axis=2, keepdims=True) * DIMMED
-    warmth = np.sqrt(heat[..., None], dtype=np.float32)
-    return np.clip(np.round(image * warmth + grey * (1 - warmth)), 0, 255).astype(np.uint8)
+    """uint8 [S, S, 3] tinted where `heat`, float [S, S] 0..1, is high, from violet to yellow; grey elsewhere.
+
+    The tint, not the brightness, tells: dark pictures show it as well as light ones.
+    """
+    grey = image.mean(axis=2, keepdims=True) * DIMMED + LIFTED
+    tint = cv2.applyColorMap(np.round(heat * 255).astype(np.uint8), cv2.COLORMAP_PLASMA)[..., ::-1]
+    warmth = TINTED * np.sqrt(heat[..., None], dtype=np.float32)
+    return np.clip(np.round(tint * warmth + grey * (1 - warmth)), 0, 255).astype(np.uint8)

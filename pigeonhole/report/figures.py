@@ -211,10 +211,11 @@ def _curve_pair(
 
 
 def _label_ends(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
-    """Names beside the ends of two lines, moved apart where they would lie on each other."""
+    """Names beside the ends of two lines, kept off each other and off the numbers below the axes."""
     bottom, top = axes.get_ylim()
     ends = sorted(ends)
-    low, high = ((value - bottom) / (top - bottom) for value, _, _ in ends)
+    places = np.array([(value - bottom) / (top - bottom) for value, _, _ in ends])
+    low, high = places.clip(_APART / 2, 1 - _APART / 2)
     middle = min(max((low + high) / 2, _APART / 2), 1 - _APART / 2)
     if high - low < _APART:
         low, high = middle - _APART / 2, middle + _APART / 2

@@ -1,4 +1,4 @@
-"""The report's figures as PNG files, for papers and slides."""
+"""The report's figures as files, for papers and slides."""
 
 import os
 from collections import Counter
@@ -43,11 +43,13 @@ class Chosen:
     layer          the convolution whose filters and feature maps are drawn, None for each one
     input_channel  the channel that the filters are shown for, from 0
     picture        the file whose feature maps and variations are drawn, None for the evaluation's first
+    plot_format    of the files, one of rendering.FORMATS
     """
 
     layer: str | None = None
     input_channel: int = 0
     picture: Path | None = None
+    plot_format: str = "png"
 
 
 def write(
@@ -73,7 +75,7 @@ def write(
         *_of_answers(classifier, evaluation),
         *_of_network(classifier, kernels, chosen.input_channel, pixels),
     ]
-    files = [directory / f"{name}.png" for name, _ in drawings]
+    files = [directory / f"{name}.{chosen.plot_format}" for name, _ in drawings]
     _check(directory, files, evaluation.root)
     try:
         directory.mkdir(parents=True, exist_ok=True)

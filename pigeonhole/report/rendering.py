@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 200
-SOFTWARE = "Pigeonhole"  # in each PNG file, by which it is known again
+SOFTWARE = "Pigeonhole"  # in each file's metadata, by which it is known again
+_SIGNED_AS = {"png": "Software", "svg": "Title", "pdf": "Creator"}
+FORMATS = tuple(_SIGNED_AS)
 PROPERTIES = {
     theme.INK: "--ink",
     theme.MUTED: "--muted",
@@ -40,15 +42,18 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 @theme.styled
 def save(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG, 200 dots per inch on white. Raises OSError."""
+    """Write the figure in the format of the path's suffix: .png (200 dots per inch), .svg or .pdf.
+
+    Raises OSError.
+    """
+    format_ = path.suffix[1:]
     with _silent_about_letters():
-        figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": SOFTWARE})
+        figure.savefig(path, format=format_, dpi=DOTS_PER_INCH, metadata={_SIGNED_AS[format_]: SOFTWARE})
 
 
 def is_own(path: Path) -> bool:
     """Whether the file is a figure that `save` wrote. Raises OSError."""
-    with path.open("rb") as file:
-        return f"Software\0{SOFTWARE}".encode() in file.read(1024)
+    return SOFTWARE.encode() in path.read_bytes()
 
 
 @theme.styled

@@ -13,7 +13,7 @@ from pigeonhole.errors import UsageError
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.report import plots, rendering
+from pigeonhole.report import figures, plots, rendering
 from pigeonhole.report.plots import Chosen
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
@@ -161,3 +161,28 @@ def test_class_balance_counts_the_split_and_the_test(run, evaluation, tmp_path):
         "test": test,
     }
     assert plots._counts(Run(tmp_path), evaluation) == {"test": test}
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_that_can_be_enlarged(run, classifier, evaluation, tmp_path, suffix, begins):
+    chosen = Chosen("conv1", plot_format=suffix)
+    files = plots.write(tmp_path / "figures", Run(run), classifier, evaluation, chosen)
+    assert len(files) > 3 and {file.suffix for file in files} == {f".{suffix}"}
+    assert all(file.read_bytes().startswith(begins) and rendering.is_own(file) for file in files)
+
+
+def test_the_names_of_two_curves_keep_off_the_axis():
+    history = {"epoch": np.arange(1.0, 151.0)}
+    for side in ("train", "valid"):
+        history[f"{side}_loss"] = np.linspace(3, 0.36, 150)
+        history[f"{side}_accuracy"] = np.linspace(0.2, 1, 150)
+    drawn = figures.curves(history)
+    drawn.canvas.draw()
+    for axes in drawn.axes:
+        inside = axes.get_window_extent()
+        ticks = [label.get_window_extent() for label in axes.get_xticklabels()]
+        ticks = [tick for tick in ticks if tick.x0 < inside.x1]  # others are not drawn
+        names = [text.get_window_extent() for text in axes.texts]
+        assert len(names) == 2 and not names[0].overlaps(names[1])
+        assert not any(name.overlaps(tick) for name in names for tick in ticks)
+        assert min(name.y0 for name in names) >= inside.y0 - 15, "no lower than the numbers of the axis"
