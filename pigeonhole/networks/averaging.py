@@ -6,6 +6,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from pigeonhole.networks.layers import SameShape
+
 SHIFT = 32  # a shifted variant is moved by the side divided by this
 
 
@@ -41,18 +43,12 @@ class Averaging(NamedTuple):
 SINGLE = Averaging()  # the picture alone
 
 
-class _OfAveraging(keras.layers.Layer):
+class _OfAveraging(SameShape):
     """What the two layers have in common."""
 
     def __init__(self, averaging: Averaging, **options):
         super().__init__(**options)
         self.averaging = Averaging(*averaging)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "averaging": self.averaging}
 
 
 @keras.saving.register_keras_serializable("pigeonhole")

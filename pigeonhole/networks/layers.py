@@ -8,8 +8,15 @@ import keras
 import tensorflow as tf
 
 
+class SameShape(keras.layers.Layer):
+    """A layer whose output has its input's shape, which Keras need not find out by tracing it."""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
 @keras.saving.register_keras_serializable("pigeonhole")
-class BatchNorm(keras.layers.Layer):
+class BatchNorm(SameShape):
     """Batch normalisation over all but the last axis by TensorFlow's fused kernel (Ioffe and Szegedy, 2015).
 
     Keras' own layer never uses the fused kernel and costs half the training speed on a processor. The input
@@ -92,16 +99,9 @@ class BatchNorm(keras.layers.Layer):
     def _follow(self, moving, batch) -> None:
         moving.assign(moving.value * self.momentum + batch * (1.0 - self.momentum))
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        own = {"momentum": self.momentum, "epsilon": self.epsilon, "scale": self.scale}
-        return {**super().get_config(), **own}
-
 
 @keras.saving.register_keras_serializable("pigeonhole")
-class Standardise(keras.layers.Layer):
+class Standardise(SameShape):
     """Each picture at mean 0 and standard deviation 1 over all its values, so that exposure plays no part.
 
     Computes in float32 whatever the precision. A plain picture becomes zeros: the deviation counts as at
@@ -116,15 +116,9 @@ class Standardise(keras.layers.Layer):
         mean, variance = tf.nn.moments(inputs, axes=[1, 2, 3], keepdims=True)
         return (inputs - mean) * tf.math.rsqrt(tf.maximum(variance, self.least**2))
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "least": self.least}
-
 
 @keras.saving.register_keras_serializable("pigeonhole")
-class LocalResponse(keras.layers.Layer):
+class LocalResponse(SameShape):
     """Local response normalisation across channels (Krizhevsky et al., 2012): inputs [N, H, W, C] divided by
     (`bias` + `alpha` times the sum of the squares of the `radius` channels to either side) ** `beta`.
 
@@ -138,12 +132,6 @@ class LocalResponse(keras.layers.Layer):
 
     def call(self, inputs):
         return tf.nn.local_response_normalization(inputs, self.radius, **self.settings)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "radius": self.radius, **self.settings}
 
 
 # Of each thread its own: the replicas of one machine take turns in threads.
@@ -184,7 +172,7 @@ def uniform(shape, index: int):
 
 
 @keras.saving.register_keras_serializable("pigeonhole")
-class Dropout(keras.layers.Layer):
+class Dropout(SameShape):
     """Dropout (Srivastava et al., 2014) whose masks and keep probability come from `dropout_feed`.
 
     Active when training, at its own `rate`, and whenever the feed names a keep probability; else identity.
@@ -211,10 +199,3 @@ class Dropout(keras.layers.Layer):
             shape = tf.concat([shape[:1], tf.ones_like(shape[1:])], 0)
         mask = tf.cast(uniform(shape, self.index) < keep, inputs.dtype)
         return inputs * mask / tf.cast(keep, inputs.dtype)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        own = {"rate": self.rate, "index": self.index, "whole_pictures": self.whole_pictures}
-        return {**super().get_config(), **own}

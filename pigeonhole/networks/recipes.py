@@ -14,7 +14,8 @@ _RATE_FROM_TRAINED = 0.3  # of that from random weights
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a training but its data, its network and its seed.
+    """Everything about a training but its data, its network and its seed. By default: Adam at a
+    constant rate, pictures as they are, no early stop.
 
     `image_size` in pixels; the length is `steps` or, where that is None, `epochs`, which may be a fraction;
     `learning_rate` is the schedule's highest, and falls tenfold after every `decay_steps` (None: a third of
@@ -33,15 +34,15 @@ class Recipe:
 
     image_size: int
     batch_size: int
-    epochs: float | None
-    optimizer: str
-    schedule: str
-    learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    augmentation: Augmentation
-    mix: float
-    patience: int | None
+    epochs: float | None = None
+    optimizer: str = "adam"
+    schedule: str = "constant"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = NONE
+    mix: float = 0.0
+    patience: int | None = None
     steps: int | None = None
     decay_steps: int | None = None
     dropout: float | None = None
@@ -109,7 +110,6 @@ def standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
         label_smoothing=0.1,
         augmentation=_variation(photos, all_grey),
         mix=0.5 if photos else 0.0,
-        patience=None,
     )
 
 
@@ -154,40 +154,30 @@ def wide(size: int, num_pictures: int, all_grey: bool) -> Recipe:
 
 def tutorial(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """The classic settings: Adam at a constant 1e-4, batches of 32, pictures as they are."""
-    return _plain(size, batch_size=32, epochs=30, learning_rate=1e-4, patience=10)
+    return Recipe(size, batch_size=32, epochs=30, learning_rate=1e-4, patience=10)
 
 
 def classic_tiny(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Ours, since none was published: Adam at a constant 1e-3, batches of 128, 30 epochs."""
-    return _plain(size, batch_size=128, epochs=30, learning_rate=1e-3)
+    return Recipe(size, batch_size=128, epochs=30)
 
 
 def classic_dropout(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Adam at a constant 1e-3, batches of 256, 50 epochs; the published code never shuffles."""
-    return _plain(size, batch_size=256, epochs=50, draw="same-order", learning_rate=1e-3)
+    return Recipe(size, batch_size=256, epochs=50, draw="same-order")
 
 
 def classic_augmented(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Adam at a constant 1e-4, 100,000 steps of 64 pictures, each batch drawn from all."""
-    return _plain(
-        size,
-        batch_size=64,
-        steps=100_000,
-        draw="afresh",
-        learning_rate=1e-4,
-        augmentation=IN_NETWORK,
+    return Recipe(
+        size, batch_size=64, steps=100_000, draw="afresh", learning_rate=1e-4, augmentation=IN_NETWORK
     )
 
 
 def classic_mnist(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     """Momentum 0.9 at a constant 0.005, 500 steps of 100 pictures drawn with replacement."""
-    return _plain(
-        size,
-        batch_size=100,
-        steps=500,
-        draw="with-replacement",
-        optimizer="momentum",
-        learning_rate=0.005,
+    return Recipe(
+        size, batch_size=100, steps=500, draw="with-replacement", optimizer="momentum", learning_rate=0.005
     )
 
 
@@ -197,7 +187,7 @@ def classic_lrn(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     The published code means the rate to fall tenfold after every 250 steps, but never advances the counter
     that it reads, so that the constant is what was run. `--schedule exponential` is what was intended.
     """
-    return _plain(
+    return Recipe(
         size,
         batch_size=128,
         steps=20_000,
@@ -206,21 +196,6 @@ def classic_lrn(size: int, num_pictures: int, all_grey: bool) -> Recipe:
         decay_steps=250,
         augmentation=IN_NETWORK,
     )
-
-
-def _plain(size: int, **settings) -> Recipe:
-    """What the classic recipes have in common: Adam, a constant rate, pictures as they are, no early stop."""
-    usual = {
-        "epochs": None,
-        "optimizer": "adam",
-        "schedule": "constant",
-        "weight_decay": 0.0,
-        "label_smoothing": 0.0,
-        "augmentation": NONE,
-        "mix": 0.0,
-        "patience": None,
-    }
-    return Recipe(image_size=size, **{**usual, **settings})
 
 
 def pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
@@ -235,8 +210,6 @@ def pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
         weight_decay=0.05,
         label_smoothing=0.1,
         augmentation=_variation(True, all_grey),
-        mix=0.0,
-        patience=None,
         freeze=0.25,
         head_learning_rate=3e-3,
     )

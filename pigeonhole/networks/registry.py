@@ -91,7 +91,7 @@ class Network:
         return self.adapts and epochs < min(usual.epochs, 50 if size > THUMBNAIL else 12)
 
 
-def _pretrained(name: str, image_size: int, application: Application) -> Network:
+def _pretrained(name: str, image_size: int, function: str, path: str, md5: str) -> Network:
     return Network(
         name,
         "backbones.backbone",
@@ -99,7 +99,7 @@ def _pretrained(name: str, image_size: int, application: Application) -> Network
         image_size,
         smallest_side=32,
         dropout=("dropout",),
-        application=application,
+        application=Application(function, path, md5),
     )
 
 
@@ -137,38 +137,30 @@ _ENTRIES = (
     _pretrained(
         "mobilenet_v3_small",
         224,
-        Application(
-            "MobileNetV3Small",
-            "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
-            "d3e8ec802a04aa4fc771ee12a9a9b836",
-        ),
+        "MobileNetV3Small",
+        "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+        "d3e8ec802a04aa4fc771ee12a9a9b836",
     ),
     _pretrained(
         "mobilenet_v3_large",
         224,
-        Application(
-            "MobileNetV3Large",
-            "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
-            "07fb09a5933dd0c8eaafa16978110389",
-        ),
+        "MobileNetV3Large",
+        "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
+        "07fb09a5933dd0c8eaafa16978110389",
     ),
     _pretrained(
         "efficientnet_v2_b0",
         224,
-        Application(
-            "EfficientNetV2B0",
-            "efficientnet_v2/efficientnetv2-b0_notop.h5",
-            "893217f2bb855e2983157299931e43ff",
-        ),
+        "EfficientNetV2B0",
+        "efficientnet_v2/efficientnetv2-b0_notop.h5",
+        "893217f2bb855e2983157299931e43ff",
     ),
     _pretrained(
         "efficientnet_v2_b3",
         300,
-        Application(
-            "EfficientNetV2B3",
-            "efficientnet_v2/efficientnetv2-b3_notop.h5",
-            "f6abf7b5849ac99a89b50dd3fd532856",
-        ),
+        "EfficientNetV2B3",
+        "efficientnet_v2/efficientnetv2-b3_notop.h5",
+        "f6abf7b5849ac99a89b50dd3fd532856",
     ),
 )
 NETWORKS: dict[str, Network] = {network.name: network for network in _ENTRIES}
