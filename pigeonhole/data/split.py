@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,14 +36,15 @@ def assign(
 ) -> dict[str, str]:
     """Map the name of every used record to "train" or "valid".
 
-    The side of a picture depends on `seed` and on its content, as in TensorFlow Hub's `retrain.py`: not on
-    file names, folders, order, or the other pictures. So a set may grow and no picture changes sides. All
-    copies of a picture, exact or near (`pairs`), take the side of the best: most pixels, then largest file.
+    Of each class, the pictures with the lowest positions validate: as many as bring their number nearest to
+    `validation_size` of the class. A position follows from `seed` and the picture's content, not from file
+    names, folders or order. So adding pictures moves only the few at the edge. All copies of a picture, exact
+    or near (`pairs`), take the side of the best: most pixels, then largest file.
 
-    The limits: each class's share is `validation_size` give or take chance (about 20 +- 4 of 100 pictures at
-    0.2). Where chance leaves one side of a class empty, the picture nearest to it is moved there, and may
-    move back when the class has grown. A better copy of a picture than all before, or one that shows two
-    pictures to be the same, may move them. With `earlier`, pictures that it names stay in any case.
+    The limits: copies are not torn apart, so a class misses its share by up to half of the group at the edge.
+    One picture in two classes goes by its position alone, and the other pictures of both classes make up for
+    it. A class of two pictures or more has both sides, if they are not all copies of one. With `earlier`,
+    pictures that it names stay in any case, and count.
 
     Raises UsageError unless 0 < validation_size < 1.
     """
@@ -51,15 +52,22 @@ def assign(
         raise UsageError(f"the validation size must lie between 0 and 1, not {validation_size}")
     earlier = earlier or EarlierSplit()
     sides: dict[str, str] = {}
-    movable: list[_Group] = []
+    movable: defaultdict[str, list[_Group]] = defaultdict(list)
     for members in groups(records, pairs):
         group = _Group(members, f"split {seed}")
         known = [side for member in group.members if (side := earlier.side(member))]
-        if not known:
-            movable.append(group)
+        if not known and group.in_one_class:
+            movable[group.class_name].append(group)
+            continue
         side = known[0] if known else VALID if group.position < validation_size else TRAIN
         sides |= {member.entry.name: earlier.side(member) or side for member in group.members}
-    _fill_empty_sides(sides, records, movable)
+    settled = Counter((record.entry.class_name, sides.get(record.entry.name)) for record in records)
+    for class_name, own in movable.items():
+        counts = settled[class_name, TRAIN], settled[class_name, VALID]
+        validating = _lowest(own, validation_size, *counts)
+        for group in own:
+            side = VALID if group in validating else TRAIN
+            sides |= {member.entry.name: side for member in group.members}
     return sides
 
 
@@ -86,23 +94,21 @@ def _position(purpose: str, digest: str) -> float:
     return int(hashlib.sha256(f"{purpose} {digest}".encode()).hexdigest()[:13], 16) / 16**13
 
 
-def _fill_empty_sides(sides: dict[str, str], records: Sequence[Record], movable: Iterable[_Group]) -> None:
-    """Move one group of each class that lies on one side altogether, where the class has another to stay."""
-    names: defaultdict[str, list[str]] = defaultdict(list)
-    for record in records:
-        if record.entry.name in sides:
-            names[record.entry.class_name].append(record.entry.name)
-    candidates: defaultdict[str, list[_Group]] = defaultdict(list)
-    for group in movable:
-        # One that shows the same picture under two labels would take another class's picture along.
-        if group.in_one_class and len(group.members) < len(names[group.class_name]):
-            candidates[group.class_name].append(group)
-    for class_name, own in candidates.items():
-        present = {sides[name] for name in names[class_name]}
-        if len(present) == 1:
-            missing, nearest = (VALID, min) if present == {TRAIN} else (TRAIN, max)
-            moved = nearest(own, key=lambda group: group.position)
-            sides |= dict.fromkeys((member.entry.name for member in moved.members), missing)
+def _lowest(own: Sequence[_Group], share: float, training: int, validating: int) -> set[_Group]:
+    """The groups of a class that validate: those of the lowest positions, and as many as its share takes.
+
+    `training` and `validating`: how many other pictures of the class do so already.
+    """
+    in_order = sorted(own, key=lambda group: group.position)
+    sizes = [len(group.members) for group in in_order]
+    missing = share * (training + validating + sum(sizes)) - validating
+    count, taken = 0, 0
+    while count < len(sizes) and missing - taken > sizes[count] / 2:
+        taken += sizes[count]
+        count += 1
+    least = 0 if validating else 1
+    most = len(sizes) if training else len(sizes) - 1
+    return set(in_order[: min(max(count, least), most)])
 
 
 def fraction(records: Iterable[Record], share: float, seed: int, pairs: Iterable[Pair] = ()) -> list[Record]:

@@ -45,7 +45,8 @@ def _check_paths(config: TrainingConfig) -> None:
     for flag, path in (("--data", config.data), ("--test", config.test)):
         if path is not None and not path.is_dir():
             raise UsageError(f"{flag} {path}: no such folder")
-    if config.split is not None and not config.is_resumed and not config.split.is_file():
+    has_own_split = config.is_resumed or config.repeat is not None
+    if config.split is not None and not has_own_split and not config.split.is_file():
         raise UsageError(f"--split {config.split}: no such file")
     if config.fixes is not None and not config.fixes.is_file():
         raise UsageError(f"--fixes {config.fixes}: no such file")

@@ -18,12 +18,15 @@ from pigeonhole.terminal import say
 from pigeonhole.training.distributed import launcher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pigeonhole.data.dataset import DataSets
     from pigeonhole.data.folders import Tree
     from pigeonhole.training.distributed.workers import Workers
     from pigeonhole.training.initial_weights import InitialWeights
 
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
+SPLIT_FLAGS = ("split", "seed", "validation_size")  # what decides the sides, besides the pictures
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         config.seed,
         channels=config.channels or network.channels,
         fraction=config.fraction,
-        split=previous_run.run.split_file if config.is_resumed else config.split,
+        split=_split(config, previous_run),
         fixes=config.fixes,
         cache_dir=config.cache_dir,
         no_cache=config.no_cache,
@@ -120,6 +123,15 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
     if previous_run:
         previous_run.refuse(previous_run.changed_data(sets.records, sets.sides), config.force)
     return sets
+
+
+def _split(config: TrainingConfig, previous_run: PreviousRun | None) -> "Path | None":
+    """The previous run's own split, whatever rule made it; for a repetition with another one, what is asked
+    for."""
+    if previous_run is None:
+        return config.split
+    asked_anew = any(getattr(config, name) != previous_run.options.get(name) for name in SPLIT_FLAGS)
+    return config.split if asked_anew and not config.is_resumed else previous_run.run.split_file
 
 
 def _median_side(tree: "Tree") -> float:

@@ -33,9 +33,32 @@ def restricted(sides: dict[str, str], records: list[Record]) -> dict[str, str]:
 def test_every_used_picture_has_a_side_and_each_class_its_share():
     sides = assign([*make(1000), Record(Entry(Path(), "a/x", "a"), "empty")], 0.2, 0)
     assert sorted(sides) == sorted(names(make(1000)))
-    counts = Counter((name[0], side) for name, side in sides.items())
-    for class_name in "ab":
-        assert 160 < counts[class_name, "valid"] < 240
+    assert Counter((name[0], side) for name, side in sides.items())["a", "valid"] == 200
+
+
+def valid_counts(sides: dict[str, str]) -> Counter[str]:
+    return Counter(name[0] for name, side in sides.items() if side == "valid")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9])
+def test_the_share_of_each_class_is_exact_to_a_picture(share):
+    for seed in range(20):
+        counts = valid_counts(assign([*make(124, "a"), *make(121, "b"), *make(7, "c")], share, seed))
+        for class_name, count in (("a", 124), ("b", 121), ("c", 7)):
+            assert abs(counts[class_name] - share * count) <= 0.5 or counts[class_name] == 1
+
+
+def test_the_share_is_exact_to_a_group_of_copies():
+    records = [record(f"a/{n}-{copy}.png", f"group {n}") for n in range(40) for copy in range(1 + n % 5)]
+    for seed in range(20):
+        assert abs(valid_counts(assign(records, 0.2, seed))["a"] - 0.2 * len(records)) <= 2.5
+
+
+def test_other_pictures_make_up_for_one_that_lies_in_two_classes():
+    across = [record(f"{c}/across{n}.png", f"across {n}") for c in "ab" for n in range(20)]
+    for seed in range(20):
+        counts = valid_counts(assign([*make(80), *across], 0.3, seed))
+        assert counts == {"a": 30, "b": 30}
 
 
 def test_the_seed_decides():
@@ -47,7 +70,7 @@ def test_the_seed_decides():
 def test_these_pictures_lie_on_these_sides_for_good():
     """A changed hash would move every picture of every user across."""
     sides = assign(make(8, "a"), 0.5, 7)
-    assert "".join(side[0] for _, side in sorted(sides.items())) == "vvvtvttv"
+    assert "".join(side[0] for _, side in sorted(sides.items())) == "tvvtvttv"
 
 
 def test_order_names_and_place_play_no_part():
@@ -67,11 +90,22 @@ def test_a_larger_validation_set_holds_the_smaller_one():
     assert {n for n, s in smaller.items() if s == "valid"} < {n for n, s in larger.items() if s == "valid"}
 
 
-def test_adding_pictures_moves_none_across():
-    records = make(100)
-    sides = assign(records, 0.2, 0)
-    more = [*make(100, "ab", start=100), *make(30, "c")]
-    assert restricted(assign(more + records, 0.2, 0), records) == sides
+@pytest.mark.parametrize(("added", "most"), [(1, 1), (10, 3), (100, 10)])
+def test_adding_pictures_moves_only_the_few_at_the_edge(added, most):
+    records = make(100, "a")
+    for seed in range(20):
+        sides = assign(records, 0.2, seed)
+        more = [*make(added, "a", start=100), *make(30, "c")]
+        grown = restricted(assign(more + records, 0.2, seed), records)
+        assert sum(grown[name] != side for name, side in sides.items()) <= most
+
+
+def test_the_pictures_of_an_earlier_split_count(tmp_path):
+    records = make(100, "a")
+    write_split(tmp_path / "split.csv", records, assign(records, 0.1, 0))
+    grown = assign(make(200, "a"), 0.2, 0, earlier=read_split(tmp_path / "split.csv"))
+    assert valid_counts(grown)["a"] == 40
+    assert valid_counts(restricted(grown, records))["a"] == 10
 
 
 def test_equal_files_lie_on_one_side_even_across_classes():

@@ -1,15 +1,17 @@
 """A whole training called from Python, without a command line; what it inherits from a previous run."""
 
 import json
+import shutil
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 
 from pigeonhole.errors import UsageError
-from pigeonhole.jobs import checks, resuming
+from pigeonhole.jobs import checks, resuming, setup
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.run import Run
 from pigeonhole.training.distributed.launcher import available_cores
 from tests.support.drawn_folders import draw_patches
 
@@ -81,3 +83,15 @@ def test_another_number_of_workers_has_its_own_threads(again):
     config, previous_run = resuming.config_of(again, workers=2)
     assert config.threads is None
     assert checks.check(config, previous_run)
+
+
+@pytest.mark.parametrize("more", [{}, {"seed": 8, "force": True}])
+def test_a_repetition_takes_the_split_of_its_run_whatever_rule_made_it(job, tmp_path, more):
+    run = Run(shutil.copytree(Path(job.run), tmp_path / "made before"))
+    rows = run.split_file.read_text("utf-8")
+    swapped = rows.replace(",train,", ",?,").replace(",valid,", ",train,").replace(",?,", ",valid,")
+    run.split_file.write_text(swapped, "utf-8")
+    config, previous_run = resuming.config_of({"repeat": run.folder, **more}, workers=1)
+    sides = setup.prepare(config, previous_run).sets.sides
+    its_own = {row["path"]: row["side"] for row in run.split()}
+    assert (sides == its_own) is not bool(more), "unless another seed is asked for"
