@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pigeonhole.data import label_table
 from pigeonhole.data.layout import Split, check_top, find_split, is_hidden, no_classes
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.terminal import shown
@@ -71,7 +72,8 @@ def scan(
 ) -> Tree:
     """List the files of each class folder of `root`, at any depth, sorted by name.
 
-    `classes` takes a subset, in the given order. Folders that are the parts of a ready-made split by their
+    `classes` takes a subset, in the given order. A labels.csv beside one folder of pictures gives their
+    classes instead (see `label_table`). Folders that are the parts of a ready-made split by their
     names (see `layout.part_of`) fill `Tree.split` and `Tree.test`. A link is followed once per class, never
     upwards. `for_training`: there must be two classes or more, whose names can be told apart where case does
     not count. Raises UsageError for a path or class that is not there, PigeonholeError for a folder that
@@ -79,6 +81,11 @@ def scan(
     """
     top = Path(root)
     check_top(top)
+    if table := label_table.find(top):
+        tree = _scan_table(table, classes)
+        if for_training:
+            _check_told_apart(top, tree.classes)
+        return tree
     named = classes is not None and all((top / name).is_dir() for name in classes)
     split = None if named else find_split(top)
     tree = _scan_split(top, split, classes) if split else _scan_classes(top, classes)
@@ -103,6 +110,30 @@ def _visible_folders(folder: str | os.PathLike[str]) -> list[str]:
 
 def _is_folder(item: os.DirEntry[str]) -> bool:
     return os.path.isdir(item.path)  # item.is_dir() raises for a link that leads to itself
+
+
+def _scan_table(table: Path, classes: Sequence[str] | None) -> Tree:
+    """List the files that a labels.csv names; what else lies there are strays."""
+    top = table.parent
+    labels, strays = label_table.read(table)
+    labels = {name: normal(label) for name, label in labels.items()}
+    known = sorted(set(labels.values()))
+    _check_names(table, known)
+    chosen = _choose(top, dict.fromkeys(known, ""), classes)
+    entries = [
+        Entry(top, name, label, _problem(top / name))
+        for name, label in sorted(labels.items())
+        if label in chosen
+    ]
+    return Tree(top, chosen, entries, strays=strays)
+
+
+def _problem(path: Path) -> str | None:
+    if path.is_file():
+        return None
+    if path.is_symlink() and not path.exists():
+        return "broken link"
+    return "not a regular file" if path.exists() else label_table.ABSENT
 
 
 def _scan_split(top: Path, split: Split, classes: Sequence[str] | None) -> Tree:
@@ -185,14 +216,14 @@ def _check_names(top: Path, folders: Iterable[str]) -> None:
     for name in folders:
         if shown(name) != name and not any("\udc80" <= letter <= "\udcff" for letter in name):
             raise PigeonholeError(
-                f"{top}: the folder name {name!a} holds a control character or a line end; rename the folder"
+                f"{top}: the class name {name!a} holds a control character or a line end; rename it"
             )
         try:
             name.encode("utf-8")
         except UnicodeEncodeError as error:
             byte = ord(name[error.start]) - 0xDC00
             raise PigeonholeError(
-                f"{top}: the folder name {shown(name)} is no UTF-8 (byte 0x{byte:02x}); rename the folder"
+                f"{top}: the class name {shown(name)} is no UTF-8 (byte 0x{byte:02x}); rename it"
             ) from error
 
 

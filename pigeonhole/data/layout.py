@@ -118,9 +118,9 @@ def no_classes(top: Path) -> PigeonholeError:
 
 def _below(top: Path) -> list[Folder]:
     found = []
-    for item in sorted(_listed(top), key=lambda item: item.name):
+    for item in sorted(listed(top), key=lambda item: item.name):
         if _is_folder(item) and not is_hidden(item.name):
-            inside = [each for each in _listed(item.path) if not is_hidden(each.name)]
+            inside = [each for each in listed(item.path) if not is_hidden(each.name)]
             folders = sorted(each.name for each in inside if _is_folder(each))
             found.append(Folder(item.name, tuple(folders), len(folders) < len(inside)))
     return found
@@ -131,7 +131,8 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
     return os.path.isdir(item.path) if item.is_symlink() else item.is_dir()
 
 
-def _listed(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+def listed(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    """Everything in one folder, in no order, hidden ones too. Raises PigeonholeError without permission."""
     try:
         with os.scandir(folder) as items:
             return list(items)

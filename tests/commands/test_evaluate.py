@@ -156,6 +156,28 @@ def test_the_table_has_the_probabilities_that_predict_gives(testing):
     assert {broken[name] for name in broken if name not in ("file", "true_class", "error")} == {""}
 
 
+def test_a_table_of_labels_is_tested_as_folders_are(testing, capsys):
+    before = answers(capsys)
+    Path("flat/images").mkdir(parents=True)
+    lines = ["label,file"]
+    for file in sorted(testing.rglob("*.png")):
+        name = f"{file.parent.name}_{file.name}"
+        shutil.copy(file, Path("flat/images", name))
+        lines.append(f"{file.parent.name},{name}")
+    Path("flat/labels.csv").write_text("\n".join(lines), "utf-8")
+    after = answers(capsys, data="flat")
+    assert [after[name] for name in ("right", "total", "confusion")] == [
+        before[name] for name in ("right", "total", "confusion")
+    ]
+
+
+def test_the_run_keeps_the_figures_of_its_last_test(testing, capsys):
+    found = answers(capsys, report=True)
+    low, high = found["interval"]
+    kept = Run(Path("runs/new")).result()["test"]
+    assert kept == {"accuracy": found["accuracy"], "interval_95": [low, high], "pictures": found["total"]}
+
+
 def test_skipped_files_are_named_with_their_reason(testing, capsys):
     (testing / "dog" / "empty.png").touch()
     (testing / "dog" / "notes.txt").write_text("no picture")

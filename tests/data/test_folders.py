@@ -372,7 +372,7 @@ def test_class_names_that_cannot_be_told_apart_or_written(tmp_path):
         scan(tmp_path)
     make(tmp_path / "other", "a/1.jpg")
     os.mkdir(os.fsencode(tmp_path) + b"/other/caf\xe9")
-    with pytest.raises(PigeonholeError, match=r"no UTF-8 .byte 0xe9.; rename the folder"):
+    with pytest.raises(PigeonholeError, match=r"no UTF-8 .byte 0xe9.; rename it"):
         scan(tmp_path / "other")
 
 
