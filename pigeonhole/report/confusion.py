@@ -97,12 +97,8 @@ def rows_behind(
 def drawing(shades: np.ndarray) -> np.ndarray:
     """uint8 [K, K, 4]: the matrix as a picture, hits in one colour, mistakes in another, nothing clear."""
     sheet = np.zeros((*shades.shape, 4), np.uint8)
-    sheet[..., :3] = _rgb(theme.ACCENT_2)
+    sheet[..., :3] = theme.rgb(theme.ACCENT_2)
     diagonal = np.arange(len(shades))
-    sheet[diagonal, diagonal, :3] = _rgb(theme.ACCENT)
+    sheet[diagonal, diagonal, :3] = theme.rgb(theme.ACCENT)
     sheet[..., 3] = np.round(255 * np.sqrt(shades))
     return sheet
-
-
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(colour.removeprefix("#")))

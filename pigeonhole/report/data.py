@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pigeonhole.data.augment import augment
 from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
+from pigeonhole.data.dataset import DataSet, DataSets
 from pigeonhole.data.preflight import Preflight
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report.page import Section, render
@@ -16,29 +17,10 @@ from pigeonhole.report.pictures import LISTED_CLASSES, Limits
 if TYPE_CHECKING:
     from pigeonhole.data.fixes import Suspect
     from pigeonhole.evaluation.studies.audit import Findings
-    from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
 
 SEED = 0  # of the sample and of the variations
 VARIATIONS = 9
 NAMED = 20  # names or groups of names listed under one finding
-
-
-class Pictures(Protocol):
-    """Labelled pictures, as a `dataset.DataSet` has them."""
-
-    images: np.ndarray
-    label_indices: np.ndarray
-    names: Sequence[str]
-    class_names: Sequence[str]
-
-
-class Sets(Protocol):
-    """What a training was given, as `dataset.DataSets` has it."""
-
-    train: Pictures
-    valid: Pictures
-    everything: Pictures
-    preflight: Preflight
 
 
 @dataclass(frozen=True)
@@ -51,10 +33,7 @@ class Remark:
 
 
 def sections(
-    sets: Sets,
-    augmentation: Augmentation,
-    findings: "Findings",
-    limits: Limits,
+    sets: DataSets, augmentation: Augmentation, findings: "Findings", limits: Limits
 ) -> list[Section]:
     """All sections about the data; those about suspects and shortcuts only where these were looked for."""
     made = [
@@ -66,11 +45,12 @@ def sections(
     if findings.suspects is not None:
         made.append(_suspects(sets, findings.suspects, findings.all_labels, limits))
     if findings.shortcuts is not None:
-        made.append(_shortcuts(findings.shortcuts))
+        html = render("shortcuts.html", check=findings.shortcuts)
+        made.append(Section("shortcuts", "Could it be cheating?", html))
     return made
 
 
-def _balance(sets: Sets) -> Section:
+def _balance(sets: DataSets) -> Section:
     classes = sets.train.class_names
     counts = [np.bincount(side.label_indices, minlength=len(classes)) for side in (sets.train, sets.valid)]
     largest = int(sum(counts).max())
@@ -119,7 +99,7 @@ def _joined(groups: Sequence[Sequence[str]], relation: str) -> list[str]:
     return [relation.join(group) for group in groups]
 
 
-def _sample(train: Pictures, limits: Limits) -> Section:
+def _sample(train: DataSet, limits: Limits) -> Section:
     """Some pictures of the classes in turn, drawn by chance."""
     order = np.random.default_rng(SEED).permutation(len(train.label_indices))
     labels = train.label_indices[order]
@@ -139,7 +119,7 @@ def _sample(train: Pictures, limits: Limits) -> Section:
     return Section("sample", "Some of the training pictures", html)
 
 
-def _augmentation(train: Pictures, how: Augmentation, limits: Limits) -> Section:
+def _augmentation(train: DataSet, how: Augmentation, limits: Limits) -> Section:
     """One picture and what the training made of it."""
     random = np.random.default_rng(SEED)
     row = int(random.integers(len(train.label_indices)))
@@ -157,7 +137,7 @@ def _augmentation(train: Pictures, how: Augmentation, limits: Limits) -> Section
     return Section("augmentation", "One picture, varied", html)
 
 
-def _suspects(sets: Sets, suspects: "Sequence[Suspect]", all_labels: bool, limits: Limits) -> Section:
+def _suspects(sets: DataSets, suspects: "Sequence[Suspect]", all_labels: bool, limits: Limits) -> Section:
     looked_at = sets.everything if all_labels else sets.valid
     row_of = {name: row for row, name in enumerate(looked_at.names)}
     shown = [
@@ -175,7 +155,3 @@ def _suspects(sets: Sets, suspects: "Sequence[Suspect]", all_labels: bool, limit
         "suspects.html", suspects=shown, total=len(suspects), pictures=len(row_of), all_labels=all_labels
     )
     return Section("suspects", "Labels that look wrong", html)
-
-
-def _shortcuts(check: "ShortcutCheck") -> Section:
-    return Section("shortcuts", "Could it be cheating?", render("shortcuts.html", check=check))

@@ -14,7 +14,7 @@ from pigeonhole.evaluation import insight
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report import theme
 from pigeonhole.report.page import Section, render
-from pigeonhole.report.pictures import Limits, Tile, lossless_uri, tiled, tiles
+from pigeonhole.report.pictures import Limits, lossless_uri, tiled, tiles
 
 if TYPE_CHECKING:
     from pigeonhole.evaluation.predictions import Evaluation
@@ -49,14 +49,6 @@ class Filters:
     outputs: int
     peak: float
     channels: list[Channel]
-
-
-@dataclass(frozen=True)
-class Maps:
-    """What each convolution answers to one picture: (layer, shape, sheet of its maps)."""
-
-    tile: Tile
-    layers: list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,7 @@ class Inside:
 
     def _maps(self, limits: Limits) -> Section:
         shown = [
-            Maps(tile, [_sheet(name, maps[place], limits.side) for name, maps in self.maps.items()])
+            (tile, [_sheet(name, maps[place], limits.side) for name, maps in self.maps.items()])
             for place, tile in enumerate(tiles(self.evaluation, self.rows, limits.side))
         ]
         return Section("maps", "What it sees, layer by layer", render("maps.html", pictures=shown))
@@ -128,23 +120,24 @@ def filters(layer: str, weights: np.ndarray, channels: int) -> Filters:
 
 def diverging(values: np.ndarray) -> np.ndarray:
     """-1..1 [...] as uint8 [..., 4]: one colour for negative, another for positive, white for nothing."""
-    ends = np.where(values[..., None] < 0, _rgb(theme.ACCENT_2), _rgb(theme.ACCENT))
+    ends = np.where(values[..., None] < 0, theme.rgb(theme.ACCENT_2), theme.rgb(theme.ACCENT))
     strength = np.abs(values)[..., None]
     colours = np.round(255 * (1 - strength) + ends * strength).astype(np.uint8)
     return np.concatenate([colours, np.full_like(colours[..., :1], 255)], axis=-1)
 
 
-def _rgb(colour: str) -> np.ndarray:
-    return np.frombuffer(bytes.fromhex(colour.removeprefix("#")), np.uint8).astype(np.float64)
+def grey(maps: np.ndarray) -> np.ndarray:
+    """What a layer answers, float [h, w, c], as uint8 [c, h, w, 4]: from black, the lowest, to white."""
+    low = float(maps.min())
+    span = max(float(maps.max()) - low, np.finfo(np.float32).tiny)
+    levels = np.round(255 * (np.moveaxis(maps, -1, 0) - low) / span).astype(np.uint8)
+    return np.stack([levels, levels, levels, np.full_like(levels, 255)], axis=-1)
 
 
 def _sheet(layer: str, maps: np.ndarray, side: int) -> tuple[str, str, str]:
-    """The first maps [h, w, c] of a layer side by side: black its lowest answer, white its highest."""
-    shown = np.moveaxis(maps[..., :SHOWN_MAPS], -1, 0)
-    low, high = float(shown.min()), float(shown.max())
-    grey = np.round(255 * (shown - low) / max(high - low, 1e-9)).astype(np.uint8)
-    opaque = np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=-1)
-    sheet = tiled(opaque, _columns(len(grey)))
+    """The layer, the shape of its maps [h, w, c], and the first of them side by side."""
+    shown = grey(maps[..., :SHOWN_MAPS])
+    sheet = tiled(shown, _columns(len(shown)))
     return layer, times(maps.shape), data_uri(sheet, max(side * 4, *sheet.shape[:2]))
 
 

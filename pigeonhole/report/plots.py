@@ -20,7 +20,6 @@ from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.pictures import images
 from pigeonhole.report import figures, rendering, sheets
 from pigeonhole.report.answers import most_confident_mistakes
-from pigeonhole.report.training import read_facts
 from pigeonhole.report.writing import attention
 from pigeonhole.runs.run import Run
 
@@ -125,12 +124,12 @@ def _check(directory: Path, files: list[Path], pictures: Path) -> None:
 
 def _of_training(run: Run, pixels: np.ndarray) -> Iterator[Drawing]:
     try:
-        facts = read_facts(run)
+        settings, history = run.settings(), run.history()
     except PigeonholeError:  # a model that was moved away from its run
         return
-    yield "curves", partial(figures.curves, facts.history)
-    yield "learning_rate", partial(figures.learning_rate, facts.history)
-    how = Augmentation(**facts.settings["recipe"]["augmentation"])
+    yield "curves", partial(figures.curves, history)
+    yield "learning_rate", partial(figures.learning_rate, history)
+    how = Augmentation(**settings["recipe"]["augmentation"])
     if how not in (NONE, IN_NETWORK):
         copies = np.repeat(pixels[None], VARIATIONS, axis=0)
         yield "augmented", lambda: sheets.augmented(pixels, augment(copies, how, np.random.default_rng(SEED)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from pigeonhole.report import theme
 from pigeonhole.report.answers import spotlight
-from pigeonhole.report.network import COLOURS, diverging, times
+from pigeonhole.report.network import COLOURS, diverging, grey, times
 from pigeonhole.report.pictures import TOP, tiled
 
 if TYPE_CHECKING:
@@ -48,13 +48,9 @@ def filters(kernel: np.ndarray, layer: str, input_channel: int) -> "Figure":
 @theme.styled
 def feature_maps(maps: np.ndarray, layer: str) -> "Figure":
     """What each filter of a layer answers to one picture. `maps`: float32 [h, w, c], on one common scale."""
-    low, high = float(maps.min()), float(maps.max())
-    grey = np.round(255 * (maps - low) / max(high - low, np.finfo(np.float32).tiny)).astype(np.uint8)
-    small = np.moveaxis(grey, -1, 0)[..., None].repeat(4, axis=-1)
-    small[..., 3] = 255
-    sheet = tiled(small, _columns(maps.shape[-1]))
+    sheet = tiled(grey(maps), _columns(maps.shape[-1]))
     drawn, axes = _sheet(sheet, f"{layer}: {maps.shape[-1]} feature maps of {times(maps.shape[:2])}")
-    _add_scale(drawn, axes, ("#000000", "#ffffff"), low, high)
+    _add_scale(drawn, axes, ("#000000", "#ffffff"), float(maps.min()), float(maps.max()))
     return drawn
 
 
@@ -138,8 +134,7 @@ def _columns(count: int) -> int:
 
 def _show(axes: "Axes", image: np.ndarray) -> None:
     """uint8 [H, W, 1, 3 or 4], every pixel sharp."""
-    grey = image.shape[2] == 1
-    axes.imshow(image[..., 0] if grey else image, cmap="gray", vmin=0, vmax=255)
+    axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

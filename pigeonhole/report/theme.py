@@ -20,7 +20,7 @@ PALE_ACCENT_2 = "#efcfb8"
 
 SMALL, USUAL, LARGE = 7.5, 9, 11  # points
 
-_FAMILIES = (  # the first comes with matplotlib; the others, where installed, have what it lacks
+_FAMILIES = [  # the first comes with matplotlib; the others, where installed, have what it lacks
     "DejaVu Sans",
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -30,7 +30,7 @@ _FAMILIES = (  # the first comes with matplotlib; the others, where installed, h
     "Malgun Gothic",
     "Noto Sans",
     "Arial Unicode MS",
-)
+]
 _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
@@ -51,6 +51,7 @@ _STYLE = {
     "figure.facecolor": PAPER,
     "figure.titlesize": LARGE,
     "figure.titleweight": "bold",
+    "font.family": _FAMILIES,
     "font.size": USUAL,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
@@ -83,10 +84,15 @@ def styled(build: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
     def in_style(*given: _Given.args, **named: _Given.kwargs) -> _Result:
         import matplotlib
 
-        with matplotlib.rc_context({**_STYLE, "font.family": _families()}):
+        with matplotlib.rc_context(_STYLE):
             return build(*given, **named)
 
     return in_style
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    """The three values 0..255 of a colour such as `INK`."""
+    return tuple(bytes.fromhex(colour.removeprefix("#")))
 
 
 def figure(width: float, height: float, title: str = "") -> "Figure":
@@ -103,12 +109,3 @@ def lines_across(axes: "Axes") -> None:
     """Only the horizontal lines that help to read a value, no frame."""
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
-
-
-@functools.cache
-def _families() -> list[str]:
-    """Those of the fonts that this computer has; matplotlib complains about every other one."""
-    from matplotlib import font_manager
-
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return [family for family in _FAMILIES if family in installed]

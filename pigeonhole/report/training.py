@@ -1,63 +1,52 @@
 """The sections about a training itself: what was trained on what, how it went, with what settings."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.data.dataset import DataSets
 from pigeonhole.report import figures, rendering
-from pigeonhole.report.data import Sets
 from pigeonhole.report.page import Section, render
 from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
     from pigeonhole.evaluation.studies.audit import Findings
     from pigeonhole.evaluation.studies.learning_curve import Curve
-    from pigeonhole.evaluation.studies.unseen import Unseen
 
 NAMED_CLASSES = 3
 AHEAD = 4  # times the pictures, up to which the learning curve is drawn
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a run says of its training: its settings, and its history by column, float64 [validations]."""
-
-    settings: dict
-    history: dict[str, np.ndarray]
-
-
-def read_facts(run: Run) -> Facts:
-    """Raises PigeonholeError where the run lacks one of the files, or it is damaged."""
-    return Facts(run.settings(), run.history())
-
-
-def sections(facts: Facts, sets: Sets, parameters: int, kept: int, findings: "Findings") -> list[Section]:
+def sections(run: Run, sets: DataSets, parameters: int, kept: int, findings: "Findings") -> list[Section]:
     """All of them; those about unseen classes and more data only where these were measured.
 
+    `run` holds its settings and its history; PigeonholeError where one of the files is not there or damaged.
     `parameters`: how many weights the network has. `kept`: the validation, from 0, whose network was saved.
     """
-    made = [_intro(facts, sets, parameters), _curves(facts, kept), _settings(facts)]
+    settings, history = run.settings(), run.history()
+    intro = _intro(settings, sets, parameters, duration(history["seconds"][-1]))
+    made = [intro, _curves(history, kept), _settings(settings)]
     if findings.unseen is not None:
-        made.append(_unseen(findings.unseen))
+        html = render("unseen.html", unseen=findings.unseen)
+        made.append(Section("unseen", "Would it notice a class it does not know?", html))
     if findings.learning_curve is not None:
         made.append(_learning_curve(findings.learning_curve))
     return made
 
 
-def _intro(facts: Facts, sets: Sets, parameters: int) -> Section:
+def _intro(settings: dict, sets: DataSets, parameters: int, time: str) -> Section:
     html = render(
         "intro.html",
-        heading=heading(facts.settings["classes"]),
-        classes=facts.settings["classes"],
-        network=facts.settings["options"]["network"],
-        data=facts.settings["options"]["data"],
-        side=facts.settings["recipe"]["image_size"],
+        heading=heading(settings["classes"]),
+        classes=settings["classes"],
+        network=settings["options"]["network"],
+        data=settings["options"]["data"],
+        side=settings["recipe"]["image_size"],
         parameters=parameters,
         training=len(sets.train.label_indices),
         validation=len(sets.valid.label_indices),
-        time=duration(facts.history["seconds"][-1]),
+        time=time,
     )
     return Section("intro", "", html)
 
@@ -80,8 +69,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _curves(facts: Facts, kept: int) -> Section:
-    history = facts.history
+def _curves(history: dict[str, np.ndarray], kept: int) -> Section:
     rows = [dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)]
     html = render(
         "curves.html",
@@ -93,8 +81,7 @@ def _curves(facts: Facts, kept: int) -> Section:
     return Section("curves", "How the training went", html)
 
 
-def _settings(facts: Facts) -> Section:
-    settings = facts.settings
+def _settings(settings: dict) -> Section:
     tables = {
         "What was asked for": list(flat(settings["options"])),
         "What followed from the data": list(flat(settings["recipe"])),
@@ -118,11 +105,6 @@ def flat(values: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield words, ", ".join(map(str, value))
         elif value is not None:
             yield words, f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _unseen(unseen: "Unseen") -> Section:
-    html = render("unseen.html", unseen=unseen)
-    return Section("unseen", "Would it notice a class it does not know?", html)
 
 
 def _learning_curve(curve: "Curve") -> Section:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pigeonhole.data.augmentation import Augmentation
+from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.report import data, page, training
@@ -40,20 +41,19 @@ class Judged(NamedTuple):
 
 
 def write_training(
-    run: Run, sets: data.Sets, judged: Judged, classifier: "Classifier", findings: "Findings"
+    run: Run, sets: DataSets, judged: Judged, classifier: "Classifier", findings: "Findings"
 ) -> Path:
     """Write the run's report after its training and give the page's path; an earlier test's part is kept.
 
     `run` holds its settings and its history; `classifier` is the saved network. Raises OSError where the
     page cannot be written.
     """
-    facts = training.read_facts(run)
     evaluation, measures, corrected = judged
     answers = Answers(evaluation, measures, attention(classifier, evaluation), False, corrected)
     inside = Inside.of(classifier, evaluation, telling(evaluation))
-    augmentation = Augmentation(**facts.settings["recipe"]["augmentation"])
+    augmentation = Augmentation(**run.settings()["recipe"]["augmentation"])
     parameters = sum(layer.parameters for layer in inside.layers)
-    fixed = training.sections(facts, sets, parameters, corrected.kept, findings)
+    fixed = training.sections(run, sets, parameters, corrected.kept, findings)
 
     def build(limits: Limits) -> list[Section]:
         return [
