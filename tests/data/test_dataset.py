@@ -278,6 +278,20 @@ def test_a_grid_is_drawn_with_class_names(tree, cache_dir, sets, tmp_path):
     np.testing.assert_array_equal(first, sets.train.images[chosen[0]])
 
 
+def test_a_grid_replaces_no_picture_and_fills_a_pipe(tree, cache_dir, tmp_path):
+    picture = next(tree.rglob("*.png"))
+    before = picture.read_bytes()
+    done = run(tree, "--save-grid", picture, cache_dir=cache_dir)
+    assert done.returncode == 2 and "would overwrite a picture" in done.stderr
+    assert picture.read_bytes() == before
+    if not hasattr(os, "mkfifo"):
+        return
+    os.mkfifo(tmp_path / "pipe.png")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe.png"], stdout=subprocess.PIPE)
+    assert run(tree, "--save-grid", tmp_path / "pipe.png", cache_dir=cache_dir).returncode == 0
+    assert reader.communicate()[0].startswith(b"\x89PNG") and (tmp_path / "pipe.png").is_fifo()
+
+
 @pytest.mark.parametrize("caption", ["dog", "собака", "犬", "강아지", "كلب", "ñ ü"])
 def test_captions_in_many_scripts_are_drawn_and_not_question_marks(caption):
     images = np.zeros((1, 96, 96, 1), np.uint8)

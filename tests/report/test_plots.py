@@ -1,6 +1,7 @@
 """Figures of a run as files: which are written, from what, and what is refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -140,6 +141,16 @@ def test_files_of_the_user_stay(run, classifier, evaluation, tmp_path):
     with pytest.raises(UsageError, match=r"confusion\.png"):
         plots.write(folder, Run(run), classifier, evaluation)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == own
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda file: file.symlink_to("nowhere"), Path.mkdir])
+def test_what_is_no_regular_file_is_neither_opened_nor_replaced(run, classifier, evaluation, tmp_path, make):
+    make(tmp_path / "class_balance.png")
+    before = (tmp_path / "class_balance.png").lstat()
+    with pytest.raises(UsageError, match=r"class_balance\.png there is not a figure of ours"):
+        plots.write(tmp_path, Run(run), classifier, evaluation)
+    assert (tmp_path / "class_balance.png").lstat() == before and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_file_and_a_folder_of_pictures_are_refused(run, classifier, evaluation, tmp_path):
