@@ -16,6 +16,7 @@ from pigeonhole.data import duplicates
 from pigeonhole.data.duplicates import COMPARED_SIDE, Images
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs import archives
 from pigeonhole.runs.run import Run
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -83,15 +84,15 @@ def read(run: Run) -> Fingerprints | None:
     Raises PigeonholeError when the file is damaged.
     """
     try:
-        with np.load(run.fingerprints_file) as file:
-            arrays = {entry.name: file[entry.name] for entry in fields(Fingerprints)}
+        found = archives.read(run.fingerprints_file)
+        arrays = {entry.name: found[entry.name] for entry in fields(Fingerprints)}
         texts = {key: _unpacked(arrays.pop(key)) for key in TEXTS}
         arrays["digests"] = arrays["digests"].reshape(-1, 32)
         if len({len(values) for values in [*arrays.values(), *texts.values()]}) != 1:
             raise ValueError("not equally many of each")
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise PigeonholeError(
             f"{run.fingerprints_file}: damaged; remove it to go without a search for copies"
         ) from error

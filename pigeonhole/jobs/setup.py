@@ -12,6 +12,7 @@ from pigeonhole.jobs import checks
 from pigeonhole.jobs.checks import NetworkChoice
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.runs import seals
 from pigeonhole.runs.config import Machine, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.terminal import say
@@ -104,6 +105,9 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
     if warning := sample.warning(config.data):
         say(warning)
     tree, network = folders.scan(config.data, config.classes), NETWORKS[choice.network]
+    split = _split(config, previous_run)
+    if split is not None:
+        seals.check(split)
     sets = dataset.read_train_sets(
         config.data,
         choice.image_size or network.usual_size(_median_side(tree)),
@@ -112,7 +116,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         config.seed,
         channels=config.channels or network.channels,
         fraction=config.fraction,
-        split=_split(config, previous_run),
+        split=split,
         fixes=config.fixes,
         cache_dir=config.cache_dir,
         no_cache=config.no_cache,

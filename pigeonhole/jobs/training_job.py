@@ -130,12 +130,14 @@ class TrainingJob:
         """
         from pigeonhole.data import split
         from pigeonhole.evaluation import leakage
-        from pigeonhole.runs import settings
+        from pigeonhole.runs import seals, settings
 
+        seals.forget(self.run.split_file)
         sets = self.setup.sets
         split.write_split(self.run.split_file, sets.records, sets.sides)
         record_of = {record.entry.name: record for record in sets.records}
         records = [record_of[name] for name in sets.everything.names]
+        seals.note(self.run.split_file)
         leakage.write(self.run, records, sets.everything.images, sets.sides)
         settings.write(self.run, self.config, settled, sets)
 

@@ -8,6 +8,7 @@ Public tensors: `x:0`, `y_true:0`, `y_true_cls:0`, `logits:0`, `y_pred:0`, `y_pr
 
 import contextlib
 import errno
+import glob
 import os
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from pigeonhole.model.contract import Contract, check_fits, class_names
 from pigeonhole.model.rejection import Rejection, add_to_graph
 from pigeonhole.networks.layers import Dropout, dropout_feed
 from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.runs import seals
 from pigeonhole.runs.run import MODEL, Run
 
 v1 = tf.compat.v1
@@ -192,12 +194,16 @@ def _move_into_place(aside: Run, run: Run) -> None:
     """
     for file in (run.checkpoint_file, run.onnx_file):
         file.unlink(missing_ok=True)
-    for path in sorted(aside.folder.iterdir(), key=lambda path: (path == aside.checkpoint_file, path)):
+    paths = sorted(aside.folder.iterdir(), key=lambda path: (path == aside.checkpoint_file, path))
+    places = [run.folder / path.name for path in paths]
+    seals.forget(*places)
+    for path, place in zip(paths, places, strict=True):
         with path.open("r+b") as file:
             os.fsync(file.fileno())
         if path == aside.checkpoint_file:
+            seals.note(*places[:-1])
             _sync_folder(run.folder)
-        path.replace(run.folder / path.name)
+        path.replace(place)
     _sync_folder(run.folder)
 
 
@@ -218,6 +224,8 @@ def restore(prefix: Path, threads: int | None = None) -> v1.Session:
     Pigeonhole's own has replayed its golden examples here. Raises PigeonholeError when anything is missing,
     damaged, does not fit, or is left unrestored, and golden.DriftError when the answers have changed.
     """
+    for file in _files(prefix):
+        seals.check(file)
     with tf.Graph().as_default() as graph:
         saver = _import_graph(prefix)
     coverage.check(graph, saver, prefix)
@@ -260,6 +268,12 @@ def read_golden(session: v1.Session) -> tuple[golden.Golden, np.ndarray]:
     """The golden examples inside the graph, and the probabilities float32 [G, K] that they had."""
     data, pixels, probabilities = session.run(["golden/bytes:0", "golden/pixels:0", "golden/probabilities:0"])
     return golden.Golden(tuple(data), pixels), probabilities
+
+
+def _files(prefix: Path) -> list[Path]:
+    """The model's files: the graph, the weights' index and the weights."""
+    data = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*-of-*")
+    return [Path(f"{prefix}.meta"), Path(f"{prefix}.index"), *sorted(data)]
 
 
 def _import_graph(prefix: Path) -> v1.train.Saver:

@@ -5,7 +5,6 @@ without the training pictures. Whatever changes there, report.html is written an
 """
 
 import functools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import jinja2
 
 from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs import objects, seals
 from pigeonhole.runs.run import Run
 
 MAX_BYTES = 5_000_000  # of the page; what is mailed or opened on a phone should not be larger
@@ -110,14 +110,17 @@ def read(run: Run) -> dict[str, Section]:
     """
     path = run.report_store
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = objects.parse(path, path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except PigeonholeError as error:
+        raise PigeonholeError(f"{error}; delete it to start anew") from error
+    try:
         if stored["format"] != STORE_FORMAT:
             raise PigeonholeError(
                 f"{path}: written by another version of Pigeonhole; delete it to start anew"
             )
         return {name: Section(name, **parts) for name, parts in stored["sections"].items()}
-    except FileNotFoundError:
-        return {}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise PigeonholeError(f"{path}: damaged ({error}); delete it to start anew") from error
 
@@ -131,13 +134,11 @@ def update(run: Run, sections: Sequence[Section]) -> Path:
     kept = {name: section for name, section in read(run).items() if section.of_test != of_test}
     kept |= {section.id: section for section in sections}
     stored = {name: {"title": section.title, "html": section.html} for name, section in kept.items()}
-    contents = {
-        run.report_store: json.dumps({"format": STORE_FORMAT, "sections": stored}),
-        run.report_page: whole(run.name, kept),
-    }
-    for path, text in contents.items():
-        with atomic_file.write(path) as file:
-            file.write(text)
+    objects.write(run.report_store, {"format": STORE_FORMAT, "sections": stored})
+    seals.forget(run.report_page)
+    with atomic_file.write(run.report_page) as file:
+        file.write(whole(run.name, kept))
+    seals.note(run.report_page)
     return run.report_page
 
 

@@ -7,7 +7,6 @@ takes its place only when all of it has reached the disk; a damaged one gives it
 import io
 import sys
 import time
-import zipfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ import numpy as np
 
 from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs import archives
 from pigeonhole.runs.records import Score, State, Validation
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
@@ -27,7 +27,7 @@ KEPT = 2
 COLUMNS = ("epoch", "step", "learning_rate", "seconds", "pictures_per_second", "is_kept", "workers")
 SCORES = ("train", "valid")
 FORMER = {"validations": "checkups", "is_kept": "is_best"}  # words of runs that were begun before these
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
+DAMAGE = (OSError, ValueError, KeyError, TypeError, OverflowError)
 
 
 def write(run: Run, state: State) -> None:
@@ -48,8 +48,7 @@ def newest(run: Run) -> State | None:
     files = _files(run)
     for file in files:
         try:
-            with np.load(file) as arrays:
-                return _state(arrays)
+            return _state(archives.read(file))
         except DAMAGE as error:
             say(f"{file}: damaged ({error}); trying the checkpoint before it", to=sys.stderr)
     if files:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from pigeonhole import atomic_file
+from pigeonhole.runs import seals
 from pigeonhole.runs.records import Validation
 from pigeonhole.runs.run import Run
 
@@ -17,6 +18,7 @@ class History:
 
     def __init__(self, run: Run, earlier: Iterable[Validation] = ()):
         self._file = run.history_file
+        seals.forget(self._file)  # it is noted again when the training ends
         with atomic_file.write(self._file) as file:
             csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
             for validation in earlier:

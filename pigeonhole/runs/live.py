@@ -3,6 +3,7 @@
 import numpy as np
 
 from pigeonhole.pictures.thumbnails import data_uri
+from pigeonhole.runs import seals
 from pigeonhole.runs.records import Validation
 from pigeonhole.runs.run import Run
 
@@ -31,6 +32,8 @@ def end(run: Run, state: str) -> None:
     """Say that the training is `"finished"` or `"stopped"`."""
     so_far = run.progress() if run.progress_file.is_file() else {}
     run.write_progress({**so_far, "state": state, "seconds_left": 0.0})
+    if run.history_file.is_file():
+        seals.note(run.history_file)
 
 
 def mistakes(logits: np.ndarray, data, most: int = MISTAKES) -> list[dict]:

@@ -5,7 +5,7 @@ import contextlib
 import csv
 import errno
 import hashlib
-import json
+import io
 import os
 import re
 import stat
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pigeonhole import atomic_file, locks
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.runs import objects, seals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,7 @@ class Run:
     report_store = Inside("report.json")
     checkpoints_folder = Inside("checkpoints")  # by runs.checkpoints; removed when the training is complete
     lock_file = Inside(os.path.join("checkpoints", "lock"))
+    seals_file = Inside(seals.FILE)  # by runs.seals: digests of other files
     unfinished_model_folder = Inside(".saving")  # by model.metagraph
 
     def __fspath__(self) -> str:
@@ -157,24 +159,21 @@ class Run:
         return _read_object(self.settings_file)
 
     def write_settings(self, settings: Mapping[str, object]) -> None:
-        with atomic_file.write(self.settings_file) as file:
-            file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+        objects.write(self.settings_file, settings, indent=2)
 
     def progress(self) -> dict:
         """Where the training stands, as `live.write` writes it."""
         return _read_object(self.progress_file)
 
     def write_progress(self, progress: Mapping[str, object]) -> None:
-        with atomic_file.write(self.progress_file) as file:
-            json.dump(progress, file)
+        objects.write(self.progress_file, progress)
 
     def result(self) -> dict:
         """What the training reached, as `jobs.conclusion` writes it."""
         return _read_object(self.result_file)
 
     def write_result(self, result: Mapping[str, object]) -> None:
-        with atomic_file.write(self.result_file) as file:
-            json.dump(result, file, indent=2)
+        objects.write(self.result_file, result, indent=2)
 
     def history(self) -> "dict[str, np.ndarray]":
         """The validations so far by column, float64 [validations], as `history.History` writes them.
@@ -184,8 +183,7 @@ class Run:
         import numpy as np
 
         try:
-            with self.history_file.open(newline="", encoding="utf-8") as file:
-                columns, *rows = csv.reader(file)
+            columns, *rows = csv.reader(_text(self.history_file))
             if rows and len(rows[-1]) < len(columns):
                 rows.pop()
             values = np.array(rows, np.float64).reshape(len(rows), len(columns))
@@ -198,17 +196,18 @@ class Run:
     def split(self) -> list[dict[str, str]]:
         """The pictures by `path`, `class`, `side` ("train" or "valid") and `digest` (sha256)."""
         try:
-            with self.split_file.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-                return list(csv.DictReader(file))
+            return list(csv.DictReader(_text(self.split_file)))
         except (OSError, csv.Error) as error:
             raise PigeonholeError(f"{self.split_file}: cannot be read ({error})") from error
 
     def report(self) -> bytes:
         """The report's page. A link of that name is refused: it could lead to any file of this computer."""
         try:
-            return _regular(self.report_page, os.O_NOFOLLOW if hasattr(os, "O_NOFOLLOW") else 0)
+            page = _regular(self.report_page, os.O_NOFOLLOW if hasattr(os, "O_NOFOLLOW") else 0)
         except OSError as error:
             raise PigeonholeError(f"{self.report_page}: cannot be read ({error.strerror})") from error
+        seals.check(self.report_page, page)
+        return page
 
     def training_pictures(self) -> Iterator["TrainingPicture"]:
         """The pictures that it was trained on, where it says so; they may be gone or changed by now."""
@@ -246,7 +245,7 @@ class Run:
     def labels(self) -> list[str]:
         """The class names, in the order of the model's outputs."""
         try:
-            text = self.labels_file.read_text("utf-8").removesuffix("\n")
+            text = _text(self.labels_file, "strict").read().removesuffix("\n")
             return text.split("\n") if text else []
         except (OSError, ValueError) as error:
             raise PigeonholeError(f"{self.labels_file}: cannot be read ({error})") from error
@@ -289,11 +288,16 @@ def _regular(file: Path, flags: int = 0, most: int | None = None) -> bytes:
 
 def _read_object(file: Path) -> dict:
     try:
-        content = json.loads(_regular(file))
+        content = _regular(file)
     except FileNotFoundError as error:
         raise PigeonholeError(f"{file}: no such file") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise PigeonholeError(f"{file}: damaged ({error})") from error
-    if not isinstance(content, dict):
-        raise PigeonholeError(f"{file}: damaged (it holds no JSON object)")
-    return content
+    return objects.parse(file, content)
+
+
+def _text(file: Path, errors: str = "surrogateescape") -> io.StringIO:
+    """What the file holds, newlines untouched. Raises PigeonholeError where that is not what was noted."""
+    data = _regular(file)
+    seals.check(file, data)
+    return io.StringIO(data.decode("utf-8", errors), newline="")

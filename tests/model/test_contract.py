@@ -136,7 +136,7 @@ def field(name: str, value):
 def test_neither_engine_loads_a_model_that_is_described_wrongly(
     original, tmp_path, engine, name, change, told
 ):
-    run = shutil.copytree(original, tmp_path / "run")
+    run = saved_runs.editable(shutil.copytree(original, tmp_path / "run"))
     describe(run, name, change)
     with pytest.raises(PigeonholeError, match=told) as caught:
         Classifier.load(run, engine=engine)

@@ -26,7 +26,7 @@ def saved(tmp_path_factory) -> Path:
 @pytest.fixture
 def run(saved, tmp_path) -> Path:
     (tmp_path / "secret").write_bytes(SECRET)
-    return shutil.copytree(saved, tmp_path / "run")
+    return saved_runs.editable(shutil.copytree(saved, tmp_path / "run"))
 
 
 def edit(run: Path, change) -> None:

@@ -45,7 +45,7 @@ def session(saved):
 @pytest.fixture
 def run(saved, tmp_path) -> Path:
     """A copy of the saved run, to be damaged."""
-    return shutil.copytree(saved, tmp_path / "run")
+    return saved_runs.editable(shutil.copytree(saved, tmp_path / "run"))
 
 
 def test_named_tensors_have_the_documented_types_and_shapes(session):
@@ -138,7 +138,7 @@ def test_unsure_is_what_the_rule_says(tmp_path, name):
 
 
 def test_a_model_of_the_first_format_answers_still(tmp_path):
-    run = saved_runs.save(tmp_path / "run")
+    run = saved_runs.editable(saved_runs.save(tmp_path / "run"))
     _edit_constant(run, "contract", b'"format_version": 2', b'"format_version": 1')
     _edit_constant(run, "contract", b', "rejection": null', b"")
     with metagraph.restore(search.find(run).prefix) as session:
@@ -147,6 +147,7 @@ def test_a_model_of_the_first_format_answers_still(tmp_path):
 
 def test_run_holds_the_documented_files_and_nothing_aside(saved):
     files = {"model.meta", "model.index", "model.data-00000-of-00001", "checkpoint", "labels.txt"}
+    files |= {"sha256.txt"}
     assert {file.name for file in saved.iterdir()} == files
 
 

@@ -11,6 +11,7 @@ from pigeonhole.model import golden
 from pigeonhole.model.contract import Contract, check_fits, class_names, from_json
 from pigeonhole.model.engines import onnx_check
 from pigeonhole.model.interface import ForeignCheckpoint, Interface
+from pigeonhole.runs import seals
 from pigeonhole.runs.run import MODEL, Run
 
 
@@ -83,23 +84,25 @@ def restore(file: Path, threads: int | None = None) -> OnnxRuntime:
     golden.DriftError when its answers have changed.
     """
     try:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that was checked
         data = file.read_bytes()
-        onnx_check.refuse_external_data(data)
-        engine = OnnxRuntime(onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]))
-    except PigeonholeError as error:
-        raise PigeonholeError(f"{file}: {error}") from None
     except FileNotFoundError as error:
         raise PigeonholeError(
             f"{file}: no such file, its writing was cut short or failed; --engine tensorflow does without it"
         ) from error
     except OSError as error:
         raise PigeonholeError(f"{file}: {(error.strerror or str(error)).lower()}") from error
+    seals.check(file, data)
+    try:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that was checked
+        onnx_check.refuse_external_data(data)
+        engine = OnnxRuntime(onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]))
+    except PigeonholeError as error:
+        raise PigeonholeError(f"{file}: {error}") from None
     except Exception as error:  # the runtime raises anything
         raise PigeonholeError(f"{file}: ONNX Runtime cannot read it ({first_line(error)})") from error
     _replay_golden(engine, file)

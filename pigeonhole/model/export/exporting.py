@@ -9,7 +9,7 @@ import numpy as np
 
 from pigeonhole.errors import PigeonholeError, first_line
 from pigeonhole.model import golden, metagraph
-from pigeonhole.runs import search
+from pigeonhole.runs import seals, search
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -53,7 +53,11 @@ def export(run: Path, form: str = "onnx") -> Path:
         raise PigeonholeError(f"no {exporter.TITLE} was written: {first_line(error)}") from error
     finally:
         session.close()
-    return aside.replace(place)
+    seals.forget(place)
+    aside.replace(place)
+    if place.is_file():
+        seals.note(place)
+    return place
 
 
 def _remove(place: Path) -> None:

@@ -24,7 +24,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def run(original, tmp_path):
-    return shutil.copytree(original, tmp_path / "run")
+    return saved_runs.editable(shutil.copytree(original, tmp_path / "run"))
 
 
 def test_the_fastest_that_loads_is_taken(original):

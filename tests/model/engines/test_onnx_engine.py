@@ -33,7 +33,7 @@ def original(model, tmp_path_factory):
 @pytest.fixture
 def run(original, tmp_path):
     """A copy of the run that a test may spoil."""
-    return shutil.copytree(original, tmp_path / "run")
+    return saved_runs.editable(shutil.copytree(original, tmp_path / "run"))
 
 
 def describe(run, **metadata: str) -> None:
