@@ -26,7 +26,6 @@ from pigeonhole.jobs import resuming, setup
 from pigeonhole.jobs.evaluating import EvaluationConfig, EvaluationJob
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.report import page
-from pigeonhole.report import training as training_report
 from pigeonhole.runs import checkpoints, digests, previous, search
 from pigeonhole.runs.run import Run
 from pigeonhole.web import Model, create_app
@@ -35,7 +34,7 @@ from tests.support.training_program import flags, stopped
 
 pytestmark = pytest.mark.slow
 
-FLIPS = int(os.environ.get("FLIPS", 12))
+FLIPS = int(os.environ.get("FLIPS", 8))
 WEIGHTS = "model.data-00000-of-00001"
 CLASSES = ("rot", "grün", "blau")
 
@@ -170,8 +169,8 @@ FINISHED: dict[str, tuple[Callable[[Run], object], ...]] = {
     "checkpoint": (answers("tensorflow"), newest),
     "labels.txt": (Run.labels, automatic),
     "sha256.txt": (answers("tensorflow"), answers("onnx"), Run.labels, Run.history, Run.split),
-    "settings.json": (repetition, page_of(WATCH), page_of(ABOUT), training_report.read_facts),
-    "history.csv": (Run.history, page_of(WATCH), training_report.read_facts),
+    "settings.json": (repetition, page_of(WATCH), page_of(ABOUT)),
+    "history.csv": (Run.history, page_of(WATCH)),
     "split.csv": (Run.split, earlier_split, page_of(ABOUT)),
     "result.json": (values(Run.result), digests.read, page_of(ABOUT)),
     "fixes.csv": (decisions,),
