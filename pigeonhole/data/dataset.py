@@ -8,16 +8,18 @@ import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from pigeonhole.data.fixes import Fix
-    from pigeonhole.data.folders import Record, Tree
-    from pigeonhole.data.pixels import Pixels
-    from pigeonhole.data.preflight import Preflight
-    from pigeonhole.data.split import EarlierSplit
+from pigeonhole.data import cache, duplicates, folders
+from pigeonhole.data import fixes as fixing
+from pigeonhole.data import split as splitting
+from pigeonhole.data.fixes import Fix
+from pigeonhole.data.folders import Record, Tree
+from pigeonhole.data.pixels import Pixels
+from pigeonhole.data.preflight import Preflight
+from pigeonhole.data.split import EarlierSplit
+from pigeonhole.pictures.images import Preprocessing
 
 
 class DataSet:
@@ -32,7 +34,7 @@ class DataSet:
 
     def __init__(
         self,
-        images: "np.ndarray | Pixels",
+        images: np.ndarray | Pixels,
         label_indices: Sequence[int] | np.ndarray,
         names: Sequence[str],
         class_names: Sequence[str],
@@ -88,8 +90,6 @@ class DataSet:
         `class_names`: those of this data set's classes that it shall have, in their new order; all rows must
         be pictures of theirs. None: all classes.
         """
-        from pigeonhole.data.pixels import Pixels
-
         rows = np.asarray(rows, dtype=np.int64)
         images = self.images.select(rows) if isinstance(self.images, Pixels) else self.images[rows]
         kept = self.class_names if class_names is None else list(class_names)
@@ -119,9 +119,9 @@ class DataSets:
     everything: DataSet
     classes: list[str]
     sides: dict[str, str]
-    records: list["Record"]
-    preflight: "Preflight"
-    fixes: list["Fix"]
+    records: list[Record]
+    preflight: Preflight
+    fixes: list[Fix]
 
 
 def read_train_sets(
@@ -138,7 +138,7 @@ def read_train_sets(
     cache_dir: str | os.PathLike[str] | None = None,
     no_cache: bool = False,
     progress: bool | None = None,
-    tree: "Tree | None" = None,
+    tree: Tree | None = None,
 ) -> DataSets:
     """Read a tree of class folders, decode its pictures to `image_size` pixels square and split them in two.
 
@@ -157,11 +157,6 @@ def read_train_sets(
     Raises `UsageError` for a folder, class, split or fixes that are not there, `PigeonholeError` for data
     that cannot be used, `CacheError` for a cache folder that cannot be written.
     """
-    from pigeonhole.data import cache, folders
-    from pigeonhole.data import fixes as fixing
-    from pigeonhole.data import split as splitting
-    from pigeonhole.pictures.images import Preprocessing
-
     tree = tree or folders.scan(train_path, classes)
     decided = fixing.read(fixes, tree.classes) if fixes else None
     earlier = splitting.read_split(split) if split else splitting.EarlierSplit(by_path=tree.split or {})
@@ -177,30 +172,27 @@ class _Division:
     validation_size: float
     fraction: float
     seed: int
-    earlier: "EarlierSplit"
+    earlier: EarlierSplit
 
 
 def _divided(
-    tree: "Tree", records: list["Record"], pixels: "Pixels", decided: "list[Fix] | None", division: _Division
+    tree: Tree, records: list[Record], pixels: Pixels, decided: list[Fix] | None, division: _Division
 ) -> DataSets:
     """The records of a survey and the pixels of those not skipped, as two sides. No fixes file: None."""
-    from pigeonhole.data import duplicates, fixes, split
-    from pigeonhole.data.preflight import Preflight
-
     seed = division.seed
     pairs = duplicates.near_duplicates(records, pixels)
     label_of = {name: label for label, name in enumerate(tree.classes)}
     row_of = {name: row for row, name in enumerate(r.entry.name for r in records if r.skipped is None)}
     # Before the fixes: they move no picture to the other side.
-    assigned = split.assign(records, division.validation_size, seed, pairs, division.earlier)
-    overlay = fixes.apply(decided or [], records)
+    assigned = splitting.assign(records, division.validation_size, seed, pairs, division.earlier)
+    overlay = fixing.apply(decided or [], records)
 
     used = [record for record in overlay.records if record.skipped is None]
     sides = {record.entry.name: assigned[record.entry.name] for record in used}
     training, validation = ([r for r in used if sides[r.entry.name] == side] for side in ("train", "valid"))
-    training = split.fraction(training, division.fraction, seed, pairs)
+    training = splitting.fraction(training, division.fraction, seed, pairs)
 
-    def data_set(chosen: list["Record"]) -> DataSet:
+    def data_set(chosen: list[Record]) -> DataSet:
         entries = [record.entry for record in chosen]
         labels = [label_of[entry.class_name] for entry in entries]
         rows = pixels.select([row_of[entry.name] for entry in entries])

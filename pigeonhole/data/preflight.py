@@ -140,7 +140,7 @@ class Preflight:
 
     def lines(self) -> list[str]:
         """The report as people read it: long lists cut, at most one screen for a folder in good order."""
-        return list(_Text(self).lines())
+        return list(self._lines())
 
     def to_json(self) -> dict[str, object]:
         """The report for programs: nothing is cut, names are as on disk."""
@@ -171,6 +171,72 @@ class Preflight:
             "fixes": self.fixes and self.fixes.to_json(),
             "clean": self.clean,
         }
+
+    def _lines(self) -> Iterator[str]:
+        sum_of_parts = f"{self.used:,} used + {len(self.skipped):,} skipped"
+        yield f"{shown(str(self.root))}: {self.found:,} files found = {sum_of_parts}"
+        if self.sides:
+            train, valid = self.sides.get("train", 0), self.sides.get("valid", 0)
+            yield f"split by its folders: {train:,} pictures to train on, {valid:,} to validate"
+        if self.test:
+            yield f"kept for the test: {shown(self.test)}"
+        yield ""
+        yield from self._classes()
+        for section in (self._mistakes(), self._notes()):
+            lines = list(section)
+            yield from ["", *lines] if lines else []
+        if self.clean and not self.copies and not self.look_alikes:
+            yield ""
+            yield "Nothing was skipped, nothing is there twice, nothing contradicts itself."
+
+    def _classes(self) -> Iterator[str]:
+        counts = self.classes
+        rows = [("class", "found", "used", "skipped")]
+        rows += [(shown(name), f"{c.found:,}", f"{c.used:,}", f"{c.skipped:,}") for name, c in counts.items()]
+        cut = rows[: LISTED_CLASSES + 1]
+        wide = max(width(row[0]) for row in cut)
+        for name, *numbers in cut:
+            yield f"  {padded(name, wide)}" + "".join(f"{number:>10}" for number in numbers)
+        yield from more(len(rows) - len(cut), INDENT, "classes")
+
+    def _mistakes(self) -> Iterator[str]:
+        yield from _table("Skipped", self.skipped)
+        wrong = {name: f"is in fact {format.upper()}" for name, format in self.wrong_extensions.items()}
+        yield from _table("Named as another format than they are (read by content)", wrong)
+        yield from _table("Fixes that were not applied", self.fixes.unmatched if self.fixes else {})
+        yield from _sets("The same picture under two labels", self.copies_across)
+        yield from _sets("Pictures that look the same under two labels", self.look_alikes_across, " ~ ")
+        yield from _sets("In the training and in the validation folder", self.on_both_sides, " ~ ")
+        yield from _sets("The same picture more than once in a class", self.copies)
+        yield from _sets("Pictures that look the same in a class", self.look_alikes, " ~ ")
+
+    def _notes(self) -> Iterator[str]:
+        if self.fixes:
+            yield self.fixes.line()
+        for oddity, names in self.oddities.items():
+            found = f"{counted(len(names), 'picture', 'pictures')} ({some(names, NAMED)})"
+            yield f"{oddity}: {found}{WHY.get(oddity, '')}"
+        if self.imbalance and self.imbalance >= IMBALANCE:
+            yield (
+                f"Unbalanced: the largest class is {self.imbalance:.1f} times the smallest; "
+                "--class-weights can make up for it"
+            )
+        if self.small_classes:
+            few = [f"{name} {count}" for name, count in self.small_classes.items()]
+            yield f"Too few pictures to learn much from, under {FEW_PICTURES}: {some(few, NAMED)}"
+        if passed_over := list(self._passed_over()):
+            yield "Not looked at: " + "; ".join(passed_over)
+
+    def _passed_over(self) -> Iterator[str]:
+        if self.strays:
+            files = counted(len(self.strays), "file", "files")
+            yield f"{files} beside the class folders ({some(self.strays, NAMED)})"
+        if self.left_alone:
+            yield f"without labels: {some(self.left_alone, NAMED)}"
+        if self.hidden:
+            yield counted(self.hidden, "hidden file or folder", "hidden files and folders")
+        if self.repeated_links:
+            yield f"{counted(self.repeated_links, 'link', 'links')} to what was seen already"
 
 
 def _count_classes(classes: Iterable[str], records: Iterable[Record]) -> dict[str, ClassCount]:
@@ -203,83 +269,6 @@ def _names(members: Iterable[Sequence[Record]]) -> list[list[str]]:
 def _differ(names: Iterable[str], kind: dict[str, str]) -> bool:
     """Whether the named pictures are of more than one kind: class or side."""
     return len({kind.get(name) for name in names}) > 1
-
-
-class _Text:
-    """The report's lines for the terminal."""
-
-    def __init__(self, report: Preflight):
-        self._report = report
-
-    def lines(self) -> Iterator[str]:
-        report = self._report
-        sum_of_parts = f"{report.used:,} used + {len(report.skipped):,} skipped"
-        yield f"{shown(str(report.root))}: {report.found:,} files found = {sum_of_parts}"
-        if report.sides:
-            train, valid = report.sides.get("train", 0), report.sides.get("valid", 0)
-            yield f"split by its folders: {train:,} pictures to train on, {valid:,} to validate"
-        if report.test:
-            yield f"kept for the test: {shown(report.test)}"
-        yield ""
-        yield from self._classes()
-        for section in (self._mistakes(), self._notes()):
-            lines = list(section)
-            yield from ["", *lines] if lines else []
-        if report.clean and not report.copies and not report.look_alikes:
-            yield ""
-            yield "Nothing was skipped, nothing is there twice, nothing contradicts itself."
-
-    def _classes(self) -> Iterator[str]:
-        counts = self._report.classes
-        rows = [("class", "found", "used", "skipped")]
-        rows += [(shown(name), f"{c.found:,}", f"{c.used:,}", f"{c.skipped:,}") for name, c in counts.items()]
-        cut = rows[: LISTED_CLASSES + 1]
-        wide = max(width(row[0]) for row in cut)
-        for name, *numbers in cut:
-            yield f"  {padded(name, wide)}" + "".join(f"{number:>10}" for number in numbers)
-        yield from more(len(rows) - len(cut), INDENT, "classes")
-
-    def _mistakes(self) -> Iterator[str]:
-        report = self._report
-        yield from _table("Skipped", report.skipped)
-        wrong = {name: f"is in fact {format.upper()}" for name, format in report.wrong_extensions.items()}
-        yield from _table("Named as another format than they are (read by content)", wrong)
-        yield from _table("Fixes that were not applied", report.fixes.unmatched if report.fixes else {})
-        yield from _sets("The same picture under two labels", report.copies_across)
-        yield from _sets("Pictures that look the same under two labels", report.look_alikes_across, " ~ ")
-        yield from _sets("In the training and in the validation folder", report.on_both_sides, " ~ ")
-        yield from _sets("The same picture more than once in a class", report.copies)
-        yield from _sets("Pictures that look the same in a class", report.look_alikes, " ~ ")
-
-    def _notes(self) -> Iterator[str]:
-        report = self._report
-        if report.fixes:
-            yield report.fixes.line()
-        for oddity, names in report.oddities.items():
-            found = f"{counted(len(names), 'picture', 'pictures')} ({some(names, NAMED)})"
-            yield f"{oddity}: {found}{WHY.get(oddity, '')}"
-        if report.imbalance and report.imbalance >= IMBALANCE:
-            yield (
-                f"Unbalanced: the largest class is {report.imbalance:.1f} times the smallest; "
-                "--class-weights can make up for it"
-            )
-        if report.small_classes:
-            few = [f"{name} {count}" for name, count in report.small_classes.items()]
-            yield f"Too few pictures to learn much from, under {FEW_PICTURES}: {some(few, NAMED)}"
-        if passed_over := list(self._passed_over()):
-            yield "Not looked at: " + "; ".join(passed_over)
-
-    def _passed_over(self) -> Iterator[str]:
-        report = self._report
-        if report.strays:
-            files = counted(len(report.strays), "file", "files")
-            yield f"{files} beside the class folders ({some(report.strays, NAMED)})"
-        if report.left_alone:
-            yield f"without labels: {some(report.left_alone, NAMED)}"
-        if report.hidden:
-            yield counted(report.hidden, "hidden file or folder", "hidden files and folders")
-        if report.repeated_links:
-            yield f"{counted(report.repeated_links, 'link', 'links')} to what was seen already"
 
 
 def _table(title: str, rows: dict[str, str]) -> Iterator[str]:

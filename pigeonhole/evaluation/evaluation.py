@@ -3,24 +3,21 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pigeonhole.data import tables
+from pigeonhole.data.cache import Cache
 from pigeonhole.data.folders import Record, Tree
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import leakage, measures, predictions
 from pigeonhole.evaluation.leakage import Copy, Fingerprints
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs.run import Run
 from pigeonhole.statistics import accuracy_line, wilson_interval
 from pigeonhole.terminal import counted, listed, shown, some
-
-if TYPE_CHECKING:
-    from pigeonhole.data.cache import Cache
-    from pigeonhole.model.classifier import Classifier
 
 LISTED = 10  # lines of one list in the terminal
 INDENT = 14  # columns before them
@@ -62,11 +59,11 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """The verdict as people read it in a terminal."""
-        return list(_Text(self).lines())
+        return [*self._folder(), "", *self.measures.lines(), "", *self._copies()]
 
     def summary(self) -> list[str]:
         """The same in short: what was read, the accuracy, and what spoils it."""
-        return list(_Text(self).summary())
+        return [*self._read(), self.measures.summary()[0], *(self._copies() if self.copies else ())]
 
     def to_json(self) -> dict[str, object]:
         """The verdict for programs: nothing is cut, names are as on disk, shares are 0..1."""
@@ -111,8 +108,48 @@ class Verdict:
             return None
         return [{"name": name, **copy._asdict()} for name, copy in self.copies.items()]
 
+    def _folder(self) -> Iterator[str]:
+        count = len(self.evaluation.classes)
+        yield f"model       {shown(self.run.describe())}, {count:,} classes"
+        yield from self._read()
 
-def judge(classifier: "Classifier", run: Run, tree: Tree, store: "Cache") -> Verdict:
+    def _read(self) -> Iterator[str]:
+        answers, tree = self.evaluation, self.tree
+        parts = f"{answers.total:,} used + {len(answers.skipped):,} skipped"
+        yield f"test        {shown(str(tree.root))}: {len(self.records):,} files found = {parts}"
+        yield from listed(answers.skipped, LISTED, INDENT)
+        if unknown := self.unknown:
+            yield f"left out    {sum(unknown.values()):,} files of classes that the model does not know"
+            files = {name: _files(count) for name, count in unknown.items()}
+            yield from listed(files, LISTED, INDENT)
+        if self.missing:
+            yield f"missing     no folder for {some(self.missing)}: nothing is known of these classes"
+        if tree.strays:
+            yield f"not read    {_files(len(tree.strays))} beside the class folders ({some(tree.strays)})"
+
+    def _copies(self) -> Iterator[str]:
+        copies, total = self.copies, self.evaluation.total
+        if copies is None:
+            yield "copies      could not be looked for: the run does not remember its training pictures"
+        elif not copies:
+            yield "copies      none: no picture is one that the model learnt from"
+        else:
+            yield from self._found(copies, total)
+
+    def _found(self, copies: Mapping[str, Copy], total: int) -> Iterator[str]:
+        exact = sum(copy.exact for copy in copies.values())
+        kinds = f"{exact:,} equal in content, {len(copies) - exact:,} by their looks"
+        yield f"copies      the model learnt from {len(copies):,} of the {total:,} pictures ({kinds})"
+        told = {name: f"{'=' if copy.exact else '~'} {copy.training_name}" for name, copy in copies.items()}
+        yield from listed(told, LISTED, INDENT)
+        rest = self.without_copies()
+        if rest["total"]:
+            yield f"            without them {accuracy_line(rest['right'], rest['total'])}"
+        else:
+            yield "            so the accuracy above says nothing about new pictures: test on others"
+
+
+def judge(classifier: Classifier, run: Run, tree: Tree, store: Cache) -> Verdict:
     """Test the model of `run` on every picture of `tree` whose class it knows.
 
     Raises PigeonholeError where it knows none of the classes, or no picture can be read.
@@ -165,67 +202,6 @@ def _cells(answers: Evaluation) -> Iterator[tuple[list[str], list[str]]]:
         flags = ["yes" if flag else "no" for flag in (right, unsure)]
         texts = [f"{share:.6f}" for share in shares]
         yield [answers.classes[predicted], texts[predicted], *flags], texts
-
-
-class _Text:
-    """The verdict's lines for the terminal."""
-
-    def __init__(self, verdict: Verdict):
-        self._verdict = verdict
-
-    def lines(self) -> Iterator[str]:
-        yield from self._folder()
-        yield ""
-        yield from self._verdict.measures.lines()
-        yield ""
-        yield from self._copies()
-
-    def summary(self) -> Iterator[str]:
-        yield from self._read()
-        yield self._verdict.measures.summary()[0]
-        if self._verdict.copies:
-            yield from self._copies()
-
-    def _folder(self) -> Iterator[str]:
-        count = len(self._verdict.evaluation.classes)
-        yield f"model       {shown(self._verdict.run.describe())}, {count:,} classes"
-        yield from self._read()
-
-    def _read(self) -> Iterator[str]:
-        verdict = self._verdict
-        answers, tree = verdict.evaluation, verdict.tree
-        parts = f"{answers.total:,} used + {len(answers.skipped):,} skipped"
-        yield f"test        {shown(str(tree.root))}: {len(verdict.records):,} files found = {parts}"
-        yield from listed(answers.skipped, LISTED, INDENT)
-        if unknown := verdict.unknown:
-            yield f"left out    {sum(unknown.values()):,} files of classes that the model does not know"
-            files = {name: _files(count) for name, count in unknown.items()}
-            yield from listed(files, LISTED, INDENT)
-        if verdict.missing:
-            yield f"missing     no folder for {some(verdict.missing)}: nothing is known of these classes"
-        if tree.strays:
-            yield f"not read    {_files(len(tree.strays))} beside the class folders ({some(tree.strays)})"
-
-    def _copies(self) -> Iterator[str]:
-        copies, total = self._verdict.copies, self._verdict.evaluation.total
-        if copies is None:
-            yield "copies      could not be looked for: the run does not remember its training pictures"
-        elif not copies:
-            yield "copies      none: no picture is one that the model learnt from"
-        else:
-            yield from self._found(copies, total)
-
-    def _found(self, copies: Mapping[str, Copy], total: int) -> Iterator[str]:
-        exact = sum(copy.exact for copy in copies.values())
-        kinds = f"{exact:,} equal in content, {len(copies) - exact:,} by their looks"
-        yield f"copies      the model learnt from {len(copies):,} of the {total:,} pictures ({kinds})"
-        told = {name: f"{'=' if copy.exact else '~'} {copy.training_name}" for name, copy in copies.items()}
-        yield from listed(told, LISTED, INDENT)
-        rest = self._verdict.without_copies()
-        if rest["total"]:
-            yield f"            without them {accuracy_line(rest['right'], rest['total'])}"
-        else:
-            yield "            so the accuracy above says nothing about new pictures: test on others"
 
 
 def _files(count: int) -> str:

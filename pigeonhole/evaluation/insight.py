@@ -4,17 +4,13 @@ Everything is read from the restored graph, whose layers go by name: the output 
 and the weights of a convolution are `LAYER/kernel:0`. A checkpoint of another program has no such layers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pigeonhole.errors import UsageError
-from pigeonhole.model.interface import Layer
-
-if TYPE_CHECKING:
-    from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.classifier import Classifier
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
 MOST_SHOWN = 8  # convolutions
@@ -22,32 +18,27 @@ _COVERED = 1 / 5  # side of the patch that hides a part of the picture, as a sha
 _OVERLAP = 2  # patches that every pixel lies under, along each axis
 
 
-def layers(classifier: "Classifier") -> Sequence[Layer]:
-    """The network's layers from the picture to the logits; none by an engine that has only the answers."""
-    return classifier.layers
-
-
-def convolutions(classifier: "Classifier") -> list[str]:
+def convolutions(classifier: Classifier) -> list[str]:
     """The names of the layers with kernels over space, in order."""
-    return [layer.name for layer in layers(classifier) if layer.kernel and len(layer.kernel) == 4]
+    return [layer.name for layer in classifier.layers if layer.kernel and len(layer.kernel) == 4]
 
 
-def shown_convolutions(classifier: "Classifier") -> list[str]:
+def shown_convolutions(classifier: Classifier) -> list[str]:
     """Those worth a drawing: all; of a deep network some from its beginning to its end that look at more than
     one place."""
     every = convolutions(classifier)
     if len(every) <= MOST_SHOWN:
         return every
-    wide = [layer.name for layer in layers(classifier) if layer.name in every and layer.kernel[0] > 1]
+    wide = [layer.name for layer in classifier.layers if layer.name in every and layer.kernel[0] > 1]
     return [wide[place] for place in np.linspace(0, len(wide) - 1, MOST_SHOWN).round().astype(int)]
 
 
-def filters(classifier: "Classifier", layer: str) -> np.ndarray:
+def filters(classifier: Classifier, layer: str) -> np.ndarray:
     """A convolution's weights, float32 [height, width, input channels, filters]. Raises UsageError."""
     return classifier.constant(f"{_known(classifier, layer)}{_KERNEL}")
 
 
-def feature_maps(classifier: "Classifier", pixels: np.ndarray, layer: str) -> np.ndarray:
+def feature_maps(classifier: Classifier, pixels: np.ndarray, layer: str) -> np.ndarray:
     """What a convolution answers to preprocessed pictures [N, S, S, C]: float32 [N, height, width, filters].
 
     Raises UsageError when there is no such convolution.
@@ -57,7 +48,7 @@ def feature_maps(classifier: "Classifier", pixels: np.ndarray, layer: str) -> np
     return maps[::variants]
 
 
-def occlusion(classifier: "Classifier", pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
+def occlusion(classifier: Classifier, pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
     """How much of each picture's answer hangs on each place, float32 [N, S, S], 0 to 1 in each picture.
 
     A patch in the picture's own mean colour is moved over the picture, a fifth of its side wide. What counts
@@ -81,7 +72,7 @@ def occlusion(classifier: "Classifier", pixels: np.ndarray, class_indices: np.nd
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
 
-def _known(classifier: "Classifier", layer: str) -> str:
+def _known(classifier: Classifier, layer: str) -> str:
     names = convolutions(classifier)
     if layer not in names:
         choices = f"choose from {', '.join(names)}" if names else f"the engine {classifier.engine} shows none"
@@ -97,7 +88,7 @@ def _patches(side: int) -> Iterator[tuple[slice, slice]]:
     return product(spans, spans)
 
 
-def _log_odds(classifier: "Classifier", pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
+def _log_odds(classifier: Classifier, pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
     """float32 [N], of each one's class against all others; from logits, since probabilities saturate."""
     (logits,) = classifier.fetch(pixels, ["logits"])
     chosen = np.arange(len(logits)), np.asarray(class_indices)

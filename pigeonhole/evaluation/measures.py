@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.data.pixels import Pixels
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model.calibration import Bin, expected_calibration_error, reliability
 from pigeonhole.statistics import accuracy_line, majority_share, wilson_interval
 from pigeonhole.terminal import padded, shown, width
-
-if TYPE_CHECKING:
-    from pigeonhole.data.pixels import Pixels
 
 RANKS = (1, 2, 3, 5)  # of top-k accuracy
 THUMBNAIL = 8  # pixels along each side
@@ -79,11 +76,82 @@ class Measures:
 
     def lines(self) -> list[str]:
         """The figures as people read them in a terminal."""
-        return list(_Text(self).lines())
+        cells = self._matrix() if len(self.classes) <= MATRIX_CLASSES else self._confusions()
+        return [*self._summary(), "", *self._class_table(), "", *cells]
 
     def summary(self) -> list[str]:
         """The first of these lines, accuracy first: what holds for all classes together."""
-        return list(_Text(self).summary())
+        return list(self._summary())
+
+    @property
+    def _names(self) -> list[str]:
+        return [shown(each.name) for each in self.classes]
+
+    def _summary(self) -> Iterator[str]:
+        majority, share = self.majority
+        yield f"accuracy    {accuracy_line(self.right, self.total)}"
+        yield f"baselines   always answering {shown(majority)!r} would get {100 * share:.1f} %"
+        if self.nearest_thumbnail is not None:
+            thumbnail = f"{100 * self.nearest_thumbnail:.1f} %"
+            yield f"            the class of the most similar training thumbnail would get {thumbnail}"
+        if ranks := [f"{k}: {100 * found:.1f} %" for k, found in self.top_k.items() if k > 1]:
+            yield f"top-k       the right class is among the first {', '.join(ranks)}"
+        yield (
+            f"confidence  off by {100 * self.ece_calibrated:.1f} % on average (expected calibration error; "
+            f"{100 * self.ece_raw:.1f} % before temperature scaling)"
+        )
+        if self.unsure:
+            sure = self.accuracy_of_sure
+            rest = "" if sure is None else f"; {100 * sure:.1f} % of the others are right"
+            yield f"unsure      {100 * self.unsure:.1f} % flagged as perhaps none of these classes{rest}"
+
+    def _class_table(self) -> Iterator[str]:
+        classes = self.classes
+        chosen = sorted(range(len(classes)), key=lambda k: -1 if classes[k].f1 is None else classes[k].f1)
+        if cut := chosen[LISTED_CLASSES:]:
+            yield f"The {LISTED_CLASSES} classes of lowest F1, of {len(classes):,}"
+        else:
+            chosen = sorted(chosen)
+        rows = [["class", "pictures", "precision, 95 %", "recall, 95 %", "F1, 95 %"]]
+        for k in chosen[:LISTED_CLASSES]:
+            each = classes[k]
+            scores = (
+                (each.precision, each.precision_interval),
+                (each.recall, each.recall_interval),
+                (each.f1, each.f1_interval),
+            )
+            rows.append([self._names[k], f"{each.support:,}", *(_score(*score) for score in scores)])
+        yield from _columns(rows, "   ")
+        if cut:
+            yield ""
+
+    def _matrix(self) -> Iterator[str]:
+        yield "True class downwards, answered class across"
+        yield ""
+        names = self._names
+        numbers = [str(number) for number in range(1, len(names) + 1)]
+        wide = max(map(width, names))
+        rows = [["", *numbers]]
+        for number, name, counts in zip(numbers, names, self.confusion.tolist(), strict=True):
+            label = f"{padded(name, wide)} {number:>2}"
+            rows.append([label, *(f"{count:,}" if count else "." for count in counts)])
+        yield from _columns(rows, "  ")
+
+    def _confusions(self) -> Iterator[str]:
+        confusion = self.confusion
+        wrong = confusion - np.diag(confusion.diagonal())
+        order = np.argsort(-wrong, axis=None, kind="stable")[:LISTED_CONFUSIONS]
+        yield "The most frequent confusions, true class and answer"
+        rows = []
+        for true, answer in zip(*np.unravel_index(order, wrong.shape), strict=True):
+            if count := int(wrong[true, answer]):
+                rows.append(
+                    [
+                        f"{self._names[true]} -> {self._names[answer]}",
+                        f"{count:,} of {confusion[true].sum():,}",
+                    ]
+                )
+        yield from _columns(rows, "   ") if rows else ["  none"]
 
 
 def measure(evaluation: Evaluation, nearest_thumbnail: float | None = None) -> Measures:
@@ -117,9 +185,9 @@ def measure(evaluation: Evaluation, nearest_thumbnail: float | None = None) -> M
 
 
 def nearest_thumbnail(
-    train_images: "np.ndarray | Pixels",
+    train_images: np.ndarray | Pixels,
     train_labels: np.ndarray,
-    images: "np.ndarray | Pixels",
+    images: np.ndarray | Pixels,
     labels: np.ndarray,
 ) -> float:
     """A baseline: the share right when each picture gets the class of the most similar training picture.
@@ -139,7 +207,7 @@ def nearest_thumbnail(
     return float(np.mean(train_labels[known[nearest]] == labels))
 
 
-def _thumbnails(images: "np.ndarray | Pixels", rows: np.ndarray) -> np.ndarray:
+def _thumbnails(images: np.ndarray | Pixels, rows: np.ndarray) -> np.ndarray:
     """float32 [n, values] of the pictures in these rows, read in blocks, since they may lie on disk."""
     step = max(1, BLOCK_BYTES // int(np.prod(images.shape[1:])))
     parts = [_block_means(images[rows[start : start + step]]) for start in range(0, len(rows), step)]
@@ -198,91 +266,6 @@ def _top_k(logits: np.ndarray, labels: np.ndarray) -> dict[int, float]:
     order = np.argsort(-logits, axis=1, kind="stable")
     found = order == labels[:, None]
     return {k: float(found[:, :k].any(axis=1).mean()) for k in RANKS if k < logits.shape[1]}
-
-
-class _Text:
-    """The figures' lines for the terminal."""
-
-    def __init__(self, measures: Measures):
-        self._measures = measures
-        self._names = [shown(each.name) for each in measures.classes]
-
-    def lines(self) -> Iterator[str]:
-        yield from self.summary()
-        yield ""
-        yield from self._class_table()
-        yield ""
-        few = len(self._names) <= MATRIX_CLASSES
-        yield from self._matrix() if few else self._confusions()
-
-    def summary(self) -> Iterator[str]:
-        of = self._measures
-        majority, share = of.majority
-        yield f"accuracy    {accuracy_line(of.right, of.total)}"
-        yield f"baselines   always answering {shown(majority)!r} would get {100 * share:.1f} %"
-        if of.nearest_thumbnail is not None:
-            thumbnail = f"{100 * of.nearest_thumbnail:.1f} %"
-            yield f"            the class of the most similar training thumbnail would get {thumbnail}"
-        if ranks := [f"{k}: {100 * found:.1f} %" for k, found in of.top_k.items() if k > 1]:
-            yield f"top-k       the right class is among the first {', '.join(ranks)}"
-        yield (
-            f"confidence  off by {100 * of.ece_calibrated:.1f} % on average (expected calibration error; "
-            f"{100 * of.ece_raw:.1f} % before temperature scaling)"
-        )
-        if of.unsure:
-            rest = (
-                ""
-                if of.accuracy_of_sure is None
-                else f"; {100 * of.accuracy_of_sure:.1f} % of the others are right"
-            )
-            yield f"unsure      {100 * of.unsure:.1f} % flagged as perhaps none of these classes{rest}"
-
-    def _class_table(self) -> Iterator[str]:
-        classes = self._measures.classes
-        chosen = sorted(range(len(classes)), key=lambda k: -1 if classes[k].f1 is None else classes[k].f1)
-        if cut := chosen[LISTED_CLASSES:]:
-            yield f"The {LISTED_CLASSES} classes of lowest F1, of {len(classes):,}"
-        else:
-            chosen = sorted(chosen)
-        rows = [["class", "pictures", "precision, 95 %", "recall, 95 %", "F1, 95 %"]]
-        for k in chosen[:LISTED_CLASSES]:
-            each = classes[k]
-            scores = (
-                (each.precision, each.precision_interval),
-                (each.recall, each.recall_interval),
-                (each.f1, each.f1_interval),
-            )
-            rows.append([self._names[k], f"{each.support:,}", *(_score(*score) for score in scores)])
-        yield from _columns(rows, "   ")
-        if cut:
-            yield ""
-
-    def _matrix(self) -> Iterator[str]:
-        yield "True class downwards, answered class across"
-        yield ""
-        numbers = [str(number) for number in range(1, len(self._names) + 1)]
-        wide = max(map(width, self._names))
-        rows = [["", *numbers]]
-        for number, name, counts in zip(numbers, self._names, self._measures.confusion.tolist(), strict=True):
-            label = f"{padded(name, wide)} {number:>2}"
-            rows.append([label, *(f"{count:,}" if count else "." for count in counts)])
-        yield from _columns(rows, "  ")
-
-    def _confusions(self) -> Iterator[str]:
-        confusion = self._measures.confusion
-        wrong = confusion - np.diag(confusion.diagonal())
-        order = np.argsort(-wrong, axis=None, kind="stable")[:LISTED_CONFUSIONS]
-        yield "The most frequent confusions, true class and answer"
-        rows = []
-        for true, answer in zip(*np.unravel_index(order, wrong.shape), strict=True):
-            if count := int(wrong[true, answer]):
-                rows.append(
-                    [
-                        f"{self._names[true]} -> {self._names[answer]}",
-                        f"{count:,} of {confusion[true].sum():,}",
-                    ]
-                )
-        yield from _columns(rows, "   ") if rows else ["  none"]
 
 
 def _score(value: float | None, interval: Interval | None) -> str:

@@ -1,15 +1,13 @@
 """A model's answers for labelled pictures: what all honest figures and the report are made from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from pigeonhole.data.pixels import Pixels
-    from pigeonhole.model.classifier import Classifier
+from pigeonhole.data.pixels import Pixels
+from pigeonhole.model.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Evaluation:
     classes: tuple[str, ...]
     names: Sequence[str]
     labels: np.ndarray
-    images: "np.ndarray | Pixels"
+    images: np.ndarray | Pixels
     logits: np.ndarray
     probabilities: np.ndarray
     features: np.ndarray
@@ -63,27 +61,18 @@ class Evaluation:
     def select(self, chosen: np.ndarray) -> "Evaluation":
         """The part of the pictures that `chosen`, bool [N] or indices, names."""
         rows = np.flatnonzero(chosen) if np.asarray(chosen).dtype == bool else np.asarray(chosen)
-        return Evaluation(
-            self.root,
-            self.classes,
-            [self.names[row] for row in rows],
-            self.labels[rows],
-            self.images[rows],
-            self.logits[rows],
-            self.probabilities[rows],
-            self.features[rows],
-            self.unsure[rows],
-            [self.digests[row] for row in rows],
-            self.skipped,
-        )
+        arrays = ("labels", "images", "logits", "probabilities", "features", "unsure")
+        parts = {name: getattr(self, name)[rows] for name in arrays}
+        texts = {name: [getattr(self, name)[row] for row in rows] for name in ("names", "digests")}
+        return replace(self, **parts, **texts)
 
 
 def answer(
-    classifier: "Classifier",
+    classifier: Classifier,
     root: Path,
     names: Sequence[str],
     labels: np.ndarray,
-    images: "np.ndarray | Pixels",
+    images: np.ndarray | Pixels,
     digests: Sequence[str],
 ) -> Evaluation:
     """Ask a model for all labelled pictures; the parameters and what is given are fields of `Evaluation`.

@@ -6,16 +6,14 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pigeonhole.arguments import NEEDS_QUOTES, unquoted
 from pigeonhole.data.folders import is_hidden
 from pigeonhole.errors import UsageError
-
-if TYPE_CHECKING:
-    from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.classifier import Classifier
 
 STDIN = "-"
 
@@ -87,7 +85,7 @@ def files_below(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[P
             yield path
 
 
-def answers(classifier: "Classifier", sources: Sequence[Source]) -> Iterator[Answer]:
+def answers(classifier: Classifier, sources: Sequence[Source]) -> Iterator[Answer]:
     """The answers in the order of the sources, as they come."""
     given = classifier.answer_each(source.picture for source in sources)
     for source, answer in zip(sources, given, strict=True):

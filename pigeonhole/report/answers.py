@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report import figures, rendering
 from pigeonhole.report.confusion import confusion
 from pigeonhole.report.page import TEST, Section, percent, render
 from pigeonhole.report.pictures import LISTED_CLASSES, Limits, tiles
-
-if TYPE_CHECKING:
-    from pigeonhole.evaluation.measures import Measures
-    from pigeonhole.statistics import CorrectedAccuracy
+from pigeonhole.statistics import CorrectedAccuracy
 
 SEED = 0  # of the random grid
 CALIBRATED = 0.03  # a mean error of confidence up to this can be passed over
@@ -35,10 +32,10 @@ class Answers:
     """
 
     evaluation: Evaluation
-    measures: "Measures"
+    measures: Measures
     attention: tuple[np.ndarray, np.ndarray]
     of_test: bool
-    corrected: "CorrectedAccuracy | None" = None
+    corrected: CorrectedAccuracy | None = None
 
     @property
     def accuracy(self) -> float:
@@ -142,7 +139,7 @@ def _sorted(chosen: np.ndarray, by: np.ndarray) -> np.ndarray:
     return rows[np.argsort(by[rows], kind="stable")]
 
 
-def verdict(measures: "Measures", interval: tuple[float, float]) -> Iterator[str]:
+def verdict(measures: Measures, interval: tuple[float, float]) -> Iterator[str]:
     """How far to trust the model, in sentences for everybody: the first is the one that matters.
 
     `interval`: that of the accuracy on new pictures.
@@ -164,7 +161,7 @@ def verdict(measures: "Measures", interval: tuple[float, float]) -> Iterator[str
     yield _confidence_in_words(measures)
 
 
-def _confidence_in_words(measures: "Measures") -> str:
+def _confidence_in_words(measures: Measures) -> str:
     error = 100 * measures.ece_calibrated
     if measures.ece_calibrated <= CALIBRATED:
         return (

@@ -1,21 +1,18 @@
 """The sections about test pictures that do not count: copies of training pictures, and damaged ones."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.report.page import TEST, Section, render
 from pigeonhole.statistics import wilson_interval
 
-if TYPE_CHECKING:
-    from pigeonhole.evaluation.leakage import Copy
-
 LISTED = 100
 
 
-def copies_section(evaluation: Evaluation, copies: "Mapping[str, Copy] | None") -> Section:
+def copies_section(evaluation: Evaluation, copies: Mapping[str, Copy] | None) -> Section:
     """Which test pictures the training has seen, and the accuracy without them; None: it is not known."""
     title = "Are any of them from the training?"
     if copies is None:

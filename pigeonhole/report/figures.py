@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pigeonhole.evaluation.insight import Layer
     from pigeonhole.model.calibration import Bin
+    from pigeonhole.model.interface import Layer
 
 COUNTED_CLASSES = 20  # the largest confusion matrix whose cells have room for their numbers
 SHARED_CLASSES = 12  # and for the row's share beneath

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pigeonhole.evaluation import insight
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.interface import Layer
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report import theme
 from pigeonhole.report.page import Section, render
 from pigeonhole.report.pictures import Limits, lossless_uri, tiled, tiles
-
-if TYPE_CHECKING:
-    from pigeonhole.evaluation.predictions import Evaluation
-    from pigeonhole.model.classifier import Classifier
 
 COLOURS = ("red", "green", "blue")
 SHOWN_FILTERS = 128  # of one input channel
@@ -55,19 +53,19 @@ class Filters:
 class Inside:
     """What is read from a classifier once: filters float [kh, kw, in, out] and maps [n, h, w, c] by layer."""
 
-    layers: list[insight.Layer]
+    layers: list[Layer]
     filters: dict[str, np.ndarray]
     maps: dict[str, np.ndarray]
     rows: np.ndarray
-    evaluation: "Evaluation"
+    evaluation: Evaluation
 
     @staticmethod
-    def of(classifier: "Classifier", evaluation: "Evaluation", rows: np.ndarray) -> "Inside":
+    def of(classifier: Classifier, evaluation: Evaluation, rows: np.ndarray) -> "Inside":
         """`rows`: the pictures of the evaluation whose maps are wanted."""
         names = insight.shown_convolutions(classifier)
         pixels = evaluation.images[rows]
         return Inside(
-            insight.layers(classifier),
+            classifier.layers,
             {name: insight.filters(classifier, name) for name in names},
             {name: insight.feature_maps(classifier, pixels, name) for name in names},
             rows,
@@ -165,12 +163,12 @@ class Block:
 TALLEST, DEEPEST, GAP = 120.0, 40.0, 46.0
 
 
-def blocks(layers: Sequence[insight.Layer], picture: tuple[int, ...]) -> list[Block]:
+def blocks(layers: Sequence[Layer], picture: tuple[int, ...]) -> list[Block]:
     """The network from left to right: a box for the picture, and one whenever the shape changes.
 
     A deep network has a box for each size of its maps instead.
     """
-    everything = [insight.Layer("picture", tuple(picture), 0, None), *layers]
+    everything = [Layer("picture", tuple(picture), 0, None), *layers]
     places = _stages(everything) if len(layers) > DEEP else [layer.shape for layer in everything]
     drawn, left = [], 10.0
     for _, placed in groupby(zip(places, everything, strict=True), key=itemgetter(0)):
@@ -179,7 +177,7 @@ def blocks(layers: Sequence[insight.Layer], picture: tuple[int, ...]) -> list[Bl
     return drawn
 
 
-def _stages(layers: Sequence[insight.Layer]) -> list[object]:
+def _stages(layers: Sequence[Layer]) -> list[object]:
     """For each layer the height of the highest maps from there on; behind the last maps its shape.
 
     Within a stage some layers pad, and side branches squeeze each channel to a point: none of them ends it.
@@ -189,7 +187,7 @@ def _stages(layers: Sequence[insight.Layer]) -> list[object]:
     return [height or layer.shape for height, layer in zip(to_come, layers, strict=True)]
 
 
-def _usual_shape(layers: Sequence[insight.Layer]) -> tuple[int, ...]:
+def _usual_shape(layers: Sequence[Layer]) -> tuple[int, ...]:
     """The shape of the last of those layers that have the most frequent height."""
     sizes = Counter(layer.shape[:-1] for layer in layers)
     (usual, _), *_ = sizes.most_common(1)
@@ -200,7 +198,7 @@ def _abridged(names: list[str]) -> list[str]:
     return names if len(names) <= MOST_NAMES else [names[0], f"{len(names) - 2} more", names[-1]]
 
 
-def _block(layers: Sequence[insight.Layer], left: float, side: int) -> Block:
+def _block(layers: Sequence[Layer], left: float, side: int) -> Block:
     shape = _usual_shape(layers)
     names = _abridged([layer.name for layer in layers])
     parameters = sum(layer.parameters for layer in layers)
@@ -218,7 +216,7 @@ def times(shape: Sequence[int]) -> str:
     return "\N{MULTIPLICATION SIGN}".join(map("{:,}".format, shape))
 
 
-def _layers(layers: Sequence[insight.Layer], picture: tuple[int, ...]) -> Section:
+def _layers(layers: Sequence[Layer], picture: tuple[int, ...]) -> Section:
     drawn = blocks(layers, picture)
     html = render(
         "layers.html",

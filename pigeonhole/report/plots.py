@@ -183,7 +183,7 @@ def _attention(classifier: "Classifier", evaluation: Evaluation) -> "Figure":
 def _of_network(
     classifier: "Classifier", kernels: dict[str, np.ndarray], input_channel: int, pixels: np.ndarray
 ) -> Iterator[Drawing]:
-    yield "network", partial(figures.network, insight.layers(classifier), pixels.shape)
+    yield "network", partial(figures.network, classifier.layers, pixels.shape)
     for layer, kernel in kernels.items():
         (maps,) = insight.feature_maps(classifier, pixels[None], layer)
         yield f"filters_{layer}", partial(sheets.filters, kernel, layer, input_channel)

@@ -5,17 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import flask
 import numpy as np
 
 from pigeonhole.model.classifier import ImageError
+from pigeonhole.pictures.images import Facts
 from pigeonhole.web.models import Model
 from pigeonhole.web.uploads import Upload, pictures
-
-if TYPE_CHECKING:
-    from pigeonhole.pictures.images import Facts
 
 LARGE_BYTES = 8_000_000  # of a request
 LARGE_REQUESTS = 2  # at one time
@@ -26,7 +23,7 @@ class Answered:
     """`ranked`: every class with its probability, best first. `pixels`: what the network saw, [S, S, C]."""
 
     name: str
-    facts: "Facts"
+    facts: Facts
     ranked: list[tuple[str, float]]
     unsure: bool
     milliseconds: float
@@ -104,7 +101,7 @@ class Answerer:
         finally:
             self._places.release()
 
-    def _look(self, model: Model, upload: Upload, pixels_left: int) -> "Facts | Refused":
+    def _look(self, model: Model, upload: Upload, pixels_left: int) -> Facts | Refused:
         """What the head of the file says of the picture."""
         try:
             facts = model.classifier.inspect(upload.data)
@@ -120,7 +117,7 @@ class Answerer:
             return Refused(upload.name, 413, reason, len(upload.data))
         return facts
 
-    def _answer(self, model: Model, upload: Upload, facts: "Facts", is_large: bool) -> Answered | Refused:
+    def _answer(self, model: Model, upload: Upload, facts: Facts, is_large: bool) -> Answered | Refused:
         started = time.perf_counter()
         classifier = model.classifier
         try:
@@ -133,7 +130,7 @@ class Answerer:
         ranked = [(model.classes[index], float(probabilities[index])) for index in best_first]
         return Answered(upload.name, facts, ranked, unsure, 1000 * (time.perf_counter() - started), pixels)
 
-    def _too_large(self, facts: "Facts") -> str:
+    def _too_large(self, facts: Facts) -> str:
         size = facts.width * facts.height / 1e6
         return f"{facts.width} x {facts.height}, {size:.0f} megapixels, is too large"
 

@@ -1,6 +1,7 @@
 """The JSON API; `static/openapi.json` describes it."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import flask
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
@@ -27,20 +28,13 @@ def describe() -> flask.Response:
     """The model that answers, and the names of all."""
     model = _chosen()
     preprocessing = model.classifier.preprocessing
-    accuracy = model.accuracy
     return flask.jsonify(
         name=model.name,
         models=[each.name for each in flask.current_app.extensions["models"]],
         classes=model.classes,
         image_size=preprocessing.image_size,
         channels=preprocessing.channels,
-        accuracy=accuracy
-        and {
-            "value": accuracy.value,
-            "low": accuracy.low,
-            "high": accuracy.high,
-            "pictures": accuracy.pictures,
-        },
+        accuracy=model.accuracy and asdict(model.accuracy),
         accepted=problems.accepted(),
     )
 

@@ -33,14 +33,14 @@ def pixels(count: int) -> np.ndarray:
 
 def test_layers_are_those_of_the_network_in_its_order(classifier, model):
     rows = [(name, after, count) for name, _, after, count in summary.rows(model)]
-    found = insight.layers(classifier)
+    found = classifier.layers
     assert [(each.name, " x ".join(map(str, each.shape)), each.parameters) for each in found] == rows
     assert sum(each.parameters for each in found) == model.count_params()
 
 
 def test_layers_tell_their_kernels(classifier, model):
     kernels = {layer.name: tuple(layer.kernel.shape) for layer in model.layers if hasattr(layer, "kernel")}
-    assert {each.name: each.kernel for each in insight.layers(classifier) if each.kernel} == kernels
+    assert {each.name: each.kernel for each in classifier.layers if each.kernel} == kernels
 
 
 def test_filters_are_the_weights(classifier, model):

@@ -119,7 +119,7 @@ def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
     runtime = onnxruntime.InferenceSession(exporting.export(run))
     np.testing.assert_allclose(runtime.run(["logits"], {"x": shown})[0], logits, rtol=1e-3, atol=1e-4)
     with Classifier.load(run, engine="tensorflow") as classifier:
-        found = insight.layers(classifier)
+        found = classifier.layers
         assert sum(layer.parameters for layer in found) == model.count_params()
         shown_layers = insight.shown_convolutions(classifier)
         assert len(shown_layers) == insight.MOST_SHOWN

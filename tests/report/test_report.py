@@ -13,7 +13,7 @@ import pytest
 from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.evaluation import insight, measures, predictions
+from pigeonhole.evaluation import measures, predictions
 from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.evaluation.studies import shortcuts
 from pigeonhole.evaluation.studies.audit import Findings
@@ -229,7 +229,7 @@ def test_each_class_has_its_figures(case, parsed):
 
 def test_the_training_is_told_by_its_numbers(case, parsed):
     text = parsed.text
-    parameters = sum(layer.parameters for layer in insight.layers(case.classifier))
+    parameters = sum(layer.parameters for layer in case.classifier.layers)
     assert f"A standard network of {parameters:,} weights, trained on {case.sets.train.num_examples} " in text
     assert "in 3 min 51 s" in text
     assert "the saved network is that of epoch 2, after 20 steps" in text
@@ -540,7 +540,7 @@ def test_a_spotlight_shows_what_counted():
 
 
 def test_the_drawing_of_the_network_has_its_shapes(case):
-    layers = insight.layers(case.classifier)
+    layers = case.classifier.layers
     drawn = network.blocks(layers, (SIZE, SIZE, 3))
     assert [block.shape.replace("\N{MULTIPLICATION SIGN}", "x") for block in drawn][:3] == [
         "16x16x3",

@@ -5,7 +5,6 @@ https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
 import gzip
-import hashlib
 import itertools
 import lzma
 import tarfile
@@ -18,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from pigeonhole.data.sources import downloads
-from pigeonhole.data.sources.importing import Picture, png_name, safe_name
+from pigeonhole.data.sources.importing import Picture, known_files, md5, png_name, safe_name
 from pigeonhole.data.sources.unpickle import UnpickleError, load
 from pigeonhole.errors import PigeonholeError, UsageError
 
@@ -166,7 +165,7 @@ def read(
     needed = [version.class_names[coarse], *train, version.test]
     if missing := [name for name in needed if name not in members]:
         raise CifarError(f"{source} lacks {', '.join(missing)}")
-    published = {name: _md5(members[name]) == version.md5[name] for name in needed if name in version.md5}
+    published = {name: md5(members[name]) == version.md5[name] for name in needed if name in version.md5}
     classes = _class_names(version, members[needed[0]], coarse)
     *train_batches, test = (
         _batch(version, name, members.pop(name), len(classes), coarse) for name in (*train, version.test)
@@ -217,18 +216,10 @@ def _open_archive(source: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
 
 
 def _open_folder(source: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """The same for a folder, or for the folders in it where it has no known file of its own."""
-    for places in ("*", "*/*"):
-        paths = [path for path in sorted(source.glob(places)) if path.name in KNOWN_FILES and path.is_file()]
-        for path in paths:
-            with path.open("rb") as file:
-                yield path.name, path.stat().st_size, file
-        if paths:
-            return
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+    """The same for a folder."""
+    for path in known_files(source, KNOWN_FILES.__contains__):
+        with path.open("rb") as file:
+            yield path.name, path.stat().st_size, file
 
 
 def _class_names(version: Version, data: bytes, coarse: bool) -> list[str]:

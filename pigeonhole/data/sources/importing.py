@@ -1,5 +1,6 @@
 """Pictures out of an archive into class folders: safe names, nobody's files harmed, and rerun at will."""
 
+import hashlib
 import os
 import re
 import unicodedata
@@ -70,6 +71,20 @@ def png_name(text: str, taken: set[str]) -> str:
         name = f"{stem}_{repeat}.png"
     taken.add(name.casefold())
     return name
+
+
+def known_files(folder: Path, is_known: Callable[[str], object]) -> list[Path]:
+    """The folder's files whose names are known, or those in its folders where it has none of its own."""
+    for places in ("*", "*/*"):
+        found = [path for path in sorted(folder.glob(places)) if is_known(path.name) and path.is_file()]
+        if found:
+            return found
+    return []
+
+
+def md5(data: bytes) -> str:
+    """The hexadecimal md5: weak against malice, but what data sets publish."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def class_folders(class_names: Sequence[str]) -> list[str]:

@@ -8,7 +8,6 @@ https://www.nist.gov/itl/products-and-services/emnist-dataset
 
 import contextlib
 import functools
-import hashlib
 import string
 import zipfile
 import zlib
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pigeonhole.data.sources import downloads, idx
-from pigeonhole.data.sources.importing import Picture
+from pigeonhole.data.sources.importing import Picture, known_files, md5
 from pigeonhole.errors import PigeonholeError, UsageError
 
 DIGITS = tuple(string.digits)
@@ -172,7 +171,7 @@ def read(source: Path, dataset: str | None = None) -> Mnist:
         packed = {name: readers[name]() for name in version.files}
     plain = {name: idx.unpack(name, data) for name, data in packed.items()}
     published = {
-        name: bool({_md5(packed[name]), _md5(plain[name])} & set(version.published[name]))
+        name: bool({md5(packed[name]), md5(plain[name])} & set(version.published[name]))
         for name in version.files
         if name in version.published
     }
@@ -214,7 +213,7 @@ def _has_published_labels(version: Version, readers: Readers) -> bool:
     for name in version.files[1::2]:
         if name in readers and name in version.published:
             data = readers[name]()
-            return bool({_md5(data), _md5(idx.unpack(name, data))} & set(version.published[name]))
+            return bool({md5(data), md5(idx.unpack(name, data))} & set(version.published[name]))
     return False
 
 
@@ -222,7 +221,8 @@ def _has_published_labels(version: Version, readers: Readers) -> bool:
 def _opened(source: Path) -> Iterator[Readers]:
     """What reads each file with a known name, under that name without .gz; the disk gets nothing."""
     if source.is_dir():
-        yield _readers(source, _in_folder(source))
+        paths = known_files(source, _known)
+        yield _readers(source, ((path.name, path.stat().st_size, path.read_bytes) for path in paths))
         return
     try:
         with zipfile.ZipFile(source) as archive:
@@ -246,15 +246,6 @@ def _readers(source: Path, files: Iterable[tuple[str, int, Callable[[], bytes]]]
     return readers
 
 
-def _in_folder(source: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
-    """The folder's files, or those of the folders in it where it has no known file of its own."""
-    for places in ("*", "*/*"):
-        paths = [path for path in sorted(source.glob(places)) if _known(path.name) and path.is_file()]
-        yield from ((path.name, path.stat().st_size, path.read_bytes) for path in paths)
-        if paths:
-            return
-
-
 def _in_archive(archive: zipfile.ZipFile) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
     for member in archive.infolist():
         yield member.filename.rpartition("/")[2], member.file_size, functools.partial(archive.read, member)
@@ -265,10 +256,6 @@ def _known(file_name: str) -> str | None:
     return name if name in KNOWN_FILES else None
 
 
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
 def download(dataset: str, url: str | None) -> Path:
     """The folder, or the archive, that holds the files of a dataset, downloaded unless they are there.
 
@@ -277,11 +264,7 @@ def download(dataset: str, url: str | None) -> Path:
     version = BY_NAME[dataset]
     address = version.address if url is None else f"{url.rstrip('/')}/"
     # All parts of EMNIST come in one archive.
-    folder = (
-        downloads.FOLDER / dataset.partition("-")[0]
-        if len(version.downloads) == 1
-        else downloads.FOLDER / dataset
-    )
+    folder = downloads.FOLDER / ("emnist" if len(version.downloads) == 1 else dataset)
     paths = [
         downloads.once(address + name, folder / name, checksum)
         for name, checksum in version.downloads.items()

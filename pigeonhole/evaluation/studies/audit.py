@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from pigeonhole.data.duplicates import groups
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.data.folders import Record
+from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies import learning_curve, shortcuts, suspects, unseen
 from pigeonhole.evaluation.studies.learning_curve import Curve
 from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
@@ -18,9 +19,6 @@ from pigeonhole.interrupts import Stopped, StopRequest
 from pigeonhole.terminal import titled
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.retraining import Retrainer
-
-if TYPE_CHECKING:
-    from pigeonhole.evaluation.predictions import Evaluation
 
 Found = TypeVar("Found")
 
@@ -101,9 +99,7 @@ class DataAudit:
     def exit_status(self) -> int:
         return self._request.exit_status
 
-    def look(
-        self, evaluation: "Evaluation", found: Findings, check_labels: bool, more_data: bool
-    ) -> Findings:
+    def look(self, evaluation: Evaluation, found: Findings, check_labels: bool, more_data: bool) -> Findings:
         """All that is to be found, added to what was `found`; `evaluation` is of the validation pictures."""
         found = replace(found, shortcuts=self.shortcuts(), suspects=among_validation(evaluation))
         if check_labels and (everywhere := self._unless_stopped(self.suspects)) is not None:
@@ -198,6 +194,6 @@ class DataAudit:
         return np.array([number_of[name] for name in self._sets.everything.names])
 
 
-def among_validation(evaluation: "Evaluation") -> list[Suspect]:
+def among_validation(evaluation: Evaluation) -> list[Suspect]:
     """The validation pictures with a label that the trained network, which never saw them, finds unlikely."""
     return suspects.find(evaluation.probabilities, evaluation.labels, evaluation.names, evaluation.classes)

@@ -1,14 +1,12 @@
 """What of a picture may tell its class although it is not the object: file, shape, border, light, camera."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pigeonhole.data.folders import Record
-
-if TYPE_CHECKING:
-    from pigeonhole.data.pixels import Pixels
+from pigeonhole.data.pixels import Pixels
 
 FILE_SIZE, FORMAT, SHAPE = "file size", "file format", "width and height"
 BORDER, COLOUR, CAMERA = "border pixels", "mean colour", "camera"
@@ -27,7 +25,7 @@ class Kind(NamedTuple):
     may_leave: float = 1.0
 
 
-def features(records: Sequence[Record], pictures: "np.ndarray | Pixels", rows: np.ndarray) -> dict[str, Kind]:
+def features(records: Sequence[Record], pictures: np.ndarray | Pixels, rows: np.ndarray) -> dict[str, Kind]:
     """Each kind's features of the n pictures in `rows`, of which `records` are.
 
     pictures  uint8 [N, S, S, C]; may lie on disk

@@ -12,25 +12,14 @@ import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pigeonhole.data.folders import Record
-from pigeonhole.evaluation.studies.clues import (
-    BORDER,
-    CAMERA,
-    COLOUR,
-    FILE_SIZE,
-    FORMAT,
-    SHAPE,
-    Kind,
-    features,
-)
+from pigeonhole.data.pixels import Pixels
+from pigeonhole.evaluation.studies import clues
+from pigeonhole.evaluation.studies.clues import Kind
 from pigeonhole.evaluation.studies.suspects import deal
-
-if TYPE_CHECKING:
-    from pigeonhole.data.pixels import Pixels
 
 GAIN = 0.10  # better than expected by this share of the pictures, ...
 SIGNIFICANCE = 0.01  # ... and not by chance: a shortcut
@@ -39,12 +28,12 @@ FOLDS = 5
 NAMED = 5  # classes in one sentence
 
 _DANGERS = {
-    FILE_SIZE: "how much the pictures were compressed",
-    FORMAT: "how the pictures were saved",
-    SHAPE: "how much they are squashed",
-    BORDER: "the border",
-    COLOUR: "the light or the background",
-    CAMERA: "the look of a camera",
+    clues.FILE_SIZE: "how much the pictures were compressed",
+    clues.FORMAT: "how the pictures were saved",
+    clues.SHAPE: "how much they are squashed",
+    clues.BORDER: "the border",
+    clues.COLOUR: "the light or the background",
+    clues.CAMERA: "the look of a camera",
 }
 
 
@@ -142,7 +131,7 @@ class ShortcutCheck:
 
 def check(
     records: Sequence[Record],
-    pictures: "np.ndarray | Pixels",
+    pictures: np.ndarray | Pixels,
     labels: Sequence[int] | np.ndarray,
     classes: Sequence[str],
     groups: Sequence[int] | np.ndarray | None = None,
@@ -171,7 +160,7 @@ def check(
     rows = _sample(labels, seed)
     records, labels = [records[row] for row in rows], labels[rows]
     model = _Model(labels, rows if groups is None else np.asarray(groups)[rows], seed)
-    kinds, left_out = _without_constant(features(records, pictures, rows))
+    kinds, left_out = _without_constant(clues.features(records, pictures, rows))
     majority_class = int(np.bincount(labels).argmax())
     majority = float(np.mean(labels == majority_class))
     together = np.concatenate([kind.features for kind in kinds.values()], axis=1) if kinds else None

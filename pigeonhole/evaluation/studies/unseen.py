@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import calibration, rejection
-from pigeonhole.training.retraining import Outputs, outputs
-
-if TYPE_CHECKING:
-    from pigeonhole.runs.records import Progress
-    from pigeonhole.training.retraining import Retrainer
+from pigeonhole.runs.records import Progress
+from pigeonhole.training.retraining import Outputs, Retrainer, outputs
 
 MOST_CLASSES = 10  # each costs a training
 MOST_PICTURES = 1000  # of a class left out: the classes differ by far more than these leave uncertain
@@ -93,19 +90,19 @@ def require(sets, seed: int = 0, false_rejection: float = rejection.FALSE_REJECT
             )
 
 
-def seconds(retrainer: "Retrainer", train, seed: int = 0) -> float:
+def seconds(retrainer: Retrainer, train, seed: int = 0) -> float:
     """How long `leave_one_out` will take with the training set `train`, a `dataset.DataSet`."""
     names = left_out(train.class_names, seed)
     return sum(retrainer.seconds(np.count_nonzero(train.classes != name)) for name in names)
 
 
 def leave_one_out(
-    retrainer: "Retrainer",
+    retrainer: Retrainer,
     sets,
     seed: int = 0,
     false_rejection: float = rejection.FALSE_REJECTION,
     on_class: Callable[[str], None] = lambda name: None,
-    on_step: Callable[["Progress"], None] = lambda progress: None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Unseen:
     """Train without each class in turn and count how many of its pictures the network is unsure of.
 

@@ -13,15 +13,8 @@ from scipy.stats import binomtest
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.folders import Entry, Record, scan
 from pigeonhole.evaluation.studies import shortcuts
-from pigeonhole.evaluation.studies.shortcuts import (
-    BORDER,
-    CAMERA,
-    COLOUR,
-    FILE_SIZE,
-    FORMAT,
-    SHAPE,
-    ShortcutCheck,
-)
+from pigeonhole.evaluation.studies.clues import BORDER, CAMERA, COLOUR, FILE_SIZE, FORMAT, SHAPE
+from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
 from pigeonhole.pictures import images
 
 SIZE = 32
