@@ -1,6 +1,7 @@
 """What a training is asked for and what is settled afterwards, in two frozen objects."""
 
 import argparse
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ PREVIOUS = "a previous run, with the flags that it was given"
 STUDIES = "further trainings, after this one (each tells its time first)"
 MACHINE = "machine and output"
 
+_network = functools.partial(flag, Effect.OUTCOME, NETWORK)
+_length = functools.partial(flag, Effect.LENGTH, TRAINING, one_of="length")
+_recipe = functools.partial(flag, Effect.OUTCOME, TRAINING, recipe=True)  # in place of a recipe's setting
+_study = functools.partial(flag, Effect.OUTPUT, STUDIES, default=False, action="store_true")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(ReadingFlags):
@@ -44,107 +50,53 @@ class TrainingConfig(ReadingFlags):
         Effect.WHERE, DATA, "give the accuracy on this folder at the end", type=Path, metavar="FOLDER"
     )
 
-    network: str | None = flag(
-        Effect.OUTCOME, NETWORK, f"({DEFAULT}, or that of --weights)", choices=NETWORKS
-    )
-    weights: str | None = flag(  # the outcome depends on what lies there: `Settled.weights_digest`
+    network: str | None = _network(f"({DEFAULT}, or that of --weights)", choices=NETWORKS)
+    # The outcome depends on what lies there: `Settled.weights_digest`.
+    weights: str | None = flag(
         Effect.WHERE,
         NETWORK,
         "start from a run's network, from a Keras weights file, or from imagenet, which is downloaded",
         metavar="START",
     )
-    freeze: float | None = flag(
-        Effect.OUTCOME,
-        NETWORK,
+    freeze: float | None = _network(
         "with --weights: only the head learns in this share of the training, at its beginning",
         type=below_one,
         metavar="SHARE",
         recipe=True,
     )
-    image_size: int | None = flag(
-        Effect.OUTCOME, NETWORK, "the side to which pictures are brought", type=count, metavar="PIXELS"
-    )
-    flip_average: bool | None = flag(
-        Effect.OUTCOME,
-        NETWORK,
+    image_size: int | None = _network("the side to which pictures are brought", type=count, metavar="PIXELS")
+    flip_average: bool | None = _network(
         "answer by the mean over a picture and its mirror image, in twice the time",
         action=argparse.BooleanOptionalAction,
     )
-    shift_average: bool | None = flag(
-        Effect.OUTCOME,
-        NETWORK,
+    shift_average: bool | None = _network(
         "answer by the mean over a picture and two shifted copies, in three times the time",
         action=argparse.BooleanOptionalAction,
     )
 
-    epochs: float | None = flag(
-        Effect.LENGTH,
-        TRAINING,
-        "times through the training pictures",
-        type=positive,
-        metavar="N",
-        one_of="length",
-        recipe=True,
+    epochs: float | None = _length(
+        "times through the training pictures", type=positive, metavar="N", recipe=True
     )
-    steps: int | None = flag(Effect.LENGTH, TRAINING, "batches", type=count, metavar="N", one_of="length")
-    minutes: float | None = flag(
-        Effect.LENGTH, TRAINING, "as long as fits into this time", type=positive, metavar="N", one_of="length"
-    )
-    batch_size: int | None = flag(
-        Effect.OUTCOME, TRAINING, "pictures per step", type=count, metavar="N", recipe=True
-    )
-    optimizer: str | None = flag(
-        Effect.OUTCOME,
-        TRAINING,
+    steps: int | None = _length("batches", type=count, metavar="N")
+    minutes: float | None = _length("as long as fits into this time", type=positive, metavar="N")
+    batch_size: int | None = _recipe("pictures per step", type=count, metavar="N")
+    optimizer: str | None = _recipe(
         "muon: for convolutions, the rest by adamw; sgd: plain gradient descent; momentum: 0.9",
         choices=recipes.OPTIMIZERS,
-        recipe=True,
     )
-    schedule: str | None = flag(
-        Effect.OUTCOME, TRAINING, "how the learning rate changes", choices=recipes.SCHEDULES, recipe=True
+    schedule: str | None = _recipe("how the learning rate changes", choices=recipes.SCHEDULES)
+    decay_steps: int | None = _recipe(
+        "with --schedule exponential: the rate falls tenfold after every N", type=count, metavar="N"
     )
-    decay_steps: int | None = flag(
-        Effect.OUTCOME,
-        TRAINING,
-        "with --schedule exponential: the rate falls tenfold after every N",
-        type=count,
-        metavar="N",
-        recipe=True,
+    learning_rate: float | None = _recipe("the schedule's highest", type=positive, metavar="RATE")
+    weight_decay: float | None = _recipe(
+        "of each weight, times the rate, at a step", type=not_negative, metavar="SHARE"
     )
-    learning_rate: float | None = flag(
-        Effect.OUTCOME, TRAINING, "the schedule's highest", type=positive, metavar="RATE", recipe=True
+    label_smoothing: float | None = _recipe(
+        "of each label, to all classes alike", type=below_one, metavar="SHARE"
     )
-    weight_decay: float | None = flag(
-        Effect.OUTCOME,
-        TRAINING,
-        "of each weight, times the rate, at a step",
-        type=not_negative,
-        metavar="SHARE",
-        recipe=True,
-    )
-    label_smoothing: float | None = flag(
-        Effect.OUTCOME,
-        TRAINING,
-        "of each label, to all classes alike",
-        type=below_one,
-        metavar="SHARE",
-        recipe=True,
-    )
-    dropout: float | None = flag(
-        Effect.OUTCOME,
-        TRAINING,
-        "in place of the network's own rates",
-        type=below_one,
-        metavar="RATE",
-        recipe=True,
-    )
-    augment: bool | None = flag(
-        Effect.OUTCOME,
-        TRAINING,
-        "vary the training pictures",
-        action=argparse.BooleanOptionalAction,
-        recipe=True,
-    )
+    dropout: float | None = _recipe("in place of the network's own rates", type=below_one, metavar="RATE")
+    augment: bool | None = _recipe("vary the training pictures", action=argparse.BooleanOptionalAction)
     class_weights: str = flag(
         Effect.OUTCOME,
         TRAINING,
@@ -152,14 +104,7 @@ class TrainingConfig(ReadingFlags):
         "none",
         choices=("none", "balanced"),
     )
-    patience: int | None = flag(
-        Effect.OUTCOME,
-        TRAINING,
-        "stop after N validations without gain",
-        type=count,
-        metavar="N",
-        recipe=True,
-    )
+    patience: int | None = _recipe("stop after N validations without gain", type=count, metavar="N")
 
     resume: Path | None = flag(
         Effect.CALL,
@@ -187,30 +132,10 @@ class TrainingConfig(ReadingFlags):
         action="store_true",
     )
 
-    no_report: bool = flag(
-        Effect.OUTPUT,
-        STUDIES,
-        "no report, and no search for shortcuts and wrong labels",
-        False,
-        action="store_true",
-    )
-    check_labels: bool = flag(
-        Effect.OUTPUT,
-        STUDIES,
-        "search all pictures for wrong labels, not only the validation pictures",
-        False,
-        action="store_true",
-    )
-    check_unseen: bool = flag(
-        Effect.OUTPUT,
-        STUDIES,
-        "measure how often an unknown class would be noticed",
-        False,
-        action="store_true",
-    )
-    learning_curve: bool = flag(
-        Effect.OUTPUT, STUDIES, "forecast what more pictures would bring", False, action="store_true"
-    )
+    no_report: bool = _study("no report, and no search for shortcuts and wrong labels")
+    check_labels: bool = _study("search all pictures for wrong labels, not only the validation pictures")
+    check_unseen: bool = _study("measure how often an unknown class would be noticed")
+    learning_curve: bool = _study("forecast what more pictures would bring")
 
     precision: str = flag(
         Effect.OUTCOME,
