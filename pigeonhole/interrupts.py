@@ -1,7 +1,7 @@
 """Ctrl-C and termination as a polite request: the step under way is finished, and nothing is lost."""
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 
 
 class Stopped(Exception):
@@ -24,9 +24,7 @@ class StopRequest:
             self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._restore()
 
     @property

@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
 
 from pigeonhole import cli
 from pigeonhole.data import cache, folders, tables
@@ -74,7 +74,7 @@ class Tested:
         return self.verdict.to_json() | {"comparison": compared}
 
 
-class EvaluationJob:
+class EvaluationJob(AbstractContextManager):
     """A test whose model is restored. Within a `with` block: first `test`, then `write`.
 
     Making it finds the mistakes in the configuration before minutes of work: it raises UsageError where a
@@ -89,12 +89,7 @@ class EvaluationJob:
         self._cache = cache.of_flags(config.cache_dir, config.no_cache)
         self._classifier = _load(self._model, config.engine)
 
-    def __enter__(self) -> "EvaluationJob":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._classifier.close()
 
     def test(self) -> Tested:

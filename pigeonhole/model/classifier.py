@@ -5,8 +5,8 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 import cv2
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
     unsure: bool
 
 
-class Classifier:
+class Classifier(AbstractContextManager):
     """Class probabilities for pictures, from a saved run or an old checkpoint. Safe to use from many threads.
 
     >>> with Classifier.load() as classifier:
@@ -170,12 +170,7 @@ class Classifier:
         """Free the model's memory."""
         self._engine.close()
 
-    def __enter__(self) -> "Classifier":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _read(self, picture: Picture) -> np.ndarray | ImageError:

@@ -38,7 +38,9 @@ class Contract:
     @staticmethod
     def from_json(text: str) -> "Contract":
         """Raises PigeonholeError when the text is no contract, or that of a newer Pigeonhole."""
-        fields = _object(text)
+        fields = from_json(text)
+        if not isinstance(fields, dict):
+            raise PigeonholeError("the model's contract is no JSON object")
         version = fields.get("format_version")
         _check("format_version", version)
         if version > FORMAT_VERSION:
@@ -88,13 +90,6 @@ def from_json(text: str) -> object:
         return json.loads(text, parse_constant=_refuse)
     except (ValueError, TypeError, RecursionError) as error:
         raise PigeonholeError(f"the model's description is no JSON ({error})") from error
-
-
-def _object(text: str) -> dict[str, object]:
-    fields = from_json(text)
-    if not isinstance(fields, dict):
-        raise PigeonholeError("the model's contract is no JSON object")
-    return fields
 
 
 def _refuse(text: str) -> None:

@@ -2,12 +2,19 @@
 
 import csv
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TextIO
 
 from pigeonhole import atomic_file
 from pigeonhole.runs import seals
 from pigeonhole.runs.records import Validation
 from pigeonhole.runs.run import Run
+
+# Attributes of a `Validation`; a column's name has an underscore for the dot.
+_FIGURES = (
+    "epoch", "step", "learning_rate", "train.loss", "train.accuracy", "valid.loss", "valid.accuracy",
+    "seconds", "pictures_per_second", "workers",
+)  # fmt: skip
 
 
 class History:
@@ -20,7 +27,7 @@ class History:
         self._file = run.history_file
         seals.forget(self._file)  # it is noted again when the training ends
         with atomic_file.write(self._file) as file:
-            csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
+            csv.writer(file, lineterminator="\n").writerow(name.replace(".", "_") for name in _FIGURES)
             for validation in earlier:
                 _write(file, validation)
 
@@ -32,34 +39,6 @@ class History:
 
 def _write(file: TextIO, validation: Validation) -> None:
     """Floats with six digits, which is more than they mean."""
-    values = (f"{value:.6g}" if isinstance(value, float) else value for value in _row(validation))
+    figures = attrgetter(*_FIGURES)(validation)
+    values = (f"{value:.6g}" if isinstance(value, float) else value for value in figures)
     csv.writer(file, lineterminator="\n").writerow(values)
-
-
-_COLUMNS = (
-    "epoch",
-    "step",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "valid_loss",
-    "valid_accuracy",
-    "seconds",
-    "pictures_per_second",
-    "workers",
-)
-
-
-def _row(validation: Validation) -> tuple[float | int, ...]:
-    return (
-        validation.epoch,
-        validation.step,
-        validation.learning_rate,
-        validation.train.loss,
-        validation.train.accuracy,
-        validation.valid.loss,
-        validation.valid.accuracy,
-        validation.seconds,
-        validation.pictures_per_second,
-        validation.workers,
-    )

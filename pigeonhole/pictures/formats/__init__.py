@@ -24,17 +24,18 @@ __all__ = ["Container", "ImageError", "read"]
 # A photograph has 2 to 20 pixels per byte, a blank page scanned at 600 dpi up to 8,000.
 _BOMB_PIXELS, _BOMB_PIXELS_PER_BYTE = 50_000_000, 1_000
 
-_SIGNATURES = {
-    "jpeg": rb"\xff\xd8\xff",
-    "png": rb"\x89PNG\r\n\x1a\n",
-    "gif": rb"GIF8[79]a",
-    "webp": rb"RIFF.{4}WEBP",
-    "tiff": rb"II[*+]\0|MM\0[*+]",
-    "bmp": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
-    "ppm": rb"P[1-6][\s#]",
-    "avif": rb".{4}ftyp(avif|avis|mif1.{4}(.{4}){0,8}avif)",
-    "heic": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
-    "jpegxl": rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
+# What a file of each format begins with, and what reads its container.
+_FORMATS: dict[str, tuple[bytes, Callable[[bytes], Container]]] = {
+    "jpeg": (rb"\xff\xd8\xff", jpeg.read),
+    "png": (rb"\x89PNG\r\n\x1a\n", png.read),
+    "gif": (rb"GIF8[79]a", gif.read),
+    "webp": (rb"RIFF.{4}WEBP", webp.read),
+    "tiff": (rb"II[*+]\0|MM\0[*+]", tiff.read),
+    "bmp": (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", bmp.read),
+    "ppm": (rb"P[1-6][\s#]", ppm.read),
+    "avif": (rb".{4}ftyp(avif|avis|mif1.{4}(.{4}){0,8}avif)", heif.read_avif),
+    "heic": (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", heif.read_heic),
+    "jpegxl": (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", jpegxl.read),
 }
 _UNSUPPORTED = {
     "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
@@ -42,20 +43,6 @@ _UNSUPPORTED = {
     "QOI": rb"qoif",
     "an icon (ICO)": rb"\0\0[\1\2]\0[^\0]\0..\0",
     "PCX": rb"\x0a[\0\2\3\5]\x01[\1\2\4\x08]",
-}
-
-
-_READERS: dict[str, Callable[[bytes], Container]] = {
-    "jpeg": jpeg.read,
-    "png": png.read,
-    "gif": gif.read,
-    "webp": webp.read,
-    "tiff": tiff.read,
-    "bmp": bmp.read,
-    "ppm": ppm.read,
-    "avif": heif.read_avif,
-    "heic": heif.read_heic,
-    "jpegxl": jpegxl.read,
 }
 
 
@@ -69,7 +56,7 @@ def read(data: bytes) -> Container:
         raise ImageError("empty")
     format_ = _recognise(data)
     try:
-        container = _READERS[format_](data)
+        container = _FORMATS[format_][1](data)
     except (TruncatedError, struct.error, IndexError, OverflowError) as error:
         # The readers let struct and indexing notice that an offset lies behind the end.
         raise ImageError(f"truncated {NAMES[format_]}") from error
@@ -80,7 +67,7 @@ def read(data: bytes) -> Container:
 
 
 def _recognise(data: bytes) -> str:
-    for format_, signature in _SIGNATURES.items():
+    for format_, (signature, _) in _FORMATS.items():
         if re.match(signature, data, re.DOTALL):
             return format_
     for name, signature in _UNSUPPORTED.items():
