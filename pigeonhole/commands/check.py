@@ -52,14 +52,14 @@ def main(arguments: list[str]) -> int:
         say(*lines)
     if settings.save_grid:
         _draw(settings.save_grid, sets, settings.show or DEFAULT_DRAWN)
-    sets.preflight.require_trainable()
+    sets.require_trainable()
     return 1 if settings.strict and not sets.preflight.clean else 0
 
 
 def _draw(file: Path, sets: "DataSets", count: int) -> None:
     from pigeonhole.pictures import grid
 
-    sets.preflight.require_trainable()
+    sets.require_trainable()
     atomic_file.check("--save-grid", file, (record.entry.path for record in sets.records))
     chosen = sets.train.order(0)[:count]
     grid.save(file, sets.train.images[chosen], sets.train.classes[chosen])

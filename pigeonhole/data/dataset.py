@@ -19,7 +19,9 @@ from pigeonhole.data.folders import Record, Tree
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.data.preflight import Preflight
 from pigeonhole.data.split import EarlierSplit
+from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.terminal import shown
 
 
 class DataSet:
@@ -102,7 +104,9 @@ class DataSet:
         return self.order(self.epochs_done)
 
     def _one_hot(self, label_indices: np.ndarray) -> np.ndarray:
-        return np.eye(len(self.class_names), dtype=np.float32)[label_indices]
+        labels = np.zeros((len(label_indices), len(self.class_names)), np.float32)
+        labels[np.arange(len(label_indices)), label_indices] = 1
+        return labels
 
     def _class_name(self, label_indices: np.ndarray) -> np.ndarray:
         return np.array(self.class_names, dtype=object)[label_indices]
@@ -122,6 +126,19 @@ class DataSets:
     records: list[Record]
     preflight: Preflight
     fixes: list[Fix]
+
+    def require_trainable(self) -> None:
+        """Raise PigeonholeError where a class has no picture to learn from, or no class one to validate."""
+        self.preflight.require_trainable()
+        counts = np.bincount(self.train.label_indices, minlength=len(self.classes))
+        missing = [name for name, count in zip(self.classes, counts, strict=True) if not count]
+        if not missing and self.valid.num_examples:
+            return
+        what = f"to learn {', '.join(map(shown, missing))} from" if missing else "to validate with"
+        raise PigeonholeError(
+            f"{self.preflight.root}: no picture is left {what}: copies of one picture stay together, and "
+            "those of an earlier split stay where they are; add others, or leave the class out with --classes"
+        )
 
 
 def read_train_sets(

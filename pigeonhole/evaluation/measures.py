@@ -262,10 +262,11 @@ def _f1_interval(hits: int, concerned: int) -> Interval:
 
 
 def _top_k(logits: np.ndarray, labels: np.ndarray) -> dict[int, float]:
-    # Sorted so that of equal logits the first comes first, as with argmax: the best one is the accuracy.
-    order = np.argsort(-logits, axis=1, kind="stable")
-    found = order == labels[:, None]
-    return {k: float(found[:, :k].any(axis=1).mean()) for k in RANKS if k < logits.shape[1]}
+    # Of equal logits the first comes first, as with argmax: the best one is the accuracy.
+    own = logits[np.arange(len(labels)), labels][:, None]
+    earlier = np.arange(logits.shape[1]) < labels[:, None]
+    rank = np.count_nonzero((logits > own) | ((logits == own) & earlier), axis=1)
+    return {k: float((rank < k).mean()) for k in RANKS if k < logits.shape[1]}
 
 
 def _score(value: float | None, interval: Interval | None) -> str:

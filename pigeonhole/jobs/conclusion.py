@@ -1,5 +1,6 @@
 """What is said and written when a training has ended."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from pigeonhole import cli, terminal
 from pigeonhole.data import cache, fixes, folders
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.dataset import DataSets
-from pigeonhole.evaluation import evaluation, measures, predictions
+from pigeonhole.evaluation import evaluation, measures, predictions, usefulness
 from pigeonhole.evaluation.studies.audit import DataAudit, Findings
 from pigeonhole.jobs import trainers
 from pigeonhole.jobs.following import Trained
@@ -24,10 +25,11 @@ from pigeonhole.training.progress import clock
 from pigeonhole.training.trainer import Trainer
 
 
-def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained) -> int:
+def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained, began: float) -> int:
     """Save the network, say how good it is and what was found, write the report, and say what to do next.
 
-    The exit status is that of the signal that ended a search of the data, 0 where there was none.
+    `began`: when the command did, by `time.perf_counter`. The exit status is that of the signal that ended a
+    search of the data, 0 where there was none.
     """
     config, sets = setup.config, setup.sets
     stopped = trained.exit_status != 0
@@ -46,8 +48,8 @@ def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained) -> int:
         if test := config.test or sets.preflight.test:
             _test(classifier, run, Path(test), cache.of_flags(config.cache_dir, config.no_cache))
     outcome = digests.digests(trainer.best_weights, trainer.validations, judged.answers.probabilities)
-    _write_result(run, corrected, trained.seconds, findings, outcome)
-    terminal.say(*_last_lines(run, sets, trainer, trained.seconds))
+    _write_result(run, judged, trained.seconds, findings, outcome)
+    terminal.say(*_last_lines(run, sets, trainer, (time.perf_counter() - began, trained.seconds)))
     return audit.exit_status
 
 
@@ -70,8 +72,10 @@ def _judge(classifier: Classifier, folder: Path, sets: DataSets, corrected: Corr
         train.images, train.label_indices, valid.images, valid.label_indices
     )
     figures = measures.measure(answers, thumbnail)
-    lines = [*terminal.titled("validation", corrected.lines()), *figures.summary()[1:]]
-    terminal.say("", *lines)
+    lines = terminal.titled("validation", corrected.lines())
+    if warning := usefulness.warning(corrected, figures):
+        lines = [*terminal.titled("result", warning), *lines]
+    terminal.say("", *lines, *figures.summary()[1:])
     return Judged(answers, figures, corrected)
 
 
@@ -86,12 +90,13 @@ def _write_report(
 
 def _write_result(
     run: Run,
-    expected: CorrectedAccuracy,
+    judged: Judged,
     seconds: float,
     findings: Findings,
     outcome: Mapping[str, str],
 ) -> None:
     """Write what the training reached, for programs. Shares are 0..1; `outcome`: as of `digests.digests`."""
+    expected = judged.corrected
     run.write_result(
         {
             "validation_pictures": expected.total,
@@ -99,6 +104,7 @@ def _write_result(
             "expected_accuracy": expected.accuracy,
             "interval_95": list(expected.interval),
             "optimism": expected.optimism,
+            "nothing_learnt": bool(usefulness.warning(expected, judged.figures)),
             "seconds": seconds,
             digests.KEY: dict(outcome),
             **run.tested(),
@@ -119,12 +125,15 @@ def _digests(sets: DataSets) -> dict[str, str]:
     return {record.entry.name: record.digest for record in sets.records}
 
 
-def _last_lines(run: Run, sets: DataSets, trainer: Trainer, seconds: float) -> list[str]:
-    """How long it took, what was saved where, and the command to try next."""
+def _last_lines(run: Run, sets: DataSets, trainer: Trainer, seconds: tuple[float, float]) -> list[str]:
+    """How long it took, what was saved where, and the command to try next.
+
+    `seconds`: of everything, and of the training alone.
+    """
     entries = (record.entry for record in sets.records if sets.sides.get(record.entry.name) == "valid")
     example = next(entries).path
     return [
-        f"time        {clock(seconds)} (minutes:seconds)",
+        f"time        {clock(seconds[0])} (minutes:seconds) for everything, {clock(seconds[1])} to train",
         f"saved       {run}",
         f"            the network of epoch {trainer.best.epoch:.1f}, chosen by its validation",
         f"next        {cli.command('predict')} --model {cli.quote(run)} {cli.quote(example)}",

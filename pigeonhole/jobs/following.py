@@ -26,16 +26,21 @@ class Trained:
     exit_status: int
 
 
-def follow(trainer: Trainer, run: Run, config: TrainingConfig, workers: Workers | None) -> Trained:
+def stop_request(workers: Workers | None) -> StopRequest:
+    """What stops a training of these workers, or of this process alone."""
+    return StopTogether(workers) if workers else StopRequest()
+
+
+def follow(trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequest) -> Trained:
     """Train to the end, to the early stop or until asked to stop.
 
-    A termination leaves a checkpoint only; Ctrl-C leaves also a network to save, and so does a loss that is
-    not a number. Raises Diverged where that comes before the first validation.
+    `request`: of `stop_request`, within its block. A termination leaves a checkpoint only; Ctrl-C leaves also
+    a network to save, and so does a loss that is not a number. Raises Diverged where that comes before the
+    first validation, and Stuck as the trainer does.
     """
     diverged = False
     shown = ProgressLine(trainer.steps_per_epoch, config.log_every, steps_before=trainer.steps_done)
     history = History(run, trainer.validations)
-    request = StopTogether(workers) if workers else StopRequest()
 
     def on_step(progress: Progress) -> None:
         shown.step(progress)
@@ -48,7 +53,7 @@ def follow(trainer: Trainer, run: Run, config: TrainingConfig, workers: Workers 
         history.add(validation)
         live.write(run, validation, trainer)
 
-    with checkpoints.Writer(run, config.checkpoint_minutes) as writer, request:
+    with checkpoints.Writer(run, config.checkpoint_minutes) as writer:
         try:
             for validation in trainer.run(on_step):
                 keep(validation)

@@ -123,7 +123,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         tree=tree,
     )
     say(*sets.preflight.lines())
-    sets.preflight.require_trainable()
+    sets.require_trainable()
     if previous_run:
         previous_run.refuse(previous_run.changed_data(sets.records, sets.sides), config.force)
     return sets

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 from pigeonhole.evaluation.studies import audit
 from pigeonhole.jobs.setup import Setup
+from pigeonhole.networks import recipes
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.recipes import Recipe
+from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs import settings
 from pigeonhole.runs.config import Settled
+from pigeonhole.runs.records import Validation
 from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer
 from pigeonhole.training.trainer import Trainer
@@ -25,7 +26,10 @@ def make(setup: Setup) -> Trainer:
     if previous_run and not previous_run.changed_options(config, setup.choice.weights_digest):
         trainer = _trainer(setup, previous_run.recipe)
         trainer.total_steps = previous_run.total_steps
-    elif config.minutes:
+        trainer.may_restart = previous_run.may_restart
+        trainer.restarted_after = previous_run.restarted_after
+        return trainer
+    if config.minutes:
         trainer = _fitted(setup, config.minutes * 60)
     else:
         brief = config.epochs is not None and setup.is_brief(config.epochs)
@@ -33,6 +37,18 @@ def make(setup: Setup) -> Trainer:
         trainer.total_steps = config.steps or trainer.total_steps
     if workers:
         trainer.total_steps = workers.from_chief(trainer.total_steps)
+    # A network that was published with its settings keeps them, and one with weights needs no second start.
+    is_ours = NETWORKS[setup.choice.network].provenance == "ours"
+    trainer.may_restart = is_ours and setup.initial_weights is None
+    return trainer
+
+
+def restarted(setup: Setup, stuck: Trainer) -> Trainer:
+    """The trainer of the second attempt: the same initial weights, settings that follow from the first's."""
+    trainer = _trainer(setup, recipes.after_a_standstill(stuck.recipe))
+    trainer.restarted_after = stuck.steps_done
+    used_up = stuck.steps_done if setup.config.minutes else 0
+    trainer.total_steps = stuck.total_steps - used_up
     return trainer
 
 
@@ -48,6 +64,8 @@ def settled(setup: Setup, trainer: Trainer, changes: Sequence[str]) -> Settled:
         total_steps=trainer.total_steps,
         steps_per_epoch=trainer.steps_per_epoch,
         changes=tuple(changes),
+        may_restart=trainer.may_restart,
+        restarted_after=trainer.restarted_after,
     )
 
 
@@ -56,10 +74,22 @@ def retrainer(setup: Setup, trainer: Trainer) -> Retrainer:
     length = trainer.total_steps / trainer.recipe.length(setup.sets.train.num_examples)
 
     def as_long(num_pictures: int) -> Recipe:
-        return setup.recipe_for(num_pictures, trainer.recipe.brief).times_as_long(length)
+        recipe = setup.recipe_for(num_pictures, trainer.recipe.brief)
+        if trainer.restarted_after is not None:
+            recipe = recipes.after_a_standstill(recipe)
+        return recipe.times_as_long(length)
 
-    speed = float(np.median([each.pictures_per_second for each in trainer.validations]))
-    return Retrainer(_blueprint(setup), as_long, speed)
+    return Retrainer(_blueprint(setup), as_long, _speed(trainer.validations))
+
+
+def _speed(validations: Sequence[Validation]) -> float:
+    """Pictures per second over a training, with its validations and checkpoints, but not its compilation.
+
+    A median of the speeds between validations would leave out what slows the machine now and then.
+    """
+    first, last = validations[0], validations[-1]
+    shown = sum(each.train.total for each in validations[1:])
+    return shown / (last.seconds - first.seconds) if shown else last.pictures_per_second
 
 
 def _require_the_same_data(setup: Setup) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +24,10 @@ from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
 from pigeonhole.training.distributed import agreement
 from pigeonhole.training.distributed.cluster import Cluster
+from pigeonhole.training.failures import Stuck
 
 if TYPE_CHECKING:
+    from pigeonhole.jobs.following import Trained
     from pigeonhole.training.distributed.workers import Workers
 
 
@@ -41,12 +44,14 @@ class TrainingJob:
         previous_run: PreviousRun | None = None,
         workers: "Workers | None" = None,
     ):
+        self._began = time.perf_counter()
         self.config = config
         self.setup = setups.prepare(config, previous_run, workers)
         from pigeonhole.jobs import trainers
 
         self.trainer = trainers.make(self.setup)
         self.run: Run | None = None  # known once `train` has begun
+        self._changes: list[str] = []  # since the run was begun, where it is resumed
 
     def train(self) -> int:
         """Train, save, judge and report; the exit status.
@@ -60,11 +65,11 @@ class TrainingJob:
         with self.run.held():
             self._begin()
             with _resumable(self.run):
-                trained = following.follow(self.trainer, self.run, self.config, self.setup.workers)
+                trained = self._follow()
                 if trained.exit_status == following.TERMINATED:
                     say(f"terminated  go on with: {resume_command(self.run)}")
                     return trained.exit_status
-                stopped_by = conclusion.conclude(self.setup, self.trainer, self.run, trained)
+                stopped_by = conclusion.conclude(self.setup, self.trainer, self.run, trained, self._began)
         if trained.exit_status == following.DIVERGED:
             return trained.exit_status  # to resume would end in the same way
         if trained.exit_status:
@@ -79,11 +84,43 @@ class TrainingJob:
 
     def follow_chief(self) -> int:
         """Train as one of several workers, of which the chief alone writes; the exit status."""
-        from pigeonhole.jobs import following
+        from pigeonhole.jobs import following, trainers
 
         if self.config.is_resumed:
             agreement.restore_together(self.trainer, self.setup.workers)
-        return following.follow_chief(self.trainer, self.setup.workers)
+        try:
+            return following.follow_chief(self.trainer, self.setup.workers)
+        except Stuck:
+            self.trainer = trainers.restarted(self.setup, self.trainer)
+            return following.follow_chief(self.trainer, self.setup.workers)
+
+    def _follow(self) -> "Trained":
+        """Train to the end, with a second attempt where the loss does not move in the first."""
+        from pigeonhole.jobs import following
+
+        with following.stop_request(self.setup.workers) as request:
+            try:
+                return following.follow(self.trainer, self.run, self.config, request)
+            except Stuck as stuck:
+                self._restart(stuck)
+            return following.follow(self.trainer, self.run, self.config, request)
+
+    def _restart(self, stuck: Stuck) -> None:
+        """Make the trainer of the second attempt.
+
+        Its settings are written when no checkpoint of the first is left, so that a training that is killed in
+        between begins the first anew.
+        """
+        from pigeonhole.jobs import trainers
+        from pigeonhole.runs import checkpoints, settings
+
+        self.trainer = trainers.restarted(self.setup, self.trainer)
+        recipe = self.trainer.recipe
+        again = f"again from the start with {recipe.optimizer}, learning rate up to {recipe.learning_rate:g}"
+        say(f"restarted   {stuck}; {again}")
+        checkpoints.remove(self.run)
+        settled = trainers.settled(self.setup, self.trainer, self._changes)
+        settings.write(self.run, self.config, settled, self.setup.sets)
 
     def _folder(self) -> Run:
         if self.config.is_resumed:
@@ -94,7 +131,7 @@ class TrainingJob:
         """Bring a resumed trainer to where it was, say what will be done, and write down what is known."""
         from pigeonhole.jobs import announcement, trainers
 
-        changes = self._resume() if self.config.is_resumed else []
+        changes = self._changes = self._resume() if self.config.is_resumed else []
         settled = trainers.settled(self.setup, self.trainer, changes)
         say("", *announcement.lines(self.setup, settled, self.trainer, self.run))
         if changes or not self.config.is_resumed:

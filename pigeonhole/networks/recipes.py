@@ -9,6 +9,7 @@ THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its deta
 OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")
 SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 _STRONG_DECAY = 0.6
+_CAUTIOUS_RATE = 5e-4
 _RATE_FROM_TRAINED = 0.3  # of that from random weights
 
 
@@ -116,6 +117,13 @@ def standard(size: int, num_pictures: int, all_grey: bool) -> Recipe:
 def from_trained(usual: Recipe) -> Recipe:
     """For weights that have learnt something before: the full rate would wipe out most of it."""
     return replace(usual, learning_rate=usual.learning_rate * _RATE_FROM_TRAINED)
+
+
+def after_a_standstill(failed: Recipe) -> Recipe:
+    """For a second attempt where the loss did not move: AdamW at a low rate, or at a lower one still."""
+    is_low = failed.optimizer == "adamw" and failed.learning_rate <= 2 * _CAUTIOUS_RATE
+    rate = failed.learning_rate / 10 if is_low else _CAUTIOUS_RATE
+    return replace(failed, optimizer="adamw", learning_rate=rate)
 
 
 def brief(usual: Recipe, with_dropout: bool) -> Recipe:

@@ -40,6 +40,12 @@ def write(run: Run, state: State) -> None:
         older.unlink(missing_ok=True)
 
 
+def remove(run: Run) -> None:
+    """Remove all checkpoints of the run: the training begins anew."""
+    for file in _files(run):
+        file.unlink()
+
+
 def newest(run: Run) -> State | None:
     """The run's last state that can be read; None where there is none at all.
 

@@ -218,6 +218,8 @@ class Settled:
 
     `image_size` in pixels. `weights_digest`: sha256 of the weights that it starts from, None for random ones.
     `changes`: lines on what is different from when the run was begun, where it is a resumed one.
+    `may_restart`: whether it starts once more where its loss does not move; `restarted_after`: the step after
+    which it has, None where it has not.
     """
 
     network: str
@@ -229,6 +231,8 @@ class Settled:
     total_steps: int
     steps_per_epoch: int
     changes: tuple[str, ...] = ()
+    may_restart: bool = False
+    restarted_after: int | None = None
 
     @property
     def epochs(self) -> float:

@@ -22,7 +22,7 @@ class PreviousRun:
 
     `options`: the flags by name, as `TrainingConfig` has them, with what was measured in place of what was
     left to be measured. `weights_digest`: of the weights that it started from. `changed_midway`: changes
-    since it was begun that the user accepted.
+    since it was begun that the user accepted. `may_restart`, `restarted_after`: as of `config.Settled`.
     """
 
     run: Run
@@ -32,6 +32,8 @@ class PreviousRun:
     total_steps: int
     environment: dict[str, str]
     changed_midway: list[str]
+    may_restart: bool = False
+    restarted_after: int | None = None
 
     def changed_options(self, config: TrainingConfig, weights_digest: str | None) -> list[str]:
         """A line for each flag that decides the outcome and has another value now."""
@@ -106,6 +108,8 @@ def read(run: Run) -> PreviousRun:
                 "workers": str(machine["workers"]),
             },
             changed_midway=settings["changed_midway"],
+            may_restart=settings.get("may_restart", False),  # older runs never did
+            restarted_after=settings.get("restarted_after"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PigeonholeError(f"{file}: damaged, or of another version ({error})") from error

@@ -37,6 +37,8 @@ def write(run: Run, config: TrainingConfig, settled: Settled, sets: DataSets) ->
             "data_fingerprint": data_fingerprint(sets.records),
             "versions": versions(),
             "changed_midway": settled.changes,
+            "may_restart": settled.may_restart,
+            "restarted_after": settled.restarted_after,
         }
     )
 

@@ -15,7 +15,7 @@ from pigeonhole.runs.records import Progress, State, Validation
 from pigeonhole.statistics import fewest_right
 from pigeonhole.training import steps
 from pigeonhole.training.batches import Batch, Batches, for_evaluation
-from pigeonhole.training.failures import Diverged
+from pigeonhole.training.failures import Diverged, Stuck, guessing_loss, has_not_moved
 from pigeonhole.training.schedule import MOST_VALIDATIONS, Schedule
 from pigeonhole.training.tally import Tally, score
 
@@ -30,7 +30,8 @@ class Trainer:
 
     `train` and `valid` are `dataset.DataSet`s; without `valid` (None) there is only `learn`. `workers`: a
     `workers.Workers`, in whose strategy's scope `model` and this object are made, where several train
-    together. `total_steps` may be changed until `run` begins.
+    together. `total_steps` may be changed until `run` begins. `may_restart`: whether `run` raises Stuck where
+    the loss has not moved after a fifth of the training.
     """
 
     def __init__(self, model: keras.Model, train, valid, recipe: Recipe, seed: int, workers=None):
@@ -42,6 +43,8 @@ class Trainer:
         self.batches = Batches(train, recipe, seed, workers)
         self.steps_per_epoch = recipe.steps_per_epoch(train.num_examples)
         self.total_steps = max(1, round(recipe.length(train.num_examples)))
+        self.may_restart = False
+        self.restarted_after: int | None = None  # the step after which a first attempt was given up
         self.validations: list[Validation] = []
         self.best_weights: list[np.ndarray] | None = None
         self.best_logits: np.ndarray | None = None
@@ -88,16 +91,19 @@ class Trainer:
 
         `best_weights` (as `model.get_weights()`) and `best_logits` (float32 [n, K]) are those of the `best`
         of the `validations`, `valid_logits` those of the last one. After `restore` it goes on from there.
-        Raises Diverged at the first loss that is not a number; what was best before is kept.
+        Raises Diverged at the first loss that is not a number; what was best before is kept. Raises Stuck
+        only where `may_restart`.
         """
         self._begin()
         if self.is_validation_due:  # it may have been stopped just before
             yield self.validate()
+        self._require_progress()
         if self._is_at_end:
             return
         for _ in self._advance(on_step):
             if self.is_validation_due:
                 yield self.validate()
+                self._require_progress()
                 if self._is_at_end:
                     return
 
@@ -230,6 +236,13 @@ class Trainer:
         """How many validations ago the most pictures were right for the first time."""
         right = [validation.valid.right for validation in self.validations]
         return len(right) - 1 - right.index(max(right)) if right else 0
+
+    def _require_progress(self) -> None:
+        if not self.may_restart:
+            return
+        guessing = guessing_loss(self.train.label_indices, self.model.output.shape[-1], self.recipe)
+        if has_not_moved(self.validations, self.total_steps, guessing):
+            raise Stuck(self._steps_done)
 
     def _begin(self) -> None:
         """Let the clocks run from now on: not the time between the making of this object and its use."""

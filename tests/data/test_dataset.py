@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -350,3 +351,24 @@ def test_help_imports_neither_tensorflow_nor_opencv():
     assert done.returncode == 0 and "--save-grid" in done.stdout
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert not imported & {"tensorflow", "cv2", "sklearn", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_copies_of_one_picture_alone_are_refused_in_one_line(tmp_path, seed):
+    draw_tree(tmp_path, {"a": 1})
+    (tmp_path / "b").mkdir()
+    for number in range(9):
+        for name in "ab":
+            shutil.copy(tmp_path / "a" / "000.png", tmp_path / name / f"copy {number}.png")
+    sets = read_train_sets(tmp_path, 8, seed=seed, no_cache=True)
+    with pytest.raises(
+        PigeonholeError, match=r"no picture is left to (learn a, b from|validate with): copies"
+    ):
+        sets.require_trainable()
+
+
+def test_labels_of_thousands_of_classes_take_no_square_of_their_number():
+    data = DataSet(
+        np.zeros((2, 1, 1, 3), np.uint8), [3, 99_999], ["x", "y"], [str(k) for k in range(100_000)]
+    )
+    assert data.labels.shape == (2, 100_000) and data.labels.argmax(axis=1).tolist() == [3, 99_999]

@@ -2,17 +2,22 @@
 
 import csv
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pigeonhole.commands import train
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.runs import digests
 from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.run import Run
 from pigeonhole.training.failures import Diverged
 from tests.support.drawn_folders import draw_patches
+from tests.support.training_program import done, stopped
 
 
 @pytest.fixture
@@ -58,3 +63,74 @@ def test_a_loss_that_is_no_number_later_keeps_the_best_network_before_it(config,
     Classifier.load(job.run).close()
     with job.run.history_file.open() as file:
         assert all(np.isfinite(float(row["valid_loss"])) for row in csv.DictReader(file))
+
+
+# --- a loss that does not move ---
+
+STUCK = [
+    "--learning-rate",
+    "1e-9",
+    "--epochs",
+    "20",
+    "--batch-size",
+    "8",
+    "--image-size",
+    "20",
+    "--threads",
+    "1",
+]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    return draw_patches(tmp_path_factory.mktemp("pictures") / "data", 30)
+
+
+def asked(pictures: Path, output: Path) -> list[str]:
+    where = ["--data", pictures, "--output", output, "--name", "run", "--cache-dir", output / "cache"]
+    return [*map(str, where), *STUCK, "--precision", "float32", "--no-report"]
+
+
+@pytest.fixture(scope="module")
+def restarted(pictures, tmp_path_factory) -> tuple[Run, str]:
+    """A training that came to its end in its second attempt, and what it said."""
+    output = tmp_path_factory.mktemp("restarted")
+    process = done(*asked(pictures, output))
+    assert process.returncode == 0, process.stderr
+    return Run(output / "run"), process.stdout
+
+
+def test_a_training_whose_loss_does_not_move_starts_once_more_with_other_settings(restarted):
+    run, said = restarted
+    line = "the loss has not moved after step 36; again from the start with adamw, learning rate up to 0.0005"
+    assert said.count(f"restarted   {line}\n") == 1
+    settings = run.settings()
+    assert settings["recipe"]["optimizer"] == "adamw" and settings["recipe"]["learning_rate"] == 5e-4
+    assert settings["restarted_after"] == 36 and settings["may_restart"] is False
+    assert run.history()["step"].tolist() == list(range(9, 181, 9)), "of the second attempt alone"
+    assert run.is_finished
+
+
+def test_it_repeats_to_the_bit(restarted, tmp_path):
+    run, _ = restarted
+    where = ["--output", str(tmp_path), "--cache-dir", str(run.folder.parent / "cache")]
+    process = done("--repeat", run.folder, *where)
+    assert process.returncode == 0 and f"identical to {run}: weights, history" in process.stdout
+
+
+@pytest.mark.parametrize("after", ["epoch   2.0", "epoch   4.0", "restarted"])
+def test_terminated_in_either_attempt_it_goes_on_to_the_same_bits(restarted, pictures, tmp_path, after):
+    status, _ = stopped(asked(pictures, tmp_path), signal.SIGTERM, after)
+    assert status == 143
+    assert train.main(["--resume", str(tmp_path / "run"), "--cache-dir", str(tmp_path / "cache")]) == 0
+    assert digests.read(Run(tmp_path / "run")) == digests.read(restarted[0])
+
+
+def test_a_training_that_learns_a_little_is_left_alone(config, capsys):
+    job = TrainingJob(replace(config, epochs=20, learning_rate=1e-4))
+    assert job.trainer.may_restart and job.train() == 0
+    assert "restarted" not in capsys.readouterr().out
+
+
+def test_the_settings_of_published_networks_are_never_changed(config):
+    assert not TrainingJob(replace(config, network="tutorial")).trainer.may_restart

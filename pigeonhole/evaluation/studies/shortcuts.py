@@ -24,6 +24,7 @@ from pigeonhole.evaluation.studies.suspects import deal
 GAIN = 0.10  # better than expected by this share of the pictures, ...
 SIGNIFICANCE = 0.01  # ... and not by chance: a shortcut
 MOST_PICTURES = 4_000  # looked at, in proportion to their classes
+MOST_CLASSES = 500  # looked at, the largest; trees take memory for each class at each node
 FOLDS = 5
 NAMED = 5  # classes in one sentence
 
@@ -177,10 +178,15 @@ def check(
 
 
 def _sample(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Sorted indices of at most about MOST_PICTURES, the same share of each class and at least one."""
-    share = min(1.0, MOST_PICTURES / len(labels))
+    """Sorted indices of at most about MOST_PICTURES, the same share of each class and at least one.
+
+    Of more than MOST_CLASSES classes, those with the most pictures are taken.
+    """
+    present, counts = np.unique(labels, return_counts=True)
+    largest = np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES])
+    share = min(1.0, MOST_PICTURES / counts[largest].sum())
     order = np.random.default_rng(seed).permutation(len(labels))
-    by_class = [order[labels[order] == label] for label in np.unique(labels)]
+    by_class = [order[labels[order] == label] for label in present[largest]]
     return np.sort(np.concatenate([rows[: max(1, round(share * len(rows)))] for rows in by_class]))
 
 

@@ -28,11 +28,18 @@ class StudyLine:
         networks = "network" if self.trainings == 1 else "networks"
         self._write(f"{self.title}: {self.trainings} more {networks}, about {clock(self.seconds)}\n")
         self._drawn = 0.0
+        self._began = time.perf_counter()
+        self._is_corrected = False
 
     def step(self, number: int, progress: Progress) -> None:
         """Take note of a step of training number `number`, from 0."""
         self.check()
         now = time.perf_counter()
+        if number and not self._is_corrected:
+            self._is_corrected = True
+            left = (now - self._began) / number * (self.trainings - number)
+            self.done()
+            self._write(f"  network 1 took {clock(now - self._began)}, about {clock(left)} left\n")
         if self.out.isatty() and now - self._drawn > REDRAW_SECONDS:
             self._drawn = now
             self._write(

@@ -315,3 +315,11 @@ def test_silent_on_dogs_and_cats():
     found = survey(DATA / "dogs_cats" / "training_data", 64)
     assert not found.fires, found.lines()
     assert by_feature(found)[BORDER] < 0.65
+
+
+def test_of_thousands_of_classes_the_largest_are_looked_at():
+    labels = np.concatenate([np.repeat(np.arange(5000), 2), np.repeat(np.arange(400), 3)])
+    rows = shortcuts._sample(labels, 0)
+    present = np.unique(labels[rows])
+    assert len(present) == shortcuts.MOST_CLASSES and set(range(400)) <= set(present)
+    assert len(rows) <= shortcuts.MOST_PICTURES

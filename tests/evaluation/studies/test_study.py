@@ -43,3 +43,12 @@ def test_each_step_may_end_it():
     line = StudyLine("label check", 5, 125.0, stop, io.StringIO())
     with pytest.raises(KeyboardInterrupt):
         line.step(0, Progress(1, 2, 0.01, 1.5, 12, 16))
+
+
+def test_the_first_network_corrects_the_forecast():
+    out = io.StringIO()
+    line = StudyLine("label check", 5, 125.0, out=out)
+    line._began -= 100
+    for number in (0, 1, 1, 2):
+        line.step(number, Progress(1, 2, 0.01, 1.5, 12, 16))
+    assert out.getvalue().endswith("\n  network 1 took 1:40, about 6:40 left\n")
