@@ -140,7 +140,8 @@ class Measures:
     def _confusions(self) -> Iterator[str]:
         confusion = self.confusion
         wrong = confusion - np.diag(confusion.diagonal())
-        order = np.argsort(-wrong, axis=None, kind="stable")[:LISTED_CONFUSIONS]
+        happened = np.flatnonzero(wrong)
+        order = happened[np.argsort(-wrong.ravel()[happened], kind="stable")[:LISTED_CONFUSIONS]]
         yield "The most frequent confusions, true class and answer"
         rows = []
         for true, answer in zip(*np.unravel_index(order, wrong.shape), strict=True):

@@ -11,6 +11,7 @@ from pigeonhole.report.page import Section, render
 from pigeonhole.report.pictures import Limits, Tile, lossless_uri, tiles
 
 MOST_IN_TABLE = 25  # classes; a larger table can no longer be read
+MOST_DRAWN = 1000  # pixels along each side of the drawing
 FREQUENT = 8  # confusions listed in words below a table
 FREQUENT_WITHOUT_TABLE = 60
 
@@ -34,7 +35,7 @@ def confusion(evaluation: Evaluation, matrix: np.ndarray, prefix: str, limits: L
     """The section. `matrix`: int [K, K], rows true, columns predicted."""
     in_table = len(matrix) <= MOST_IN_TABLE
     behind = rows_behind(evaluation, matrix, limits, in_table)
-    shades = shade(matrix)
+    shades = shade(coarse(matrix))
     table = [
         [Cell(i, j, int(matrix[i, j]), float(shades[i, j]), (i, j) in behind) for j in range(len(matrix))]
         for i in range(len(matrix) if in_table else 0)
@@ -63,9 +64,16 @@ def confusion(evaluation: Evaluation, matrix: np.ndarray, prefix: str, limits: L
 
 def confusions(matrix: np.ndarray) -> list[tuple[int, int]]:
     """(true, predicted) of every confusion that happened, the most frequent first."""
-    wrong = matrix - np.diag(np.diag(matrix))
-    order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
-    return [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True)]
+    true, predicted = np.nonzero(matrix)  # few of all cells, where classes are many
+    true, predicted = true[true != predicted], predicted[true != predicted]
+    order = np.argsort(-matrix[true, predicted], kind="stable")
+    return list(zip(true[order].tolist(), predicted[order].tolist(), strict=True))
+
+
+def coarse(matrix: np.ndarray) -> np.ndarray:
+    """The matrix with neighbouring classes added up, so that it has at most MOST_DRAWN rows and columns."""
+    starts = np.arange(0, len(matrix), -(-len(matrix) // MOST_DRAWN))
+    return np.add.reduceat(np.add.reduceat(matrix, starts, axis=0), starts, axis=1)
 
 
 def shade(matrix: np.ndarray) -> np.ndarray:

@@ -118,6 +118,7 @@ def test_it_repeats_to_the_bit(restarted, tmp_path):
     assert process.returncode == 0 and f"identical to {run}: weights, history" in process.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", ["epoch   2.0", "epoch   4.0", "restarted"])
 def test_terminated_in_either_attempt_it_goes_on_to_the_same_bits(restarted, pictures, tmp_path, after):
     status, _ = stopped(asked(pictures, tmp_path), signal.SIGTERM, after)
