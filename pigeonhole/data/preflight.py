@@ -239,12 +239,9 @@ class Preflight:
             yield f"{counted(self.repeated_links, 'link', 'links')} to what was seen already"
 
 
-def _count_classes(classes: Iterable[str], records: Iterable[Record]) -> dict[str, ClassCount]:
-    found: Counter[str] = Counter()
-    used: Counter[str] = Counter()
-    for record in records:
-        found[record.entry.class_name] += 1
-        used[record.entry.class_name] += record.skipped is None
+def _count_classes(classes: Iterable[str], records: Sequence[Record]) -> dict[str, ClassCount]:
+    found = Counter(record.entry.class_name for record in records)
+    used = Counter(record.entry.class_name for record in records if record.skipped is None)
     return {name: ClassCount(found[name], used[name]) for name in classes}
 
 

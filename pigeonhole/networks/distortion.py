@@ -39,11 +39,15 @@ class Hue:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Multiplies the distance from each channel's mean by `low` to `high`."""
+class _Range:
+    """A step with a least and a greatest value."""
 
     low: float
     high: float
+
+
+class Contrast(_Range):
+    """Multiplies the distance from each channel's mean by `low` to `high`."""
 
     def __call__(self, images, chance):
         mean = tf.reduce_mean(images, [1, 2], keepdims=True)
@@ -60,12 +64,8 @@ class Brightness:
         return images + _between(-self.most, self.most, chance)
 
 
-@dataclass(frozen=True)
-class Saturation:
+class Saturation(_Range):
     """Multiplies the saturation, at most 1, by `low` to `high`."""
-
-    low: float
-    high: float
 
     def __call__(self, images, chance):
         def coloured(hue, saturation):
@@ -74,12 +74,8 @@ class Saturation:
         return _recoloured(images, coloured)
 
 
-@dataclass(frozen=True)
-class Clip:
+class Clip(_Range):
     """Keeps values from `low` to `high`; nothing about it is random."""
-
-    low: float
-    high: float
 
     def __call__(self, images, chance):
         return tf.clip_by_value(images, self.low, self.high)

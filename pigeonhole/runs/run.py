@@ -120,11 +120,6 @@ class Run:
         return not self.checkpoints_folder.is_dir()
 
     @property
-    def is_finished(self) -> bool:
-        """Whether the training came to its end and its model is saved."""
-        return self.is_complete and self.has_model
-
-    @property
     def is_interrupted(self) -> bool:
         """Whether no model is saved, but a state of the training from which one can be made."""
         return not self.has_model and any(self.checkpoints_folder.glob("step-*.npz"))

@@ -47,7 +47,7 @@ def test_a_loss_that_is_no_number_from_the_start_leaves_no_model(config):
         Diverged, match=r"^the loss is no longer a number after step \d+; train .*-rate 1e\+29$"
     ):
         job.train()
-    assert not job.run.has_model and not job.run.is_finished
+    assert not job.run.has_model
     assert progress(job.run.folder) == "stopped"
 
 
@@ -58,7 +58,7 @@ def test_a_loss_that_is_no_number_later_keeps_the_best_network_before_it(config,
     said = capsys.readouterr().out
     assert "stopped: the loss is no longer a number after step " in said and "--learning-rate 0.0005" in said
     assert "saving the best network before that, of epoch " in said
-    assert job.run.has_model and not job.run.is_finished and progress(job.run.folder) == "stopped"
+    assert job.run.has_model and not job.run.is_complete and progress(job.run.folder) == "stopped"
     assert "resume  " not in said, "that would end in the same way"
     Classifier.load(job.run).close()
     with job.run.history_file.open() as file:

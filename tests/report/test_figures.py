@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from pigeonhole.evaluation.insight import Layer
 from pigeonhole.model.calibration import Bin
+from pigeonhole.model.interface import Layer
 from pigeonhole.report import figures, rendering, sheets, theme
 
 HISTORY = {
