@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pigeonhole.data import label_table
-from pigeonhole.data.layout import Split, check_top, find_split, is_hidden, no_classes
+from pigeonhole.data.layout import Split, check_top, find_split, is_folder, is_hidden, listed, no_classes
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.terminal import shown
 
@@ -97,19 +97,11 @@ def scan(
 
 def _items(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     """Everything in one folder, sorted by name, hidden ones too."""
-    try:
-        with os.scandir(folder) as items:
-            return sorted(items, key=lambda item: item.name)
-    except PermissionError as error:
-        raise PigeonholeError(f"{folder}: no permission to list this folder") from error
+    return sorted(listed(folder), key=lambda item: item.name)
 
 
 def _visible_folders(folder: str | os.PathLike[str]) -> list[str]:
-    return [item.name for item in _items(folder) if _is_folder(item) and not is_hidden(item.name)]
-
-
-def _is_folder(item: os.DirEntry[str]) -> bool:
-    return os.path.isdir(item.path)  # item.is_dir() raises for a link that leads to itself
+    return [item.name for item in _items(folder) if is_folder(item) and not is_hidden(item.name)]
 
 
 def _scan_table(table: Path, classes: Sequence[str] | None) -> Tree:
@@ -189,7 +181,7 @@ def _strays(items: list[os.DirEntry[str]], prefix: str) -> list[str]:
     return [
         f"{prefix}{item.name}"
         for item in items
-        if not _is_folder(item) and not is_hidden(item.name) and item.name not in KNOWN_ROOT_FILES
+        if not is_folder(item) and not is_hidden(item.name) and item.name not in KNOWN_ROOT_FILES
     ]
 
 
@@ -197,7 +189,7 @@ def _class_folders(top: Path, items: list[os.DirEntry[str]]) -> dict[str, str]:
     """Class name -> folder name, sorted by class name."""
     folders: dict[str, str] = {}
     for item in items:
-        if not _is_folder(item) or is_hidden(item.name):
+        if not is_folder(item) or is_hidden(item.name):
             continue
         if normal(item.name) in folders:
             raise PigeonholeError(

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pigeonhole.data import tables
-from pigeonhole.data.layout import is_hidden, listed
+from pigeonhole.data.layout import is_hidden, listed, visible_files
 from pigeonhole.errors import PigeonholeError
 
 NAME = "labels.csv"
@@ -34,7 +34,7 @@ def read(table: Path) -> tuple[dict[str, str], list[str]]:
     the folder, no label, or another label than a line before.
     """
     top = table.parent
-    there = _files(top)
+    there = {file.relative_to(top).as_posix() for file in visible_files(top)}
     folder = next((item.name for item in listed(top) if item.is_dir() and not is_hidden(item.name)), "")
     labels: dict[str, str] = {}
     for place, row in tables.read(table, COLUMNS):
@@ -56,14 +56,3 @@ def _in(there: Collection[str], folder: str, name: str) -> str:
     """The name of the file that is meant by it."""
     plain = name.replace("\\", "/").removeprefix("./")
     return next((each for each in (name, plain, f"{folder}/{plain}") if each in there), plain)
-
-
-def _files(top: Path) -> set[str]:
-    """Every visible file below the folder."""
-    found = set()
-    for folder, inner, files in os.walk(top):
-        inner[:] = [name for name in inner if not is_hidden(name)]
-        below = Path(folder).relative_to(top).as_posix()
-        prefix = "" if below == "." else f"{below}/"
-        found |= {f"{prefix}{name}" for name in files if not is_hidden(name)}
-    return found

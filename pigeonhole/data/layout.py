@@ -119,16 +119,25 @@ def no_classes(top: Path) -> PigeonholeError:
 def _below(top: Path) -> list[Folder]:
     found = []
     for item in sorted(listed(top), key=lambda item: item.name):
-        if _is_folder(item) and not is_hidden(item.name):
+        if is_folder(item) and not is_hidden(item.name):
             inside = [each for each in listed(item.path) if not is_hidden(each.name)]
-            folders = sorted(each.name for each in inside if _is_folder(each))
+            folders = sorted(each.name for each in inside if is_folder(each))
             found.append(Folder(item.name, tuple(folders), len(folders) < len(inside)))
     return found
 
 
-def _is_folder(item: os.DirEntry[str]) -> bool:
-    """Without a question to the disk for anything but links: a class may have a million files."""
+def is_folder(item: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one. Of links alone the disk is asked: files may be a million."""
     return os.path.isdir(item.path) if item.is_symlink() else item.is_dir()
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Every file below the folder that is not hidden, nor in a hidden folder."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [Path(place) / name for name in names if not is_hidden(name)]
+    return found
 
 
 def listed(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from pigeonhole.data.folders import is_hidden
+from pigeonhole.data.layout import is_hidden, visible_files
 
 CLASSES = tuple("0123456789")
 FILE_NAME = re.compile(r"digit_\d{4}\.png")
@@ -21,7 +21,7 @@ FINGERPRINTS = frozenset(
 def fingerprint(folder: Path) -> str:
     """Return the sha256 over the names and contents of all visible files below `folder`, hexadecimal."""
     digest = hashlib.sha256()
-    for name in sorted(path.relative_to(folder).as_posix() for path in _files(folder)):
+    for name in sorted(path.relative_to(folder).as_posix() for path in visible_files(folder)):
         digest.update(f"{name}\0".encode())
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()
@@ -32,14 +32,14 @@ def is_untouched(folder: Path) -> bool:
     if _class_folders(folder) != set(CLASSES):
         return False
     # Names first: a large set of the user's own digits need not be read to be told apart.
-    if not all(FILE_NAME.fullmatch(path.name) for path in _files(folder)):
+    if not all(FILE_NAME.fullmatch(path.name) for path in visible_files(folder)):
         return False
     return fingerprint(folder) in FINGERPRINTS
 
 
 def take_away(folder: Path) -> int:
     """Remove the untouched sample's files and class folders from `folder`; return the number of files."""
-    files = _files(folder)
+    files = visible_files(folder)
     for path in files:
         path.unlink()
     for class_name in CLASSES:
@@ -68,11 +68,3 @@ def _class_folders(folder: Path) -> set[str]:
 
 def _has_sample_files(folder: Path) -> bool:
     return any(FILE_NAME.fullmatch(name) for name in os.listdir(folder))
-
-
-def _files(folder: Path) -> list[Path]:
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        files += [Path(place) / name for name in names if not is_hidden(name)]
-    return files
