@@ -138,6 +138,10 @@ def flag(effect: Effect, group: str, text: str, default: Any = None, **parsing: 
     )
 
 
+def _data(text: str, default: Any = None, **parsing: Any) -> Any:
+    return flag(Effect.OUTCOME, "data", text, default, **parsing)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CacheFlags:
     """Where decoded pixels are kept: the parameters of `cache.of_flags`."""
@@ -154,31 +158,15 @@ class CacheFlags:
 class ReadingFlags(CacheFlags):
     """How a folder of class folders is read: the parameters of `dataset.read_train_sets`."""
 
-    classes: list[str] | None = flag(
-        Effect.OUTCOME, "data", "only these class folders, in this order", type=names, metavar="A,B"
+    classes: list[str] | None = _data("only these class folders, in this order", type=names, metavar="A,B")
+    validation_size: float = _data("set apart for validation (0.2)", 0.2, type=share, metavar="SHARE")
+    split: Path | None = _data("take the split from a previous run's split.csv", type=Path, metavar="FILE")
+    fixes: Path | None = _data(
+        "take labels from an edited fixes.csv of a previous run", type=Path, metavar="FILE"
     )
-    validation_size: float = flag(
-        Effect.OUTCOME, "data", "set apart for validation (0.2)", 0.2, type=share, metavar="SHARE"
-    )
-    split: Path | None = flag(
-        Effect.OUTCOME, "data", "take the split from a previous run's split.csv", type=Path, metavar="FILE"
-    )
-    fixes: Path | None = flag(
-        Effect.OUTCOME,
-        "data",
-        "take labels from an edited fixes.csv of a previous run",
-        type=Path,
-        metavar="FILE",
-    )
-    fraction: float = flag(
-        Effect.OUTCOME, "data", "train on a seeded, stratified part (1)", 1.0, type=part, metavar="SHARE"
-    )
-    channels: int | None = flag(
-        Effect.OUTCOME, "data", "1 grey, 3 colour (3, or what the network wants)", type=int, choices=(1, 3)
-    )
-    seed: int = flag(
-        Effect.OUTCOME, "data", "decides the split and all shuffles (0)", 0, type=seed, metavar="N"
-    )
+    fraction: float = _data("train on a seeded, stratified part (1)", 1.0, type=part, metavar="SHARE")
+    channels: int | None = _data("1 grey, 3 colour (3, or what the network wants)", type=int, choices=(1, 3))
+    seed: int = _data("decides the split and all shuffles (0)", 0, type=seed, metavar="N")
 
 
 def flags_of(config: type) -> list[dataclasses.Field]:

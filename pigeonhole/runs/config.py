@@ -36,6 +36,10 @@ _recipe = functools.partial(flag, Effect.OUTCOME, TRAINING, recipe=True)  # in p
 _study = functools.partial(flag, Effect.OUTPUT, STUDIES, default=False, action="store_true")
 
 
+def _previous(text: str, **parsing: object) -> Path | None:
+    return flag(Effect.CALL, PREVIOUS, text, type=Path, metavar="RUN", one_of="previous", **parsing)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(ReadingFlags):
     """What a training is asked for. Each field is a flag of `train`; None: not asked for.
@@ -106,24 +110,10 @@ class TrainingConfig(ReadingFlags):
     )
     patience: int | None = _recipe("stop after N validations without gain", type=count, metavar="N")
 
-    resume: Path | None = flag(
-        Effect.CALL,
-        PREVIOUS,
-        "go on with an interrupted training (the newest)",
-        type=Path,
-        nargs="?",
-        const=NEWEST,
-        metavar="RUN",
-        one_of="previous",
+    resume: Path | None = _previous(
+        "go on with an interrupted training (the newest)", nargs="?", const=NEWEST
     )
-    repeat: Path | None = flag(
-        Effect.CALL,
-        PREVIOUS,
-        "train again with the same settings, and compare bit by bit",
-        type=Path,
-        metavar="RUN",
-        one_of="previous",
-    )
+    repeat: Path | None = _previous("train again with the same settings, and compare bit by bit")
     force: bool = flag(
         Effect.CALL,
         PREVIOUS,
