@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,16 @@ def test_a_training_whose_loss_does_not_move_starts_once_more_with_other_setting
     assert settings["restarted_after"] == 36 and settings["may_restart"] is False
     assert run.history()["step"].tolist() == list(range(9, 181, 9)), "of the second attempt alone"
     assert run.is_finished
+
+
+def test_the_time_printed_at_the_end_is_that_of_everything(restarted):
+    run, said = restarted
+    told = re.search(
+        r"^time +(\d+):(\d\d) \(minutes:seconds\) for everything, (\d+):(\d\d) to train$", said, re.M
+    )
+    minutes, seconds, training_minutes, training_seconds = map(int, told.groups())
+    assert 60 * minutes + seconds > 60 * training_minutes + training_seconds, "both attempts, and more"
+    assert abs(60 * training_minutes + training_seconds - run.result()["seconds"]) <= 1
 
 
 def test_it_repeats_to_the_bit(restarted, tmp_path):

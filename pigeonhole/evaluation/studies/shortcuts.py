@@ -213,6 +213,7 @@ class _Model:
         folds = PredefinedSplit(self._fold_of)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Number of classes in training fold")
+            warnings.filterwarnings("ignore", "The number of unique classes is greater than")
             return cross_val_predict(trees, features, self.labels, cv=folds, method="predict_proba")
 
     def right(self, probabilities: np.ndarray) -> np.ndarray:
