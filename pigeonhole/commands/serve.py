@@ -86,7 +86,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--queue", type=count, default=64, metavar="N", help="requests that may wait; more get a 503 (64)")
     add(
         "--api-key",
-        default=os.environ.get(KEY_VARIABLE),
+        type=_key,
         metavar="KEY",
         help=f"what every request must carry ({KEY_VARIABLE} in the environment, or none)",
     )
@@ -115,9 +115,12 @@ def find_models(options: argparse.Namespace) -> list[Run]:
 
 
 def find_key(options: argparse.Namespace) -> str | None:
-    """The key that requests must carry, from its file where one is named. Raises UsageError."""
+    """The key that requests must carry: from its file, its flag or its variable; None where there is none.
+
+    An empty variable counts as none: compose files set it so where the user sets no key. Raises UsageError.
+    """
     if options.api_key_file is None:
-        return options.api_key
+        return options.api_key or os.environ.get(KEY_VARIABLE, "").strip() or None
     try:
         key = options.api_key_file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -153,6 +156,12 @@ def announce_for_phone(host: str, urls: Sequence[str]) -> None:
         print(f"phone   {url} in the same network")
         if sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower():
             print("", *address.qr_code(url), "", sep="\n")
+
+
+def _key(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the key is empty; give one, or leave the flag out to serve without")
+    return text
 
 
 def _port(text: str) -> int:

@@ -13,6 +13,8 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 def check(host: str, port: int) -> None:
     """Find out before the slow start whether the port can be listened at. Raises UsageError."""
+    if not host:  # the socket would listen at every address
+        raise UsageError(f"--host '' --port {port}: the address is empty; choose another")
     try:
         with socket.create_server((host, port), family=_family(host)):
             pass

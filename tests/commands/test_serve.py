@@ -46,6 +46,7 @@ def home(tmp_path, monkeypatch):
         (["--watch", "none"], "--watch none: no such folder"),
         (["--watch", "--model", "none"], "--model none: no such run"),
         (["--watch", "--host", "256.1.1.1"], "--host 256.1.1.1 --port 8000: .*choose another"),
+        (["--watch", "--host", ""], "--host '' --port 8000: .*choose another"),
     ],
 )
 def test_mistakes_are_told(home, arguments, said):
@@ -55,7 +56,15 @@ def test_mistakes_are_told(home, arguments, said):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--port", "x"], ["--port", "65536"], ["--threads", "0"], ["--queue", "-1"], ["--max-megabytes", "0"]],
+    [
+        ["--port", "x"],
+        ["--port", "65536"],
+        ["--threads", "0"],
+        ["--queue", "-1"],
+        ["--max-megabytes", "0"],
+        ["--api-key", ""],
+        ["--api-key", " "],
+    ],
 )
 def test_wrong_values_are_told(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -78,9 +87,11 @@ def test_two_models_of_one_name_are_told(home):
 
 
 def test_the_key_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv(serve.KEY_VARIABLE, "")
+    assert serve.find_key(serve.parse([])) is None
     monkeypatch.setenv(serve.KEY_VARIABLE, "from outside")
-    assert serve.parse([]).api_key == "from outside"
-    assert serve.parse(["--api-key", "given"]).api_key == "given"
+    assert serve.find_key(serve.parse([])) == "from outside"
+    assert serve.find_key(serve.parse(["--api-key", "given"])) == "given"
 
 
 def test_the_key_may_come_from_a_file(tmp_path):
