@@ -1,11 +1,12 @@
 """The sections about a model's answers to labelled pictures: those of a validation and of a test alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.pictures.thumbnails import data_uri
@@ -29,6 +30,7 @@ class Answers:
 
     `attention`: rows of `evaluation` and, for each, where the network looked, float32 [n, S, S] 0..1.
     `corrected`: where the network was chosen on these pictures, what is to be expected without that.
+    `copies`: the test pictures that are copies of pictures of the training; None where that is not known.
     """
 
     evaluation: Evaluation
@@ -36,6 +38,7 @@ class Answers:
     attention: tuple[np.ndarray, np.ndarray]
     of_test: bool
     corrected: CorrectedAccuracy | None = None
+    copies: Mapping[str, Copy] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -76,7 +79,19 @@ class Answers:
         return Section(self.prefix + name, title, html)
 
     def _summary(self, limits: Limits) -> Section:
-        return self._section("summary", "In short", verdict=list(verdict(self.measures, self.interval)))
+        told = list(verdict(self.measures, self.interval))
+        if self.copies and not self._copies_are_harmless:
+            told[0] = (
+                f"This is no measure of new pictures: the training had {len(self.copies):,} of the "
+                f"{self.measures.total:,} test pictures, or near-copies of them."
+            )
+        return self._section("summary", "In short", verdict=told)
+
+    @property
+    def _copies_are_harmless(self) -> bool:
+        """Whether the accuracy on the pictures that are no copies lies in the interval of all."""
+        right = self.evaluation.right[[name not in self.copies for name in self.evaluation.names]]
+        return bool(len(right)) and self.interval[0] <= right.mean() <= self.interval[1]
 
     def _figures(self, limits: Limits) -> Section:
         return self._section("figures", "The honest figures")

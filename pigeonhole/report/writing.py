@@ -78,7 +78,7 @@ def write_test(
     `evaluation` and `measures` are of all readable test pictures; `copies` those that are copies of pictures
     of the training, by name, None where that cannot be known. Raises OSError where it cannot be written.
     """
-    answers = Answers(evaluation, measures, attention(classifier, evaluation), of_test=True)
+    answers = Answers(evaluation, measures, attention(classifier, evaluation), True, copies=copies)
 
     def build(limits: Limits) -> list[Section]:
         sections = answers.sections(limits)

@@ -333,6 +333,25 @@ def test_test_pictures_from_the_training_are_named(case, tmp_path):
     assert "cat/other.png valid looks the same" in text
 
 
+def test_the_summary_depends_on_copies_of_training_pictures(case, tmp_path):
+    no_part = "The test pictures took no part in the training"
+    names, total = case.evaluation.names, case.evaluation.total
+    few = {names[0]: Copy("cat/original.png", "train", True)}
+    every = {name: Copy(name, "train", True) for name in names}
+
+    def summary(copies) -> str:
+        writing.write_test(Run(tmp_path), case.evaluation, case.measures, copies, case.classifier)
+        return page.read(Run(tmp_path))["test-summary"].html
+
+    assert no_part in summary({})
+    for copies in (few, every):
+        html = summary(copies)
+        assert no_part not in html and f"near-copies of them: {len(copies)} of {total}." in html
+    assert f"no measure of new pictures: the training had {total} of the {total} test pictures" in html
+    html = summary(None)
+    assert no_part not in html and "is not known" in html
+
+
 def test_suspected_labels_are_shown(case, tmp_path):
     name = case.sets.everything.names[3]
     found = [Suspect(name, "cat", HOSTILE, 0.031, 0.942, 0.9)]
