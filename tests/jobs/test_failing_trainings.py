@@ -16,6 +16,7 @@ from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import digests
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
+from pigeonhole.training.distributed.launcher import available_cores
 from pigeonhole.training.failures import Diverged
 from tests.support.drawn_folders import draw_patches
 from tests.support.training_program import done, stopped
@@ -33,7 +34,7 @@ def config(tmp_path) -> TrainingConfig:
         epochs=6,
         batch_size=8,
         precision="float32",
-        threads=1,
+        threads=available_cores(),  # those of all tests in this process
         no_report=True,
     )
 

@@ -184,8 +184,8 @@ def save_until(moment, folder):
     count = 0
     def hook(event, arguments):
         nonlocal count
-        if event == "os.rename" and ".saving" in os.fspath(arguments[0]):
-            count += 1
+        if event == "os.rename" and [".saving" in os.fspath(path) for path in arguments[:2]] == [True, False]:
+            count += 1  # a file takes its place
             if count == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(hook)
