@@ -17,6 +17,8 @@ _ASIDE = re.compile(r"\..+\.\d+")  # a name in its making, and the process that 
 
 def check(flag: str, path: Path, pictures: Iterable[str | Path] = ()) -> None:
     """Raise UsageError, naming `flag`, where `path` cannot be written or is one of the user's pictures."""
+    if str(path) == "-":
+        raise UsageError(f"{flag} -: standard output is not written to; name a file")
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{flag} {path}: " + ("a folder" if path.is_dir() else "its folder does not exist"))
     if path.is_symlink() and not path.exists():
@@ -25,6 +27,13 @@ def check(flag: str, path: Path, pictures: Iterable[str | Path] = ()) -> None:
         raise UsageError(f"{flag} {path}: neither a file nor a pipe; name another")
     if path.exists() and any(os.path.exists(picture) and path.samefile(picture) for picture in pictures):
         raise UsageError(f"{flag} {path}: would overwrite a picture")
+    try:
+        if _takes_place(path):
+            tempfile.TemporaryFile(dir=path.parent).close()
+        elif path.is_file():
+            path.open("ab").close()  # what a link leads to
+    except OSError as error:
+        raise UsageError(f"{flag} {path}: cannot be written ({error.strerror}); name another file") from error
 
 
 @contextlib.contextmanager
@@ -61,18 +70,26 @@ def write_bytes_out(path: Path) -> Iterator[BinaryIO]:
     A regular file or a new one takes its place once it is complete. A pipe, a device or what a link leads to
     keeps its kind: the complete content is written into it. Raises OSError, naming the path.
     """
-    if not os.path.lexists(path) or (path.is_file() and not path.is_symlink()):
+    if _takes_place(path):
         with write_binary(path) as file:
             yield file
         return
-    with tempfile.TemporaryFile() as complete:
+    with naming(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as complete:
         yield complete
         complete.seek(0)
-        try:
-            with path.open("wb") as there:
-                shutil.copyfileobj(complete, there)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        with naming(path), path.open("wb") as there:
+            shutil.copyfileobj(complete, there)
+
+
+@contextlib.contextmanager
+def naming(path: Path, aside: Path | None = None) -> Iterator[None]:
+    """Name the path in an error of the disk that names no file, as when writing fails, or names `aside`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, aside and str(aside)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -82,14 +99,20 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _takes_place(path: Path) -> bool:
+    """Whether a new file takes the place of what is there, if anything is."""
+    return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
+
+
 @contextlib.contextmanager
 def _in_place_of(path: Path, mode: str, **options) -> Iterator[IO]:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with aside.open(mode, **options) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # else the name may survive a power cut and the content not
-        aside.replace(path)
+        with naming(path, aside):
+            with aside.open(mode, **options) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # else the name may survive a power cut and the content not
+            aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

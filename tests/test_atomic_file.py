@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,41 @@ def test_what_cannot_be_written_to_is_refused_before_any_work(tmp_path):
     for name, why in (("dangling", "leads nowhere"), ("socket", "neither a file"), ("x/a", "does not exist")):
         with pytest.raises(UsageError, match=f"--csv .*{name}: .*{why}"):
             atomic_file.check("--csv", tmp_path / name)
+    with pytest.raises(UsageError, match=r"^--csv -: .*name a file"):
+        atomic_file.check("--csv", Path("-"))
+
+
+@pytest.mark.skipif(not Path("/proc/version").is_file(), reason="needs a folder that takes no file")
+def test_a_file_or_folder_that_takes_nothing_is_refused_before_any_work(tmp_path):
+    (tmp_path / "link").symlink_to("/proc/version")
+    for path in (Path("/proc/e.csv"), tmp_path / "link"):
+        with pytest.raises(UsageError, match=rf"^--csv {path}: cannot be written \("):
+            atomic_file.check("--csv", path)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "with atomic_file.write(path) as file: file.write(text)",
+        "with atomic_file.write_binary(path) as file: file.write(text.encode())",
+        "with atomic_file.write_out(path) as file: file.write(text)",
+        "with atomic_file.naming(path), path.open('a') as file: file.write(text)",
+    ],
+)
+@pytest.mark.parametrize("length", [2000, 200_000], ids=["when flushed", "when written"])
+def test_the_error_of_a_full_disk_names_the_file(tmp_path, write, length):
+    pytest.importorskip("resource")
+    code = (
+        "import resource, sys; from pathlib import Path; from pigeonhole import atomic_file, cli\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        f"path, text = Path(sys.argv[1]), 'x' * {length}\n"
+        f"def main(arguments):\n    {write}\n"
+        "cli.run(main)"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "a.csv"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"error: File too large: {tmp_path / 'a.csv'}\n")
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_file_of_the_program_replaces_a_link(tmp_path):

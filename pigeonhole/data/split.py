@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pigeonhole import atomic_file
 from pigeonhole.data.duplicates import Pair, groups
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
@@ -149,7 +150,7 @@ def write_split(file: str | os.PathLike[str], records: Iterable[Record], sides: 
     chosen = [record for record in records if record.entry.name in sides]
     chosen.sort(key=lambda record: record.entry.name)
     # A file name need not be valid UTF-8 on Linux; it is written as the bytes that it has there.
-    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as target:
+    with atomic_file.write(Path(file), errors="surrogateescape") as target:
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(COLUMNS)
         for record in chosen:

@@ -33,7 +33,10 @@ class History:
 
     def add(self, validation: Validation) -> None:
         """Append the validation's figures."""
-        with self._file.open("a", newline="", encoding="utf-8") as file:
+        with (
+            atomic_file.naming(self._file),
+            self._file.open("a", newline="", encoding="utf-8") as file,
+        ):
             _write(file, validation)
 
 

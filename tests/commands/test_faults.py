@@ -86,7 +86,7 @@ def test_a_model_for_which_the_disk_has_no_room_leaves_the_run_as_it_was(tmp_pat
 def test_an_output_folder_that_cannot_be_written_is_told_before_any_work(data, tmp_path):
     with mounted(tmp_path / "disk", "size=1m,ro") as disk:
         refused = done(*flags(data, disk / "runs", "run", "--no-cache"))
-    assert refused.returncode == 1 and refused.stdout == ""
+    assert refused.returncode == 2 and refused.stdout == ""
     (line,) = refused.stderr.splitlines()
     assert os.strerror(errno.EROFS) in line and str(disk) in line
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from pigeonhole import atomic_file
 from pigeonhole.model import golden, metagraph
 from pigeonhole.runs.run import Run
 
@@ -31,7 +32,8 @@ def write(session: v1.Session, place: Path) -> None:
     """
     model = _convert(session)
     _describe(model, session)
-    place.write_bytes(model.SerializeToString())
+    with atomic_file.naming(place):
+        place.write_bytes(model.SerializeToString())
 
 
 def answers(place: Path, pixels: np.ndarray) -> np.ndarray:
