@@ -57,7 +57,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
             raise
         status = _say(str(extras.MissingExtra("this", error.name)), 1)
     except BrokenPipeError:
-        # The reader (`| head`) has gone; Python would complain again when it flushes at exit.
+        # The reader (`| head`) has ended; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:

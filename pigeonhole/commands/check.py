@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         type=count,
         default=PREFLIGHT_IMAGE_SIZE,
         metavar="PIXELS",
-        help=f"the side that pictures are brought to ({PREFLIGHT_IMAGE_SIZE}); training has its own",
+        help=f"the side that pictures are resized to ({PREFLIGHT_IMAGE_SIZE}); training has its own",
     )
     add_reading_flags(parser)
     return parser

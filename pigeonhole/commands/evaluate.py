@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     else:
         for kind, path in written.items():
             say(f"{kind:<12}{path}")
-    return fail_under(tested.verdict.measures.accuracy, options.fail_under)
+    return fail_under(tested.result.measures.accuracy, options.fail_under)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

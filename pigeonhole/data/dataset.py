@@ -18,7 +18,7 @@ from pigeonhole.data.fixes import Fix
 from pigeonhole.data.folders import Record, Tree
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.data.preflight import Preflight
-from pigeonhole.data.split import EarlierSplit
+from pigeonhole.data.split import PreviousSplit
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.terminal import shown
@@ -164,7 +164,7 @@ def read_train_sets(
     seed             decides the split, the shuffles and the fraction
     channels         3 RGB, 1 grey
     fraction         share of each class's training pictures to keep; validation pictures all stay
-    split            a split.csv from an earlier run instead of a new split
+    split            a split.csv from a previous run instead of a new split
     fixes            a fixes.csv: labels that it corrects, pictures that it leaves out
     cache_dir        where decoded pixels are kept; None: the platform's cache folder
     no_cache         keep them in a temporary folder instead
@@ -176,7 +176,7 @@ def read_train_sets(
     """
     tree = tree or folders.scan(train_path, classes)
     decided = fixing.read(fixes, tree.classes) if fixes else None
-    earlier = splitting.read_split(split) if split else splitting.EarlierSplit(by_path=tree.split or {})
+    earlier = splitting.read_split(split) if split else splitting.PreviousSplit(by_path=tree.split or {})
     store = cache.of_flags(cache_dir, no_cache)
     records, pixels = store.survey(tree, Preprocessing(image_size, channels), progress)
     return _divided(tree, records, pixels, decided, _Division(validation_size, fraction, seed, earlier))
@@ -189,7 +189,7 @@ class _Division:
     validation_size: float
     fraction: float
     seed: int
-    earlier: EarlierSplit
+    earlier: PreviousSplit
 
 
 def _divided(

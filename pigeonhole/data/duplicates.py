@@ -27,7 +27,7 @@ MOST_OVER_AVERAGE = 8  # times the average bucket: of a larger one only so many 
 
 COMPARED_SIDE = 16
 MIN_CORRELATION = 0.95
-MAX_DIFFERENCE = 10.0  # root mean square grey levels between two pictures brought to the same contrast
+MAX_DIFFERENCE = 10.0  # root mean square grey levels between two pictures scaled to the same contrast
 MIN_CONTRAST = 1.0  # root mean square grey levels; below it there is no detail to correlate
 BLOCK = 4096
 COMPARISONS = 1 << 22  # hashes compared with one another at once
@@ -164,20 +164,20 @@ def near_copies(
 
 def _alike(pairs: np.ndarray, images: Images) -> np.ndarray:
     """Whether the two rows of each pair [P, 2] show the same picture, bool [P]."""
-    verdicts = [np.empty(0, dtype=bool)]
+    same = [np.empty(0, dtype=bool)]
     for start in range(0, len(pairs), BLOCK):
         rows, positions = np.unique(pairs[start : start + BLOCK], return_inverse=True)
         details, contrasts = _details(rows, images)
         first, second = positions.reshape(-1, 2).T
         correlation = np.einsum("pd,pd->p", details[first], details[second])
-        verdicts.append(_show_the_same(correlation, contrasts[first], contrasts[second]))
-    return np.concatenate(verdicts)
+        same.append(_show_the_same(correlation, contrasts[first], contrasts[second]))
+    return np.concatenate(same)
 
 
 def _show_the_same(
     correlation: np.ndarray, first_contrast: np.ndarray, second_contrast: np.ndarray
 ) -> np.ndarray:
-    """The verdict on pairs of pictures, from what `_details` gives, for arrays of any one shape.
+    """Whether pairs of pictures show the same, from what `_details` gives, for arrays of any one shape.
 
     Both tests allow another brightness and contrast. The second one is in grey levels, since handwritten
     digits correlate like copies and still differ by more than any re-encoding does.

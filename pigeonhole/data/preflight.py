@@ -50,7 +50,7 @@ class Preflight:
     look_alikes: list[Pair]  # near-duplicates, one class
     look_alikes_across: list[Pair]
     on_both_sides: list[list[str]]  # of a ready-made split: copies and near-duplicates
-    strays: list[str]  # files beside the class folders
+    strays: list[str]  # files outside the class folders
     test: str | None  # the test folder of a ready-made split
     left_alone: list[str]
     hidden: int
@@ -225,12 +225,12 @@ class Preflight:
             few = [f"{name} {count}" for name, count in self.small_classes.items()]
             yield f"Too few pictures to learn much from, under {FEW_PICTURES}: {some(few, NAMED)}"
         if passed_over := list(self._passed_over()):
-            yield "Not looked at: " + "; ".join(passed_over)
+            yield "Not read: " + "; ".join(passed_over)
 
     def _passed_over(self) -> Iterator[str]:
         if self.strays:
             files = counted(len(self.strays), "file", "files")
-            yield f"{files} beside the class folders ({some(self.strays, NAMED)})"
+            yield f"{files} outside the class folders ({some(self.strays, NAMED)})"
         if self.left_alone:
             yield f"without labels: {some(self.left_alone, NAMED)}"
         if self.hidden:

@@ -18,8 +18,8 @@ COLUMNS = ["path", "class", "side", "digest"]
 
 
 @dataclass(frozen=True)
-class EarlierSplit:
-    """The sides that an earlier run wrote down, by content and, for pictures edited since, by path."""
+class PreviousSplit:
+    """The sides that a previous run wrote down, by content and, for pictures edited since, by path."""
 
     by_digest: Mapping[str, str] = field(default_factory=dict)
     by_path: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ def assign(
     validation_size: float,
     seed: int,
     pairs: Iterable[Pair] = (),
-    earlier: EarlierSplit | None = None,
+    earlier: PreviousSplit | None = None,
 ) -> dict[str, str]:
     """Map the name of every used record to "train" or "valid".
 
@@ -51,7 +51,7 @@ def assign(
     """
     if not 0 < validation_size < 1:
         raise UsageError(f"the validation size must lie between 0 and 1, not {validation_size}")
-    earlier = earlier or EarlierSplit()
+    earlier = earlier or PreviousSplit()
     sides: dict[str, str] = {}
     movable: defaultdict[str, list[_Group]] = defaultdict(list)
     for members in groups(records, pairs):
@@ -158,7 +158,7 @@ def write_split(file: str | os.PathLike[str], records: Iterable[Record], sides: 
             writer.writerow((name, record.entry.class_name, sides[name], record.digest))
 
 
-def read_split(file: str | os.PathLike[str]) -> EarlierSplit:
+def read_split(file: str | os.PathLike[str]) -> PreviousSplit:
     """Read a split.csv. Raises UsageError without the file, PigeonholeError with the line that is wrong."""
     path = Path(file)
     if not path.is_file():
@@ -180,7 +180,7 @@ def read_split(file: str | os.PathLike[str]) -> EarlierSplit:
             raise PigeonholeError(f"{path}, line {reader.line_num}: {error}") from error
     if not by_path:
         raise PigeonholeError(f"{path}: names no picture")
-    return EarlierSplit(by_digest, by_path)
+    return PreviousSplit(by_digest, by_path)
 
 
 def _check_row(place: str, row: list[str], by_digest: Mapping[str, str], by_path: Mapping[str, str]) -> None:

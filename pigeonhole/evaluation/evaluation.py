@@ -24,14 +24,14 @@ INDENT = 14  # columns before them
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What testing a run on a folder brought.
+class FolderTest:
+    """The result of testing a run on a folder.
 
     run         the run that was tested
     tree        all that is in the tested folder
     records     the files in folders of classes that the model knows, read or skipped
     evaluation  the model's answers for those that could be read
-    copies      which of these the run has learnt from, by name; None where the run does not remember
+    copies      which of these the run has learnt from, by name; None where the run has no record
     """
 
     run: Run
@@ -58,7 +58,7 @@ class Verdict:
         return np.array([name not in (self.copies or {}) for name in self.evaluation.names], dtype=bool)
 
     def lines(self) -> list[str]:
-        """The verdict as people read it in a terminal."""
+        """The result as people read it in a terminal."""
         return [*self._folder(), "", *self.measures.lines(), "", *self._copies()]
 
     def summary(self) -> list[str]:
@@ -66,7 +66,7 @@ class Verdict:
         return [*self._read(), self.measures.summary()[0], *(self._copies() if self.copies else ())]
 
     def to_json(self) -> dict[str, object]:
-        """The verdict for programs: nothing is cut, names are as on disk, shares are 0..1."""
+        """The result for programs: nothing is cut, names are as on disk, shares are 0..1."""
         return {
             "model": str(self.run),
             "folder": str(self.tree.root),
@@ -125,12 +125,12 @@ class Verdict:
         if self.missing:
             yield f"missing     no folder for {some(self.missing)}: nothing is known of these classes"
         if tree.strays:
-            yield f"not read    {_files(len(tree.strays))} beside the class folders ({some(tree.strays)})"
+            yield f"not read    {_files(len(tree.strays))} outside the class folders ({some(tree.strays)})"
 
     def _copies(self) -> Iterator[str]:
         copies, total = self.copies, self.evaluation.total
         if copies is None:
-            yield "copies      could not be looked for: the run does not remember its training pictures"
+            yield "copies      could not be searched for: the run has no record of its training pictures"
         elif not copies:
             yield "copies      none: no picture is one that the model learnt from"
         else:
@@ -138,7 +138,7 @@ class Verdict:
 
     def _found(self, copies: Mapping[str, Copy], total: int) -> Iterator[str]:
         exact = sum(copy.exact for copy in copies.values())
-        kinds = f"{exact:,} equal in content, {len(copies) - exact:,} by their looks"
+        kinds = f"{exact:,} equal in content, {len(copies) - exact:,} by appearance"
         yield f"copies      the model learnt from {len(copies):,} of the {total:,} pictures ({kinds})"
         told = {name: f"{'=' if copy.exact else '~'} {copy.training_name}" for name, copy in copies.items()}
         yield from listed(told, LISTED, INDENT)
@@ -149,7 +149,7 @@ class Verdict:
             yield "            so the accuracy above says nothing about new pictures: test on others"
 
 
-def judge(classifier: Classifier, run: Run, tree: Tree, store: Cache) -> Verdict:
+def judge(classifier: Classifier, run: Run, tree: Tree, store: Cache) -> FolderTest:
     """Test the model of `run` on every picture of `tree` whose class it knows.
 
     Raises PigeonholeError where it knows none of the classes, or no picture can be read.
@@ -177,7 +177,7 @@ def judge(classifier: Classifier, run: Run, tree: Tree, store: Cache) -> Verdict
     known = leakage.read(run)
     baseline = None if known is None else _nearest_thumbnail(known, answers)
     copies = None if known is None else leakage.copies(known, records, pixels)
-    return Verdict(run, tree, records, answers, measures.measure(answers, baseline), copies)
+    return FolderTest(run, tree, records, answers, measures.measure(answers, baseline), copies)
 
 
 def _nearest_thumbnail(known: Fingerprints, answers: Evaluation) -> float:

@@ -1,7 +1,7 @@
 """Test pictures that the model has seen before: a run keeps fingerprints of what it learnt from.
 
 The file holds each training and validation picture's content digest, perceptual hash and thumbnails, so that
-copies are found years later, where the training folder is gone. At most 400 bytes a picture.
+copies are found years later, when the training folder no longer exists. At most 400 bytes a picture.
 """
 
 import zipfile

@@ -28,7 +28,8 @@ class ClassMeasures:
     """One class: of `support` pictures of it, and of `predicted` pictures answered with it.
 
     Recall is the share of the former that were found, precision the share of the latter that are of the
-    class, F1 their harmonic mean. None stands for what no picture tells: all of them where the support is 0.
+    class, F1 their harmonic mean. None where no picture
+    counts towards it: all of them where the support is 0.
     """
 
     name: str
@@ -97,8 +98,8 @@ class Measures:
         if ranks := [f"{k}: {100 * found:.1f} %" for k, found in self.top_k.items() if k > 1]:
             yield f"top-k       the right class is among the first {', '.join(ranks)}"
         yield (
-            f"confidence  off by {100 * self.ece_calibrated:.1f} % on average (expected calibration error; "
-            f"{100 * self.ece_raw:.1f} % before temperature scaling)"
+            f"confidence  differs from accuracy by {100 * self.ece_calibrated:.1f} % on average "
+            f"(expected calibration error; {100 * self.ece_raw:.1f} % before temperature scaling)"
         )
         if self.unsure:
             sure = self.accuracy_of_sure

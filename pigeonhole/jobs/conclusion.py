@@ -9,7 +9,7 @@ from pigeonhole.data import cache, fixes, folders
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import evaluation, measures, predictions, usefulness
-from pigeonhole.evaluation.studies.audit import DataAudit, Findings
+from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
 from pigeonhole.jobs import trainers
 from pigeonhole.jobs.following import Trained
 from pigeonhole.jobs.setup import Setup
@@ -35,7 +35,7 @@ def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained, began: 
     stopped = trained.exit_status != 0
     audit = DataAudit(sets, trainers.retrainer(setup, trainer), config.seed)
     unseen = audit.unseen_classes() if config.check_unseen and not stopped else None
-    findings = Findings(unseen=unseen)
+    findings = AuditResult(unseen=unseen)
     if reason := saving.finish(run.folder, trainer, rejection.COMBINED if unseen is None else unseen.rule):
         terminal.say(f"no {run.onnx_file.name}: {reason}")
     corrected = saving.expected_accuracy(trainer.validations, trainer.recipe)
@@ -80,7 +80,7 @@ def _judge(classifier: Classifier, folder: Path, sets: DataSets, corrected: Corr
 
 
 def _write_report(
-    run: Run, sets: DataSets, judged: Judged, classifier: Classifier, findings: Findings
+    run: Run, sets: DataSets, judged: Judged, classifier: Classifier, findings: AuditResult
 ) -> None:
     """Write the run's report, and the list of labels to look at."""
     fixes.write(run.fixes_file, findings.suspects or (), _digests(sets), sets.fixes)
@@ -92,7 +92,7 @@ def _write_result(
     run: Run,
     judged: Judged,
     seconds: float,
-    findings: Findings,
+    findings: AuditResult,
     outcome: Mapping[str, str],
 ) -> None:
     """Write what the training reached, for programs. Shares are 0..1; `outcome`: as of `digests.digests`."""

@@ -12,7 +12,7 @@ from pigeonhole.data.folders import Tree
 from pigeonhole.errors import UsageError
 from pigeonhole.evaluation import comparison, evaluation
 from pigeonhole.evaluation.comparison import Comparison
-from pigeonhole.evaluation.evaluation import Verdict
+from pigeonhole.evaluation.evaluation import FolderTest
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
 from pigeonhole.runs import search
@@ -52,18 +52,18 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class Tested:
-    """The verdict on the run and, where another was compared, the verdict on that and how the two differ."""
+    """The result of the run and, where another was compared, that one's result and how the two differ."""
 
-    verdict: Verdict
-    second: Verdict | None = None
+    result: FolderTest
+    second: FolderTest | None = None
     comparison: Comparison | None = None
 
     def lines(self) -> Iterator[str]:
         """All that was found, for people."""
-        yield from self.verdict.lines()
+        yield from self.result.lines()
         if self.comparison:
             yield ""
-            yield from self.comparison.lines(str(self.verdict.run), str(self.second.run))
+            yield from self.comparison.lines(str(self.result.run), str(self.second.run))
             if self.second.copies:
                 yield f"{self.second.run} learnt from {len(self.second.copies):,} of the pictures"
         yield ""
@@ -71,7 +71,7 @@ class Tested:
     def to_json(self) -> dict[str, object]:
         """All that was found, for programs."""
         compared = self.comparison and {"second": self.second.to_json(), **asdict(self.comparison)}
-        return self.verdict.to_json() | {"comparison": compared}
+        return self.result.to_json() | {"comparison": compared}
 
 
 class EvaluationJob(AbstractContextManager):
@@ -96,19 +96,19 @@ class EvaluationJob(AbstractContextManager):
         """Ask the model, and the other one, for every picture."""
         if self._config.plots:
             self._check_plots()
-        verdict = evaluation.judge(self._classifier, self._model, self._tree, self._cache)
+        result = evaluation.judge(self._classifier, self._model, self._tree, self._cache)
         if self._other is None:
-            return Tested(verdict)
+            return Tested(result)
         with _load(self._other, self._config.engine) as classifier:
             second = evaluation.judge(classifier, self._other, self._tree, self._cache)
-        return Tested(verdict, second, comparison.compare(verdict.evaluation, second.evaluation))
+        return Tested(result, second, comparison.compare(result.evaluation, second.evaluation))
 
     def write(self, tested: Tested) -> dict[str, Path]:
         """Write what was asked for; gives each file's or folder's path by its kind."""
-        written, config, verdict = {}, self._config, tested.verdict
+        written, config, result = {}, self._config, tested.result
         if config.csv:
             with tables.write(config.csv) as add:
-                for row in verdict.table():
+                for row in result.table():
                     add(row)
             written["table"] = config.csv
         if config.plots:
@@ -116,9 +116,9 @@ class EvaluationJob(AbstractContextManager):
 
             choice = {field.name: getattr(config, field.name) for field in fields(plots.Chosen)}
             chosen = plots.Chosen(**{name: value for name, value in choice.items() if value is not None})
-            plots.write(config.plots, verdict.run, self._classifier, verdict.evaluation, chosen)
+            plots.write(config.plots, result.run, self._classifier, result.evaluation, chosen)
             written["figures"] = config.plots
-        if config.report and (page := _write_report(self._classifier, verdict)):
+        if config.report and (page := _write_report(self._classifier, result)):
             written["report"] = page
         return written
 
@@ -163,14 +163,12 @@ def _load(run: Run, engine: str) -> Classifier:
         ) from error
 
 
-def _write_report(classifier: Classifier, verdict: Verdict) -> Path | None:
-    """Renew the test's part of the run's report; None, and a word about it, where that cannot be written."""
+def _write_report(classifier: Classifier, result: FolderTest) -> Path | None:
+    """Renew the test's part of the run's report; None, and a message, where that cannot be written."""
     from pigeonhole.report import writing
 
     try:
-        return writing.write_test(
-            verdict.run, verdict.evaluation, verdict.measures, verdict.copies, classifier
-        )
+        return writing.write_test(result.run, result.evaluation, result.measures, result.copies, classifier)
     except OSError as error:
-        say(f"no report: {verdict.run} cannot be written ({error.strerror or error})", to=sys.stderr)
+        say(f"no report: {result.run} cannot be written ({error.strerror or error})", to=sys.stderr)
         return None

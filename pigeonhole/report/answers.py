@@ -79,13 +79,13 @@ class Answers:
         return Section(self.prefix + name, title, html)
 
     def _summary(self, limits: Limits) -> Section:
-        told = list(verdict(self.measures, self.interval))
+        sentences = list(in_short(self.measures, self.interval))
         if self.copies and not self._copies_are_harmless:
-            told[0] = (
-                f"This is no measure of new pictures: the training had {len(self.copies):,} of the "
-                f"{self.measures.total:,} test pictures, or near-copies of them."
+            sentences[0] = (
+                f"This says nothing about new pictures: {len(self.copies):,} of the {self.measures.total:,} "
+                "test pictures, or near-copies of them, were used in training."
             )
-        return self._section("summary", "In short", verdict=told)
+        return self._section("summary", "In short", sentences=sentences)
 
     @property
     def _copies_are_harmless(self) -> bool:
@@ -154,7 +154,7 @@ def _sorted(chosen: np.ndarray, by: np.ndarray) -> np.ndarray:
     return rows[np.argsort(by[rows], kind="stable")]
 
 
-def verdict(measures: Measures, interval: tuple[float, float]) -> Iterator[str]:
+def in_short(measures: Measures, interval: tuple[float, float]) -> Iterator[str]:
     """How far to trust the model, in sentences for everybody: the first is the one that matters.
 
     `interval`: that of the accuracy on new pictures.
@@ -164,7 +164,7 @@ def verdict(measures: Measures, interval: tuple[float, float]) -> Iterator[str]:
     if low <= share:
         yield (
             f"Do not rely on it: always answering “{name}” would be right in {percent(share)} of these "
-            "pictures, and the model cannot be told from that."
+            "pictures, and the model is not measurably better than that."
         )
     else:
         yield (
@@ -180,10 +180,13 @@ def _confidence_in_words(measures: Measures) -> str:
     error = 100 * measures.ece_calibrated
     if measures.ece_calibrated <= CALIBRATED:
         return (
-            "Its confidence can be taken at its word: what it says with 90\N{NO-BREAK SPACE}% is right about "
-            f"nine times in ten (on average off by {error:.1f} points)."
+            "Its confidence can be trusted: of the answers with 90\N{NO-BREAK SPACE}% confidence, about nine "
+            f"in ten are right (on average, confidence and accuracy differ by {error:.1f} percentage points)."
         )
-    return f"Take its confidence with a grain of salt: on average it is off by {error:.1f} points."
+    return (
+        "Do not rely on its confidence: on average, confidence and accuracy differ by "
+        f"{error:.1f} percentage points."
+    )
 
 
 def _between(low: float, high: float) -> str:

@@ -16,7 +16,7 @@ from pigeonhole.report.pictures import LISTED_CLASSES, Limits
 
 if TYPE_CHECKING:
     from pigeonhole.data.fixes import Suspect
-    from pigeonhole.evaluation.studies.audit import Findings
+    from pigeonhole.evaluation.studies.audit import AuditResult
 
 SEED = 0  # of the sample and of the variations
 VARIATIONS = 9
@@ -33,7 +33,7 @@ class Remark:
 
 
 def sections(
-    sets: DataSets, augmentation: Augmentation, findings: "Findings", limits: Limits
+    sets: DataSets, augmentation: Augmentation, findings: "AuditResult", limits: Limits
 ) -> list[Section]:
     """All sections about the data; those about suspects and shortcuts only where these were looked for."""
     made = [
@@ -46,7 +46,7 @@ def sections(
         made.append(_suspects(sets, findings.suspects, findings.all_labels, limits))
     if findings.shortcuts is not None:
         html = render("shortcuts.html", check=findings.shortcuts)
-        made.append(Section("shortcuts", "Could it be cheating?", html))
+        made.append(Section("shortcuts", "Could it have learnt a shortcut?", html))
     return made
 
 
@@ -89,7 +89,7 @@ def remarks(facts: dict) -> list[Remark]:
         ("Pictures that look the same in a class", _joined(facts["look_alikes"], " ~ ")),
         ("Too few pictures to learn much from", [f"{n}: {c}" for n, c in facts["small_classes"].items()]),
         *((oddity.capitalize(), names) for oddity, names in facts["oddities"].items()),
-        ("Files beside the class folders, not looked at", facts["strays"]),
+        ("Files outside the class folders, not read", facts["strays"]),
         ("Folders left alone, kept for testing", facts["left_alone"]),
     )
     return [Remark(title, len(names), list(names[:NAMED])) for title, names in groups if names]

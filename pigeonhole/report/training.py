@@ -11,14 +11,14 @@ from pigeonhole.report.page import Section, render
 from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
-    from pigeonhole.evaluation.studies.audit import Findings
+    from pigeonhole.evaluation.studies.audit import AuditResult
     from pigeonhole.evaluation.studies.learning_curve import Curve
 
 NAMED_CLASSES = 3
 AHEAD = 4  # times the pictures, up to which the learning curve is drawn
 
 
-def sections(run: Run, sets: DataSets, parameters: int, kept: int, findings: "Findings") -> list[Section]:
+def sections(run: Run, sets: DataSets, parameters: int, kept: int, findings: "AuditResult") -> list[Section]:
     """All of them; those about unseen classes and more data only where these were measured.
 
     `run` holds its settings and its history; PigeonholeError where one of the files is not there or damaged.

@@ -21,7 +21,7 @@ from pigeonhole.runs.run import Run
 if TYPE_CHECKING:
     from pigeonhole.evaluation.leakage import Copy
     from pigeonhole.evaluation.measures import Measures
-    from pigeonhole.evaluation.studies.audit import Findings
+    from pigeonhole.evaluation.studies.audit import AuditResult
     from pigeonhole.model.classifier import Classifier
     from pigeonhole.statistics import CorrectedAccuracy
 
@@ -41,7 +41,7 @@ class Judged(NamedTuple):
 
 
 def write_training(
-    run: Run, sets: DataSets, judged: Judged, classifier: "Classifier", findings: "Findings"
+    run: Run, sets: DataSets, judged: Judged, classifier: "Classifier", findings: "AuditResult"
 ) -> Path:
     """Write the run's report after its training and give the page's path; an earlier test's part is kept.
 

@@ -68,7 +68,7 @@ class TrainingConfig(ReadingFlags):
         metavar="SHARE",
         recipe=True,
     )
-    image_size: int | None = _network("the side to which pictures are brought", type=count, metavar="PIXELS")
+    image_size: int | None = _network("the side that pictures are resized to", type=count, metavar="PIXELS")
     flip_average: bool | None = _network(
         "answer by the mean over a picture and its mirror image, in twice the time",
         action=argparse.BooleanOptionalAction,

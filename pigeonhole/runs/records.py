@@ -22,7 +22,7 @@ class Score:
 class Validation:
     """The state at a validation: training figures since the one before, and ALL validation pictures.
 
-    `valid_right`: bool [n], whether each validation picture was answered rightly. `worker_speeds`: pictures
+    `valid_right`: bool [n], whether each validation picture was answered correctly. `worker_speeds`: pictures
     per second of each of the `workers`, where they are several.
     """
 

@@ -205,7 +205,7 @@ class Run:
         return page
 
     def training_pictures(self) -> Iterator["TrainingPicture"]:
-        """The pictures that it was trained on, where it says so; they may be gone or changed by now."""
+        """The pictures that it was trained on, where it says so; they may be missing or changed by now."""
         try:
             folder = Path(self.settings()["options"]["data"]).resolve()
             for row in self.split():

@@ -10,7 +10,7 @@ from pigeonhole.runs.records import Validation
 
 LOOKED_AT = 0.2  # the share of a training after which its loss must have moved
 FEWEST_STEPS = 32  # until then; fewer do not tell
-MOVED = 0.99  # of the loss by guessing: a mean over so many pictures is off by less
+MOVED = 0.99  # of the loss by guessing: a mean over so many pictures varies by less
 _LOWER = 0.1  # of the rate that was too high
 
 

@@ -9,7 +9,7 @@ from pigeonhole.runs.records import Progress, Validation
 
 REDRAW_SECONDS = 0.2
 LEGEND = (
-    "train, valid: share of pictures answered rightly; *: the network to save, until another star follows"
+    "train, valid: share of pictures answered correctly; *: the network to save, until another star follows"
 )
 
 

@@ -18,7 +18,7 @@ COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instea
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A share of pictures that is answered rightly, with its 95 % interval.
+    """The share of pictures that is answered correctly, with its 95 % interval.
 
     `pictures`: how many this rests on.
     """

@@ -205,7 +205,7 @@ def test_unknown_and_missing_classes_are_named_and_not_guessed(testing, capsys):
     text = capsys.readouterr().out
     for part in ("10 files of classes that the model does not know", "zebra   5 files", "no folder for dog"):
         assert part in text
-    assert "1 file beside the class folders (beside.png)" in text
+    assert "1 file outside the class folders (beside.png)" in text
 
 
 def test_class_names_are_compared_in_one_unicode_form(testing, capsys):
@@ -247,7 +247,7 @@ def test_copies_of_training_pictures_are_named_and_counted_apart(testing, capsys
     ask()
     text = capsys.readouterr().out
     for part in (
-        "the model learnt from 2 of the 17 pictures (1 equal in content, 1 by their looks)",
+        "the model learnt from 2 of the 17 pictures (1 equal in content, 1 by appearance)",
         "cat/near.jpg    ~ dog/1.png",
         "dog/exact.png   = cat/0.png",
         f"without them {before} of 15 right",
@@ -284,7 +284,7 @@ def test_an_older_run_is_tested_too(capsys):
     assert found["copies"] is None and found["without_copies"] is None and found["nearest_thumbnail"] is None
     assert found["unsure"] == 0.0
     assert ask(model="old") == 0
-    assert "copies      could not be looked for" in capsys.readouterr().out
+    assert "copies      could not be searched for" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("least", "status"), [(None, 0), ("right", 0), ("above", 1), ("1", 1)])

@@ -166,7 +166,7 @@ def test_a_class_with_nothing_usable_is_still_reported():
 def test_what_was_not_looked_at_is_said_in_one_line():
     report = check(good(), hidden=4, repeated_links=1, strays=["README"], left_alone=["test"])
     assert (
-        "Not looked at: 1 file beside the class folders (README); without labels: test; "
+        "Not read: 1 file outside the class folders (README); without labels: test; "
         "4 hidden files and folders; 1 link to what was seen already"
     ) in report.lines()
     assert report.clean

@@ -279,7 +279,7 @@ def test_the_lines_state_the_figures():
     assert "thumbnail would get 34.1 %" in said
     assert "the right class is among the first 2: 80.0 %" in said
     raw, scaled = (softmax(np.array([3.0, 1.0, 0.0]) / t).max() for t in (1, 2))
-    assert f"off by {100 * abs(scaled - 0.6):.1f} %" in said
+    assert f"differs from accuracy by {100 * abs(scaled - 0.6):.1f} %" in said
     assert f"{100 * (raw - 0.6):.1f} % before" in said
     assert "30.0 % flagged as perhaps none of these classes; 71.4 % of the others are right" in said
 

@@ -16,7 +16,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import measures, predictions
 from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.evaluation.studies import shortcuts
-from pigeonhole.evaluation.studies.audit import Findings
+from pigeonhole.evaluation.studies.audit import AuditResult
 from pigeonhole.evaluation.studies.learning_curve import Curve, Forecast, Outlook, PowerLaw
 from pigeonhole.evaluation.studies.unseen import Unseen
 from pigeonhole.model import metagraph
@@ -121,12 +121,12 @@ def parsed(written):
 
 
 def write_training(
-    case: Case, corrected: CorrectedAccuracy | None = None, findings: Findings | None = None
+    case: Case, corrected: CorrectedAccuracy | None = None, findings: AuditResult | None = None
 ) -> Path:
     told = case.measures
     corrected = corrected or CorrectedAccuracy(told.right, told.total, 0.0, 1, kept=1)
     judged = writing.Judged(case.evaluation, told, corrected)
-    return writing.write_training(case.run, case.sets, judged, case.classifier, findings or Findings())
+    return writing.write_training(case.run, case.sets, judged, case.classifier, findings or AuditResult())
 
 
 def another_run(case: Case, folder: Path) -> Case:
@@ -243,19 +243,19 @@ def test_the_page_says_how_far_to_trust(case):
     sure = replace(
         case.measures, interval=(0.812, 0.839), majority=("cat", 0.1), ece_calibrated=0.02, total=900
     )
-    first, second = answers.verdict(sure, (0.812, 0.839))
+    first, second = answers.in_short(sure, (0.812, 0.839))
     assert first.startswith("Of 100 new pictures like these, expect it to get 81 to 84 right; ")
     assert first.endswith("always answering “cat” would get 10.")
-    assert "off by 2.0 points" in second
-    assert "word" in second
+    assert "differ by 2.0 percentage points" in second
+    assert "can be trusted" in second
 
 
 def test_the_page_warns_of_what_cannot_be_trusted(case):
     poor = replace(case.measures, majority=("cat", 0.5), ece_calibrated=0.2, total=20)
-    first, second, third = answers.verdict(poor, (0.4, 0.7))
+    first, second, third = answers.in_short(poor, (0.4, 0.7))
     assert first.startswith("Do not rely on it: always answering “cat” would be right in 50.0")
     assert "only 20 pictures" in second
-    assert "off by 20.0 points" in third
+    assert "differ by 20.0 percentage points" in third
 
 
 def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
@@ -265,7 +265,7 @@ def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
     low, high = wilson_interval(20.0, 40)
     assert "50.0 % of new pictures expected right" in text
     assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in text
-    assert "The network was chosen from 7 validations, and a choice is in part luck: 5.0 points" in text
+    assert "was chosen from 7 validations, and a choice is in part luck: 5.0 percentage points" in text
 
 
 # --- writing again ---
@@ -285,7 +285,7 @@ def test_a_test_renews_its_part_alone(case, tmp_path):
     assert {name: section for name, section in after.items() if not section.of_test} == before
     assert "test-skipped" not in after
     assert f"all {half.total} test pictures" in after["test-figures"].html
-    assert "cannot be told" in after["test-copies"].html
+    assert "no record" in after["test-copies"].html
     write_training(elsewhere)
     assert after == page.read(Run(tmp_path))
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
@@ -347,7 +347,7 @@ def test_the_summary_depends_on_copies_of_training_pictures(case, tmp_path):
     for copies in (few, every):
         html = summary(copies)
         assert no_part not in html and f"near-copies of them: {len(copies)} of {total}." in html
-    assert f"no measure of new pictures: the training had {total} of the {total} test pictures" in html
+    assert f"nothing about new pictures: {total} of the {total} test pictures, or near-copies" in html
     html = summary(None)
     assert no_part not in html and "is not known" in html
 
@@ -355,7 +355,7 @@ def test_the_summary_depends_on_copies_of_training_pictures(case, tmp_path):
 def test_suspected_labels_are_shown(case, tmp_path):
     name = case.sets.everything.names[3]
     found = [Suspect(name, "cat", HOSTILE, 0.031, 0.942, 0.9)]
-    findings = Findings(suspects=found, all_labels=True)
+    findings = AuditResult(suspects=found, all_labels=True)
     parsed = parse(write_training(another_run(case, tmp_path), findings=findings))
     text = parsed.text
     assert f"in cat 3.1 % looks like {HOSTILE} 94.2 % {name}" in text
@@ -364,7 +364,7 @@ def test_suspected_labels_are_shown(case, tmp_path):
 
 
 def test_it_says_where_labels_were_not_looked_at(case, tmp_path):
-    findings = Findings(suspects=[])
+    findings = AuditResult(suspects=[])
     text = parse(write_training(another_run(case, tmp_path), findings=findings)).text
     assert "Only the validation pictures were looked at; training with --check-labels looks at all." in text
     assert f"None of the {case.sets.valid.num_examples} labels looks wrong." in text
@@ -375,8 +375,8 @@ def test_the_shortcut_check_is_told(case, tmp_path):
     check = shortcuts.check(
         [records[name] for name in every.names], every.images, every.label_indices, every.class_names
     )
-    text = parse(write_training(another_run(case, tmp_path), findings=Findings(shortcuts=check))).text
-    warned = check.lines()[0] if check.fires else "content gives their class away."
+    text = parse(write_training(another_run(case, tmp_path), findings=AuditResult(shortcuts=check))).text
+    warned = check.lines()[0] if check.fires else "No shortcut was found."
     assert warned in text
     for finding in check.findings:
         both = (finding.overall.accuracy, finding.overall.expected)
@@ -385,9 +385,9 @@ def test_the_shortcut_check_is_told(case, tmp_path):
 
 def test_unseen_classes_are_told(case, tmp_path):
     unseen = Unseen("combined", 0.05, {"cat": (3, 8), HOSTILE: (2, 5)}, 0.3875, 0.2, 0.6, {"combined": 0.8})
-    text = parse(write_training(another_run(case, tmp_path), findings=Findings(unseen=unseen))).text
+    text = parse(write_training(another_run(case, tmp_path), findings=AuditResult(unseen=unseen))).text
     assert "About 39 in 100 pictures of a class" in text
-    assert "prediction interval 20 to 60), beside 5 in 100" in text
+    assert "prediction interval 20 to 60), compared with 5 in 100" in text
     assert "cat 3 8 37.5 %" in text
     assert f"{HOSTILE} 2 5 40.0 %" in text
 
@@ -400,7 +400,7 @@ def test_the_learning_curve_is_told(case, tmp_path):
     halved = PowerLaw(1000, error=np.full(9, 0.4), floor=np.zeros(9), exponent=np.ones(9), noise=np.zeros(9))
     outlook = Outlook("cat", 300, 0.5, Forecast(0.75, 0.7, 0.8), 0.25)
     curve = Curve((500, 1000), (0.2, 0.6), 200, (outlook,), halved)
-    written = write_training(another_run(case, tmp_path), findings=Findings(learning_curve=curve))
+    written = write_training(another_run(case, tmp_path), findings=AuditResult(learning_curve=curve))
     text = parse(written).text
     assert "With twice as many (2,000): 80 %" in text
     for line in curve.lines()[1:]:
@@ -462,7 +462,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 def test_a_long_list_of_findings_is_cut(case):
     facts = case.sets.preflight.to_json() | {"strays": [f"stray {number}" for number in range(1000)]}
-    stray = next(remark for remark in data.remarks(facts) if "beside" in remark.title)
+    stray = next(remark for remark in data.remarks(facts) if "outside" in remark.title)
     assert (stray.count, len(stray.names)) == (1000, data.NAMED)
 
 

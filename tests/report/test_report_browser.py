@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from pigeonhole.evaluation.studies.audit import Findings
+from pigeonhole.evaluation.studies.audit import AuditResult
 from pigeonhole.report import writing
 from pigeonhole.statistics import CorrectedAccuracy
 from tests.support import report_runs
@@ -28,7 +28,7 @@ def report(tmp_path_factory):
     with case.classifier:
         told, corrected = case.measures, CorrectedAccuracy(20.0, case.measures.total, 0.02, 5, kept=2)
         judged = writing.Judged(case.evaluation, told, corrected)
-        writing.write_training(case.run, case.sets, judged, case.classifier, Findings())
+        writing.write_training(case.run, case.sets, judged, case.classifier, AuditResult())
         return writing.write_test(case.run, case.evaluation, case.measures, {}, case.classifier)
 
 

@@ -28,7 +28,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def is_untouched(folder: Path) -> bool:
-    """Whether `folder` holds one half of the sample as it was delivered: nothing added, changed or gone."""
+    """Whether `folder` holds one half of the sample as delivered: nothing added, changed or missing."""
     if _class_folders(folder) != set(CLASSES):
         return False
     # Names first: a large set of the user's own digits need not be read to be told apart.

@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
-class Findings:
+class AuditResult:
     """None stands for what was not looked for.
 
     `suspects` are sought among all pictures where `all_labels`, else among the validation pictures.
@@ -99,7 +99,9 @@ class DataAudit:
     def exit_status(self) -> int:
         return self._request.exit_status
 
-    def look(self, evaluation: Evaluation, found: Findings, check_labels: bool, more_data: bool) -> Findings:
+    def look(
+        self, evaluation: Evaluation, found: AuditResult, check_labels: bool, more_data: bool
+    ) -> AuditResult:
         """All that is to be found, added to what was `found`; `evaluation` is of the validation pictures."""
         found = replace(found, shortcuts=self.shortcuts(), suspects=among_validation(evaluation))
         if check_labels and (everywhere := self._unless_stopped(self.suspects)) is not None:

@@ -73,7 +73,7 @@ def _middle(pictures: np.ndarray) -> np.ndarray:
 def _detail(pictures: np.ndarray) -> np.ndarray:
     """How much there is to compress: contrast, and steps between neighbours at two scales, [n, 5].
 
-    Taken at a half and a quarter of the size, where the traces of an earlier compression are gone.
+    Taken at a half and a quarter of the size, where a previous compression has left no traces.
     """
     half = _halved(pictures.mean(axis=3))
     scales = half, _halved(half)

@@ -1,4 +1,4 @@
-"""Does something beside the object give its class away: file, shape, border, light, camera?
+"""Does something other than the object give its class away: file, shape, border, light, camera?
 
 A network takes whatever tells the classes apart on the training pictures, also what will not be there later
 (Geirhos et al. 2020, "Shortcut learning in deep neural networks"). A small model gets nothing but one such
@@ -94,10 +94,10 @@ class ShortcutCheck:
     def lines(self) -> list[str]:
         """The check for people: one sentence for each shortcut, then all figures."""
         warned = self.warnings()
-        verdict = "" if warned else "no shortcut found; "
+        found = "" if warned else "no shortcut found; "
         return [
             *warned,
-            f"Shortcuts: {verdict}told by one kind of feature alone, of {self.pictures:,} pictures "
+            f"Shortcuts: {found}right by one kind of feature alone, of {self.pictures:,} pictures "
             f"(always {self.majority_class!r}: {_percent(self.majority)})",
             *(self._row(finding) for finding in self.findings),
             f"  {'all of these together':<22}{_percent(self.accuracy):>7}",

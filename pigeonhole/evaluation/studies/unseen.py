@@ -55,7 +55,7 @@ class Unseen:
         return [
             f"about {100 * self.mean:.0f} in 100 pictures of a class it has never seen would be flagged",
             f'"none of these" (95 % prediction interval {100 * self.low:.0f} to {100 * self.high:.0f}),',
-            f"beside {100 * self.false_rejection:g} in 100 of the classes it knows;",
+            f"compared with {100 * self.false_rejection:g} in 100 of the classes it knows;",
             f"measured by leaving out {len(shares)} classes in turn: {100 * shares[least]:.0f} ({least}) "
             f"to {100 * shares[most]:.0f} ({most}) in 100",
             f"AUROC, known against unseen: {compared}",

@@ -11,7 +11,7 @@ from pigeonhole.data.fixes import Suspect
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies import audit, learning_curve
-from pigeonhole.evaluation.studies.audit import DataAudit, Findings
+from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
 from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer
 from tests.support.drawn_folders import draw_tree
@@ -54,7 +54,7 @@ def audit_of(sets) -> DataAudit:
 
 
 def test_without_asking_only_the_cheap_searches_are_made(sets):
-    found = audit_of(sets).look(evaluation(sets), Findings(), check_labels=False, more_data=False)
+    found = audit_of(sets).look(evaluation(sets), AuditResult(), check_labels=False, more_data=False)
     assert found.shortcuts is not None and found.suspects == [] and not found.all_labels
     assert found.unseen is found.learning_curve is None
     assert found.lines()[-1].startswith(
@@ -64,7 +64,7 @@ def test_without_asking_only_the_cheap_searches_are_made(sets):
 
 @pytest.mark.slow
 def test_all_that_is_asked_for_is_found_and_told(sets, capsys):
-    found = audit_of(sets).look(evaluation(sets), Findings(), check_labels=True, more_data=True)
+    found = audit_of(sets).look(evaluation(sets), AuditResult(), check_labels=True, more_data=True)
     assert found.all_labels and found.learning_curve.total == sets.valid.num_examples
     told = capsys.readouterr().out
     networks = len(learning_curve.part_sizes(sets.train))
@@ -87,7 +87,7 @@ def interrupting(search):
 def test_ctrl_c_keeps_what_was_found_by_then(sets, monkeypatch, capsys):
     searching = audit_of(sets)
     monkeypatch.setattr(searching, "suspects", interrupting(searching.suspects))
-    found = searching.look(evaluation(sets), Findings(), check_labels=True, more_data=True)
+    found = searching.look(evaluation(sets), AuditResult(), check_labels=True, more_data=True)
     assert found.shortcuts is not None and not found.all_labels and found.learning_curve is None
     assert searching.exit_status == 130 and "what was found so far is kept" in capsys.readouterr().out
 
@@ -104,17 +104,17 @@ def test_ctrl_c_in_the_search_before_the_model_is_saved_does_not_end_the_program
     ("found", "line"),
     [
         (
-            Findings(suspects=[]),
+            AuditResult(suspects=[]),
             "none of the validation pictures seems to have a wrong label; --check-labels",
         ),
-        (Findings(suspects=[], all_labels=True), "none of all pictures seems to have a wrong label"),
+        (AuditResult(suspects=[], all_labels=True), "none of all pictures seems to have a wrong label"),
         (
-            Findings(suspects=[SUSPECT]),
+            AuditResult(suspects=[SUSPECT]),
             "1 of the validation pictures may have a wrong label: see fixes.csv; --check-labels",
         ),
-        (Findings(suspects=[SUSPECT], all_labels=True), "1 of all pictures may have a wrong label"),
+        (AuditResult(suspects=[SUSPECT], all_labels=True), "1 of all pictures may have a wrong label"),
         (
-            Findings(suspects=[SUSPECT] * 3, all_labels=True),
+            AuditResult(suspects=[SUSPECT] * 3, all_labels=True),
             "3 of all pictures may have wrong labels, about 3 probably do: see fixes.csv",
         ),
     ],
