@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from pigeonhole import extras
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.interrupts import Terminated, raise_when_terminated
 from pigeonhole.terminal import say, shown
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -45,6 +46,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal cannot show
+    raise_when_terminated()
     try:
         status = main(sys.argv[1:]) or 0
         sys.stdout.flush()
@@ -52,6 +54,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         status = _say(str(error), error.exit_status)
     except KeyboardInterrupt:
         status = _say("interrupted", INTERRUPTED)
+    except Terminated:
+        status = _say("terminated", TERMINATED)
     except ModuleNotFoundError as error:
         if error.name not in extras.OPTIONAL:
             raise

@@ -8,6 +8,20 @@ class Stopped(Exception):
     """Raised by `StopRequest.check` once a signal has asked the program to stop."""
 
 
+class Terminated(BaseException):
+    """Raised by the first SIGTERM after `raise_when_terminated`, as KeyboardInterrupt is by Ctrl-C."""
+
+
+def raise_when_terminated() -> None:
+    """Let SIGTERM raise `Terminated` in the main thread, so that every `finally` runs; a second one kills."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise Terminated
+
+
 class StopRequest:
     """Within its `with` block, SIGINT and SIGTERM only leave a note, which `check` turns into `Stopped`.
 
@@ -39,6 +53,7 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = number
         self._restore()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends also what hangs outside of Python
 
     def _restore(self) -> None:
         while self._before:

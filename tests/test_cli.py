@@ -39,6 +39,16 @@ def test_exit_status_and_one_line(body, status, line):
     assert (done.returncode, done.stderr.strip()) == (status, line)
 
 
+def test_a_termination_leaves_no_unfinished_file(tmp_path):
+    done = program(
+        "import os, signal, pathlib\nfrom pigeonhole import atomic_file\n"
+        f"with atomic_file.write_out(pathlib.Path({str(tmp_path)!r}, 's.csv')) as file:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n    print('never')"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "error: terminated\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("started", "command", "process"),
     [

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +33,15 @@ def test_a_second_ctrl_c_acts_at_once(interruptible):
     with pytest.raises(KeyboardInterrupt), StopRequest():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_termination_kills_even_what_does_not_listen():
+    code = (
+        "import os, signal; from pigeonhole import interrupts\ninterrupts.raise_when_terminated()\n"
+        "with interrupts.StopRequest():\n    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == -signal.SIGTERM
 
 
 def test_without_a_signal_nothing_is_left_behind():
