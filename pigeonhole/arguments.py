@@ -19,6 +19,9 @@ from pigeonhole.terminal import shown
 NEEDS_QUOTES = "a path with a space needs quotes"
 MOST_WORDS = 100  # of a command line, in which a path that was cut at its spaces is sought
 
+MOST = 1_000_000_000  # of what has no bound of its own; beyond it lie typing errors and overflows
+MOST_DIGITS = 20
+
 
 class Parser(argparse.ArgumentParser):
     """The parser of one command: its help says how the user starts it, a mistake is told in two lines."""
@@ -70,10 +73,31 @@ def names(text: str) -> list[str]:
     return found
 
 
-def count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
+def filled(text: str) -> str:
+    """The text, unless it is empty, as that of a shell's variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name a file or folder, . for the working directory")
+    return text
+
+
+def as_path(text: str) -> Path:
+    return Path(filled(text))
+
+
+def up_to(most: int) -> Callable[[str], int]:
+    """The type of a whole number from 1 to `most`."""
+
+    def whole(text: str) -> int:
+        if not text.isdecimal() or len(text) > MOST_DIGITS or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most:,}")
+        return int(text)
+
+    return whole
+
+
+count = up_to(MOST)
+side = up_to(4096)  # of a picture, in pixels
+thread_count = up_to(1024)
 
 
 def seed(text: str) -> int:
@@ -83,7 +107,7 @@ def seed(text: str) -> int:
 
 
 def positive(text: str) -> float:
-    return _number(text, lambda value: 0 < value < math.inf, "a number above 0")
+    return _number(text, lambda value: 0 < value <= MOST, f"a number above 0 and up to {MOST:,}")
 
 
 def share(text: str) -> float:
@@ -147,7 +171,7 @@ class CacheFlags:
     """Where decoded pixels are kept: the parameters of `cache.of_flags`."""
 
     cache_dir: Path | None = flag(
-        Effect.WHERE, "data", "where decoded pictures are kept", type=Path, metavar="FOLDER"
+        Effect.WHERE, "data", "where decoded pictures are kept", type=as_path, metavar="FOLDER"
     )
     no_cache: bool = flag(
         Effect.WHERE, "data", "keep decoded pictures for this run only", False, action="store_true"
@@ -160,9 +184,9 @@ class ReadingFlags(CacheFlags):
 
     classes: list[str] | None = _data("only these class folders, in this order", type=names, metavar="A,B")
     validation_size: float = _data("set apart for validation (0.2)", 0.2, type=share, metavar="SHARE")
-    split: Path | None = _data("take the split from a previous run's split.csv", type=Path, metavar="FILE")
+    split: Path | None = _data("take the split from a previous run's split.csv", type=as_path, metavar="FILE")
     fixes: Path | None = _data(
-        "take labels from an edited fixes.csv of a previous run", type=Path, metavar="FILE"
+        "take labels from an edited fixes.csv of a previous run", type=as_path, metavar="FILE"
     )
     fraction: float = _data("train on a seeded, stratified part (1)", 1.0, type=part, metavar="SHARE")
     channels: int | None = _data("1 grey, 3 colour (3, or what the network wants)", type=int, choices=(1, 3))

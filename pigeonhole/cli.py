@@ -65,8 +65,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:
-        place = f": {error.filename}" if error.filename else ""
-        status = _say(f"{error.strerror or error}{place}", 1)
+        status = _say(_told(error), 1)
     sys.exit(status)
 
 
@@ -120,6 +119,16 @@ def quote(path: Path) -> str:
 
 def _escape(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+
+
+def _told(error: OSError) -> str:
+    if error.filename:
+        return f"{error.strerror or error}: {error.filename}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the working directory has been deleted; change to another folder"
+    return error.strerror or str(error)
 
 
 def _say(line: str, status: int) -> int:

@@ -1,6 +1,7 @@
 """What leaves a program: one line and the documented exit status."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -100,7 +101,14 @@ def test_the_version(capsys):
             ["predict", "--engine", "zz", "a.jpg"],
             "error: argument --engine: 'zz': no such choice. Choose from auto, onnx, tensorflow",
         ),
-        (["predict", "--top", "0", "a.jpg"], "error: argument --top: '0' is not a whole number from 1 up"),
+        (
+            ["predict", "--top", "0", "a.jpg"],
+            "error: argument --top: '0' is not a whole number from 1 to 1,000,000,000",
+        ),
+        (
+            ["predict", "--image-size", "20000", "x"],
+            "error: argument --image-size: '20000' is not a whole number from 1 to 4,096",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_told_in_two_lines(arguments, error):
@@ -110,6 +118,57 @@ def test_a_wrong_command_line_is_told_in_two_lines(arguments, error):
     named = "predict " if "predict" in arguments else ""
     assert (done.returncode, told) == (2, error)
     assert where == f"help:  python -m pigeonhole {named}--help"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", ""],
+        ["check", "x", "--cache-dir", ""],
+        ["train", "--data", ""],
+        ["train", "--data", "x", "--test", ""],
+        ["train", "--data", "x", "--weights", ""],
+        ["train", "--resume", ""],
+        ["predict", ""],
+        ["predict", "x.png", "--model", ""],
+        ["evaluate", "--data", "x", "--compare", ""],
+        ["serve", "--watch", ""],
+        ["import-mnist", "--train-dir", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        __main__.dispatch(arguments)
+    assert stopped.value.code == 2 and ": it is empty; name a file or folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--threads", "9999999"],
+        ["--workers", "65"],
+        ["--batch-size", "65537"],
+        ["--image-size", "4097"],
+        ["--epochs", "1e308"],
+        ["--minutes", "1e308"],
+        ["--steps", "9" * 5000],
+    ],
+)
+def test_a_value_that_no_machine_can_serve_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        __main__.dispatch(["train", "--data", "x", *arguments])
+    assert stopped.value.code == 2 and re.search(
+        rf"argument {arguments[0]}: .* to \d", capsys.readouterr().err
+    )
+
+
+def test_a_working_directory_that_was_deleted_is_named(tmp_path):
+    (tmp_path / "x").mkdir()
+    command = f'cd "{tmp_path}/x" && rmdir "{tmp_path}/x" && "{sys.executable}" -m pigeonhole check y'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode in (1, 2)
+    assert done.stderr == "error: the working directory has been deleted; change to another folder\n"
 
 
 def test_a_mistake_of_ours_is_not_hidden():

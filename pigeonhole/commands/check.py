@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pigeonhole import atomic_file
-from pigeonhole.arguments import Parser, add_reading_flags, count
+from pigeonhole.arguments import Parser, add_reading_flags, as_path, count, side
 from pigeonhole.errors import UsageError
 from pigeonhole.terminal import say
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "folder",
-        type=Path,
+        type=as_path,
         metavar="FOLDER",
         help="holds one folder of pictures per class, or such folders in train and valid",
     )
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--strict", action="store_true", help="exit with status 1 if anything was skipped or contradictory")
     add(
         "--image-size",
-        type=count,
+        type=side,
         default=PREFLIGHT_IMAGE_SIZE,
         metavar="PIXELS",
         help=f"the side that pictures are resized to ({PREFLIGHT_IMAGE_SIZE}); training has its own",

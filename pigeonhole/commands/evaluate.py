@@ -13,10 +13,9 @@ import argparse
 import json
 import sys
 from dataclasses import fields
-from pathlib import Path
 
 from pigeonhole import extras
-from pigeonhole.arguments import Parser, add_cache_flags, part
+from pigeonhole.arguments import Parser, add_cache_flags, as_path, filled, part
 from pigeonhole.model.engines.engine import AUTO, CHOICES
 from pigeonhole.terminal import say
 
@@ -48,15 +47,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line, checked as far as that goes without reading anything."""
     parser = Parser("evaluate", __doc__)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="FOLDER", help="one folder per class")
-    add("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
+    add("--data", type=as_path, required=True, metavar="FOLDER", help="one folder per class")
+    add("--model", type=filled, metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
     add("--engine", choices=CHOICES, default="tensorflow", help="what computes the answers (tensorflow)")
-    add("--compare", metavar="RUN", help="give the same pictures to this model too, and test the difference")
+    add(
+        "--compare",
+        type=filled,
+        metavar="RUN",
+        help="give the same pictures to this model too, and test the difference",
+    )
     add("--fail-under", type=part, metavar="SHARE", help="exit with 1 where the accuracy is below it")
     add_cache_flags(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print everything as JSON")
-    output.add_argument("--csv", type=Path, metavar="FILE", help="write a table, a row per picture")
+    output.add_argument("--csv", type=as_path, metavar="FILE", help="write a table, a row per picture")
     output.add_argument(
         "--no-report", dest="report", action="store_false", help="leave the run's report.html as it is"
     )
@@ -72,11 +76,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def _add_plot_flags(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--plots", type=Path, metavar="FOLDER", help="write the report's figures as files")
+    add("--plots", type=as_path, metavar="FOLDER", help="write the report's figures as files")
     add("--plot-format", choices=("png", "svg", "pdf"), help="of these files (png)")
     add("--layer", metavar="NAME", help="a convolution, for its filters and feature maps (every one)")
     add("--input-channel", type=_channel, metavar="N", help="the filters' input that is shown (0)")
-    add("--picture", type=Path, metavar="FILE", help="whose feature maps and variations are drawn")
+    add("--picture", type=as_path, metavar="FILE", help="whose feature maps and variations are drawn")
 
 
 def _channel(text: str) -> int:

@@ -5,10 +5,9 @@ broken download goes on where it stopped. The program may be killed and run agai
 """
 
 import argparse
-from pathlib import Path
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser
+from pigeonhole.arguments import Parser, as_path
 from pigeonhole.commands.importing_flags import add_export_flags, check_export
 from pigeonhole.terminal import say
 
@@ -33,7 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser("import-cifar", __doc__)
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--source", type=Path, metavar="PATH", help="archive or unpacked folder, python or binary version"
+        "--source", type=as_path, metavar="PATH", help="archive or unpacked folder, python or binary version"
     )
     source.add_argument(
         "--url", help="another address of the archive; its checksums are then reported but not insisted on"

@@ -10,10 +10,9 @@ written upright.
 """
 
 import argparse
-from pathlib import Path
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser
+from pigeonhole.arguments import Parser, as_path
 from pigeonhole.commands.importing_flags import add_export_flags, check_export
 from pigeonhole.terminal import say
 
@@ -44,7 +43,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options. Leaves with status 2 on a wrong one."""
     parser = Parser("import-mnist", __doc__)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--source", type=Path, metavar="PATH", help="folder or zip archive of idx files")
+    source.add_argument("--source", type=as_path, metavar="PATH", help="folder or zip archive of idx files")
     source.add_argument(
         "--url", help="another address of the folder that holds them; what comes must still be as published"
     )

@@ -3,15 +3,15 @@
 import argparse
 from pathlib import Path
 
-from pigeonhole.arguments import count
+from pigeonhole.arguments import as_path, count
 from pigeonhole.errors import UsageError
 
 
 def add_export_flags(group: argparse._ActionsContainer) -> None:
     """Where an exporter writes, and how much."""
     add = group.add_argument
-    add("--train-dir", type=Path, default=Path("training_data"), metavar="FOLDER", help="(training_data)")
-    add("--test-dir", type=Path, default=Path("testing_data"), metavar="FOLDER", help="(testing_data)")
+    add("--train-dir", type=as_path, default=Path("training_data"), metavar="FOLDER", help="(training_data)")
+    add("--test-dir", type=as_path, default=Path("testing_data"), metavar="FOLDER", help="(testing_data)")
     add("--limit", type=count, metavar="N", help="only the first N training and the first N testing pictures")
     add("--overwrite", action="store_true", help="replace files of the same names that have other content")
 

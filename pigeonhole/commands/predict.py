@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole.arguments import Parser, count, names
+from pigeonhole.arguments import Parser, as_path, count, filled, names, side
 from pigeonhole.data import tables
 from pigeonhole.model.engines.engine import CHOICES
 from pigeonhole.runs import search
@@ -56,10 +56,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "pictures",
         nargs="+",
+        type=filled,
         metavar="PICTURE",
         help="a file, a folder with all below it, a pattern, or - (stdin)",
     )
-    parser.add_argument("--model", metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
+    parser.add_argument(
+        "--model", type=filled, metavar="RUN", help="a run's folder or name, or a .meta file (newest)"
+    )
     parser.add_argument(
         "--engine",
         choices=CHOICES,
@@ -70,7 +73,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print a JSON list, one object per picture")
     output.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write a table, a row per picture, all classes"
+        "--csv", type=as_path, metavar="FILE", help="write a table, a row per picture, all classes"
     )
     group = parser.add_argument_group(
         "checkpoints of other programs",
@@ -85,7 +88,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     group.add_argument("--colour-order", choices=("rgb", "bgr"), help="(bgr)")
     group.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
-    group.add_argument("--image-size", type=count, metavar="PIXELS", help="(by the input tensor's shape)")
+    group.add_argument("--image-size", type=side, metavar="PIXELS", help="(by the input tensor's shape)")
     group.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
     return parser.parse_args(arguments)
 

@@ -12,11 +12,10 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser, count, positive
+from pigeonhole.arguments import Parser, as_path, count, filled, positive, thread_count
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
 from pigeonhole.model.engines.engine import AUTO, CHOICES
@@ -65,10 +64,16 @@ def main(arguments: list[str]) -> int:
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser("serve", __doc__)
     add = parser.add_argument
-    add("--model", action="append", metavar="RUN", help="a run's folder or name; repeatable (newest)")
+    add(
+        "--model",
+        action="append",
+        type=filled,
+        metavar="RUN",
+        help="a run's folder or name; repeatable (newest)",
+    )
     add(
         "--watch",
-        type=Path,
+        type=as_path,
         nargs="?",
         const=search.RUNS,
         metavar="FOLDER",
@@ -76,7 +81,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
     add("--port", type=_port, default=8000, help="0 takes any that is free (8000)")
-    add("--threads", type=count, default=8, metavar="N", help="requests answered at the same time (8)")
+    add("--threads", type=thread_count, default=8, metavar="N", help="requests answered at the same time (8)")
     add(
         "--engine",
         choices=CHOICES,
@@ -90,7 +95,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="KEY",
         help=f"what every request must carry ({KEY_VARIABLE} in the environment, or none)",
     )
-    add("--api-key-file", type=Path, metavar="FILE", help="a file with that key; ps shows --api-key to all")
+    add(
+        "--api-key-file", type=as_path, metavar="FILE", help="a file with that key; ps shows --api-key to all"
+    )
     add("--max-megabytes", type=positive, default=32, metavar="N", help="the longest request (32)")
     add("--max-megapixels", type=positive, default=50, metavar="N", help="the largest picture (50)")
     return parser.parse_args(arguments)

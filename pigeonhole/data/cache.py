@@ -125,7 +125,7 @@ class Cache:
             if not full:
                 fault = f"cannot use the {kind} {self.directory}: {getattr(error, 'strerror', None) or error}"
             mend = "" if self.temporary else ", or --no-cache uses a temporary folder"
-            raise CacheError(f"{fault}; --cache-dir DIR names another{mend}") from error
+            raise CacheError(f"{fault}; --cache-dir FOLDER names another{mend}") from error
 
 
 def of_flags(directory: str | os.PathLike[str] | None, none: bool) -> Cache:

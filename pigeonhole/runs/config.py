@@ -9,12 +9,17 @@ from pathlib import Path
 from pigeonhole.arguments import (
     Effect,
     ReadingFlags,
+    as_path,
     below_one,
     count,
+    filled,
     flag,
     flags_of,
     not_negative,
     positive,
+    side,
+    thread_count,
+    up_to,
 )
 from pigeonhole.networks import recipes
 from pigeonhole.networks.recipes import Recipe
@@ -37,7 +42,7 @@ _study = functools.partial(flag, Effect.OUTPUT, STUDIES, default=False, action="
 
 
 def _previous(text: str, **parsing: object) -> Path | None:
-    return flag(Effect.CALL, PREVIOUS, text, type=Path, metavar="RUN", one_of="previous", **parsing)
+    return flag(Effect.CALL, PREVIOUS, text, type=as_path, metavar="RUN", one_of="previous", **parsing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +53,10 @@ class TrainingConfig(ReadingFlags):
     """
 
     data: Path | None = flag(
-        Effect.WHERE, DATA, "one folder per class (required)", type=Path, metavar="FOLDER"
+        Effect.WHERE, DATA, "one folder per class (required)", type=as_path, metavar="FOLDER"
     )
     test: Path | None = flag(
-        Effect.WHERE, DATA, "give the accuracy on this folder at the end", type=Path, metavar="FOLDER"
+        Effect.WHERE, DATA, "give the accuracy on this folder at the end", type=as_path, metavar="FOLDER"
     )
 
     network: str | None = _network(f"({DEFAULT}, or that of --weights)", choices=NETWORKS)
@@ -60,6 +65,7 @@ class TrainingConfig(ReadingFlags):
         Effect.WHERE,
         NETWORK,
         "start from a run's network, from a Keras weights file, or from imagenet, which is downloaded",
+        type=filled,
         metavar="START",
     )
     freeze: float | None = _network(
@@ -68,7 +74,7 @@ class TrainingConfig(ReadingFlags):
         metavar="SHARE",
         recipe=True,
     )
-    image_size: int | None = _network("the side that pictures are resized to", type=count, metavar="PIXELS")
+    image_size: int | None = _network("the side that pictures are resized to", type=side, metavar="PIXELS")
     flip_average: bool | None = _network(
         "answer by the mean over a picture and its mirror image, in twice the time",
         action=argparse.BooleanOptionalAction,
@@ -83,7 +89,7 @@ class TrainingConfig(ReadingFlags):
     )
     steps: int | None = _length("batches", type=count, metavar="N")
     minutes: float | None = _length("as long as fits into this time", type=positive, metavar="N")
-    batch_size: int | None = _recipe("pictures per step", type=count, metavar="N")
+    batch_size: int | None = _recipe("pictures per step", type=up_to(65_536), metavar="N")
     optimizer: str | None = _recipe(
         "muon: for convolutions, the rest by adamw; sgd: plain gradient descent; momentum: 0.9",
         choices=recipes.OPTIMIZERS,
@@ -135,10 +141,10 @@ class TrainingConfig(ReadingFlags):
         choices=("auto", "float32", "bfloat16"),
     )
     threads: int | None = flag(
-        Effect.OUTCOME, MACHINE, "compute threads (one per core)", type=count, metavar="N"
+        Effect.OUTCOME, MACHINE, "compute threads (one per core)", type=thread_count, metavar="N"
     )
     workers: int | None = flag(
-        Effect.WHERE, MACHINE, "train in N processes here, as on N machines (1)", type=count, metavar="N"
+        Effect.WHERE, MACHINE, "train in N processes here, as on N machines (1)", type=up_to(64), metavar="N"
     )
     log_every: int | None = flag(
         Effect.OUTPUT, MACHINE, "also print a line every so many steps", type=count, metavar="STEPS"
@@ -155,7 +161,7 @@ class TrainingConfig(ReadingFlags):
         Effect.OUTPUT, MACHINE, "also print the table of the network's layers", False, action="store_true"
     )
     output: Path = flag(
-        Effect.WHERE, MACHINE, "where runs are kept (runs)", search.RUNS, type=Path, metavar="FOLDER"
+        Effect.WHERE, MACHINE, "where runs are kept (runs)", search.RUNS, type=as_path, metavar="FOLDER"
     )
     name: str | None = flag(Effect.WHERE, MACHINE, "the run's folder there (date and time)", metavar="NAME")
 
@@ -185,7 +191,7 @@ def named(*effects: Effect) -> tuple[str, ...]:
 
 def parsed(values: Mapping[str, object]) -> dict[str, object]:
     """Flags by name as `TrainingConfig` takes them, of `values` from a JSON file; others are left out."""
-    paths = {field.name for field in FLAGS if field.metadata["parsing"].get("type") is Path}
+    paths = {field.name for field in FLAGS if field.metadata["parsing"].get("type") is as_path}
     known = {field.name: values[field.name] for field in FLAGS if field.name in values}
     return {
         name: Path(value) if name in paths and value is not None else value for name, value in known.items()

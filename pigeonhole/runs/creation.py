@@ -9,6 +9,8 @@ from pathlib import Path
 from pigeonhole.errors import UsageError
 from pigeonhole.runs.run import Run
 
+LONGEST_NAME = 255  # bytes; of common file systems
+
 
 def create(output: Path, name: str | None = None) -> Run:
     """Create `output/name`, by default named by date and time.
@@ -47,5 +49,7 @@ def check_name(output: Path, name: str) -> None:
     """Raise UsageError when no run in `output` can be given this name."""
     if not name.strip() or name in (".", "..") or any(character in name for character in "/\\:\0"):
         raise UsageError(f"--name {name!r}: give a plain folder name")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise UsageError(f"--name {name[:20]}...: longer than {LONGEST_NAME} bytes; choose a shorter name")
     if (output / name).exists():
         raise UsageError(f"--name {name}: {output / name} exists already; choose another name")

@@ -30,6 +30,11 @@ def test_name_that_is_no_folder_name(name):
         creation.create(Path("runs"), name)
 
 
+def test_a_name_that_no_file_system_takes():
+    with pytest.raises(UsageError, match="longer than 255 bytes"):
+        creation.check_name(Path("runs"), "é" * 150)
+
+
 def test_an_output_that_cannot_be_written_is_named_as_it_was_given(tmp_path):
     Path("file").write_text("x")
     Path("link").symlink_to("nowhere")
