@@ -26,10 +26,15 @@ def main(arguments: list[str]) -> int:
     """0 when the folder was tested, 1 when the accuracy is below what was asked for."""
     options = parse(arguments)
     extras.require("evaluating", "sklearn", "scipy")
+    if options.plots or options.report:
+        drawing = "--plots" if options.plots else "the report (--no-report leaves it out)"
+        extras.require(drawing, "matplotlib")
     from pigeonhole.jobs.evaluating import EvaluationConfig, EvaluationJob
 
     config = EvaluationConfig(**{each.name: getattr(options, each.name) for each in fields(EvaluationConfig)})
     with EvaluationJob(config) as job:
+        if not options.json:
+            say(job.heading)
         tested = job.test()
         if not options.json:
             say(*tested.lines())

@@ -1,6 +1,6 @@
 """Two models on the same pictures: is one better, and where do they differ?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pigeonhole.errors import PigeonholeError
@@ -57,7 +57,7 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     """
     from scipy.stats import binomtest
 
-    _require_same_classes(first, second)
+    require_same_classes(first.classes, second.classes)
     before, now = _answers(first), _answers(second)
     common = [key for key in now if key in before]
     if not common:
@@ -81,8 +81,9 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     )
 
 
-def _require_same_classes(first: Evaluation, second: Evaluation) -> None:
-    if only_one := sorted(set(first.classes) ^ set(second.classes)):
+def require_same_classes(first: Iterable[str], second: Iterable[str]) -> None:
+    """Raise PigeonholeError where two models do not know the same classes."""
+    if only_one := sorted(set(first) ^ set(second)):
         names = ", ".join(map(shown, only_one[:3])) + (", ..." if len(only_one) > 3 else "")
         raise PigeonholeError(f"only one of the two models knows {names}; compare models of the same classes")
 

@@ -59,7 +59,7 @@ class FolderTest:
 
     def lines(self) -> list[str]:
         """The result as people read it in a terminal."""
-        return [*self._folder(), "", *self.measures.lines(), "", *self._copies()]
+        return [*self._read(), "", *self.measures.lines(), "", *self._copies()]
 
     def summary(self) -> list[str]:
         """The same in short: what was read, the accuracy, and what spoils it."""
@@ -107,11 +107,6 @@ class FolderTest:
         if self.copies is None:
             return None
         return [{"name": name, **copy._asdict()} for name, copy in self.copies.items()]
-
-    def _folder(self) -> Iterator[str]:
-        count = len(self.evaluation.classes)
-        yield f"model       {shown(self.run.describe())}, {count:,} classes"
-        yield from self._read()
 
     def _read(self) -> Iterator[str]:
         answers, tree = self.evaluation, self.tree

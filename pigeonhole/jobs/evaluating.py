@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pigeonhole.evaluation.comparison import Comparison
 from pigeonhole.evaluation.evaluation import FolderTest
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
-from pigeonhole.runs import search
+from pigeonhole.runs import creation, search
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
 
@@ -75,7 +75,7 @@ class Tested:
 
 
 class EvaluationJob(AbstractContextManager):
-    """A test whose model is restored. Within a `with` block: first `test`, then `write`.
+    """A test whose models are restored. Within a `with` block: first `test`, then `write`.
 
     Making it finds the mistakes in the configuration before minutes of work: it raises UsageError where a
     path, run, layer or channel is not there, or cannot be used.
@@ -87,20 +87,29 @@ class EvaluationJob(AbstractContextManager):
         self._model = search.find(config.model)
         self._other = search.find(config.compare, "--compare") if config.compare else None
         self._cache = cache.of_flags(config.cache_dir, config.no_cache)
-        self._classifier = _load(self._model, config.engine)
+        with ExitStack() as opened:
+            self._classifier = opened.enter_context(_load(self._model, config.engine))
+            if config.plots:
+                self._check_plots()
+            if self._other:
+                self._second = opened.enter_context(_load(self._other, config.engine))
+                comparison.require_same_classes(self._classifier.classes, self._second.classes)
+            self._opened = opened.pop_all()
 
     def __exit__(self, *error: object) -> None:
-        self._classifier.close()
+        self._opened.close()
+
+    @property
+    def heading(self) -> str:
+        """Which run answers, for people."""
+        return f"model       {self._model.describe()}, {len(self._classifier.classes):,} classes"
 
     def test(self) -> Tested:
         """Ask the model, and the other one, for every picture."""
-        if self._config.plots:
-            self._check_plots()
         result = evaluation.judge(self._classifier, self._model, self._tree, self._cache)
         if self._other is None:
             return Tested(result)
-        with _load(self._other, self._config.engine) as classifier:
-            second = evaluation.judge(classifier, self._other, self._tree, self._cache)
+        second = evaluation.judge(self._second, self._other, self._tree, self._cache)
         return Tested(result, second, comparison.compare(result.evaluation, second.evaluation))
 
     def write(self, tested: Tested) -> dict[str, Path]:
@@ -137,8 +146,8 @@ def _read_folder(config: EvaluationConfig) -> Tree:
     """List the folder's files."""
     if not config.data.is_dir():
         raise UsageError(f"--data {config.data}: no such folder")
-    if config.plots and config.plots.exists() and not config.plots.is_dir():
-        raise UsageError(f"--plots {config.plots}: a file, not a folder")
+    if config.plots:
+        creation.check_output(config.plots, "--plots")
     if config.picture and not config.picture.is_file():
         raise UsageError(f"--picture {config.picture}: no such file")
     tree = folders.scan(config.data, for_training=False)

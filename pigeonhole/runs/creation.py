@@ -33,8 +33,8 @@ def create(output: Path, name: str | None = None) -> Run:
     raise UsageError(f"--name {name}: {output / name} exists already; choose another name")
 
 
-def check_output(output: Path) -> None:
-    """Raise UsageError where no run can be written into `output`, which need not exist yet."""
+def check_output(output: Path, flag: str = "--output") -> None:
+    """Raise UsageError, naming `flag`, where nothing can be written into `output`, which may not exist."""
     existing = next(folder for folder in (output, *output.parents) if os.path.lexists(folder))
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -42,7 +42,7 @@ def check_output(output: Path) -> None:
     except OSError as error:
         why = f"not writable ({error.strerror})" if existing.is_dir() else "no folder"
         is_what = why if existing == output else f"{existing} is {why}"
-        raise UsageError(f"--output {output}: {is_what}; name another folder") from error
+        raise UsageError(f"{flag} {output}: {is_what}; name another folder") from error
 
 
 def check_name(output: Path, name: str) -> None:

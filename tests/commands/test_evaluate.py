@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pigeonhole import Classifier
+from pigeonhole import Classifier, extras
 from pigeonhole.commands import evaluate, predict
 from pigeonhole.data import cache, folders
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import evaluation, leakage
 from pigeonhole.model.export import exporting
+from pigeonhole.networks import building
 from pigeonhole.pictures import images
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
@@ -320,6 +321,40 @@ def test_two_models_on_the_same_pictures(testing, capsys):
     capsys.readouterr()
     assert ask("--compare", "old") == 0
     assert "McNemar" in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_the_other_model_is_told_before_any_test(capsys):
+    saved_runs.save(Path("runs/two"), building.build("standard", saved_runs.SIZE, 3, 2))
+    next(Path("runs/old").glob("model.data*")).write_bytes(b"damaged")
+    for other, why in (("two", "only one of the two models knows"), ("old", "old")):
+        with pytest.raises(PigeonholeError, match=why):
+            ask("--compare", other)
+    assert capsys.readouterr().out == "" and not Path("cache").exists()
+
+
+def test_what_figures_need_is_told_before_any_test(capsys, monkeypatch):
+    if Path("/proc/self").exists():
+        with pytest.raises(UsageError, match=r"^--plots /proc/x: .*not writable"):
+            ask("--plots", "/proc/x")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(extras.MissingExtra, match=r"^--plots needs Matplotlib"):
+        ask("--plots", "figures")
+    with pytest.raises(extras.MissingExtra, match=r"^the report .*needs Matplotlib"):
+        ask(report=True)
+    assert capsys.readouterr().out == "" and not Path("cache").exists()
+    assert ask() == 0
+
+
+def test_the_run_that_answers_is_named_before_the_test(testing, capsys):
+    shutil.rmtree(testing)
+    (testing / "bird").mkdir(parents=True)
+    shutil.copy("training/cat/0.png", testing / "bird")
+    with pytest.raises(PigeonholeError, match="knows none of these"):
+        ask()
+    assert capsys.readouterr().out == f"model       {Path('runs/new')}, 3 classes\n"
+    with pytest.raises(PigeonholeError, match="knows none of these"):
+        ask("--json")
+    assert capsys.readouterr().out == ""
 
 
 def test_what_the_other_model_has_learnt_from_is_said(testing, capsys):
