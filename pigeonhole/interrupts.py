@@ -52,7 +52,7 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = number
-        self._restore()
+        signal.signal(signal.SIGINT, self._before[signal.SIGINT])
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends also what hangs outside of Python
 
     def _restore(self) -> None:

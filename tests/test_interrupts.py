@@ -44,6 +44,14 @@ def test_a_second_termination_kills_even_what_does_not_listen():
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == -signal.SIGTERM
 
 
+def test_after_ctrl_c_and_the_block_a_termination_is_told_again(interruptible):
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
 def test_without_a_signal_nothing_is_left_behind():
     before = signal.getsignal(signal.SIGINT)
     with StopRequest() as request:

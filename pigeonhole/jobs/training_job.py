@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pigeonhole import atomic_file, cli
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.interrupts import Terminated
 from pigeonhole.jobs import setup as setups
 from pigeonhole.runs import creation
 from pigeonhole.runs.config import Settled, TrainingConfig
@@ -59,9 +60,18 @@ class TrainingJob:
         0: done; 1: a repetition that came out differently, or a loss that is not a number; 128 + a signal's
         number: stopped by it. Raises Diverged where there is no network to save.
         """
+        try:
+            self.run = self._folder()
+            return self._train()
+        except (KeyboardInterrupt, Terminated) as interrupt:
+            if self.run is None or not self._says_how_to_go_on(isinstance(interrupt, Terminated)):
+                raise
+            return cli.TERMINATED if isinstance(interrupt, Terminated) else cli.INTERRUPTED
+
+    def _train(self) -> int:
+        """Train, save, judge and report in the run's folder; the exit status as of `train`."""
         from pigeonhole.jobs import conclusion, following
 
-        self.run = self._folder()
         with self.run.held():
             self._begin()
             with _resumable(self.run):
@@ -81,6 +91,22 @@ class TrainingJob:
         differing = self._differing()
         self._tell_repetition(differing)
         return stopped_by or (1 if differing else 0)
+
+    def _says_how_to_go_on(self, terminated: bool) -> bool:
+        """Say how to go on after a signal before the first step or after the last.
+
+        False where nothing is left to do or to go on with; a folder without settings is removed.
+        """
+        if not (self.config.is_resumed or self.run.settings_file.is_file()):
+            shutil.rmtree(self.run.folder)  # made by this call
+            return False
+        if self.run.is_complete:
+            return False
+        if terminated:
+            say("", f"terminated  go on with: {resume_command(self.run)}")
+        else:
+            say("", f"resume      {resume_command(self.run)}")
+        return True
 
     def follow_chief(self) -> int:
         """Train as one of several workers, of which the chief alone writes; the exit status."""

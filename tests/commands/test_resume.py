@@ -87,6 +87,28 @@ def test_a_terminated_training_goes_on_and_ends_like_one_that_was_not(interrupte
     assert {path.name for path in interrupted.iterdir()} == {path.name for path in whole.iterdir()}
 
 
+@pytest.mark.parametrize(
+    ("by", "status", "line"),
+    [(signal.SIGTERM, 143, "terminated  go on with: "), (signal.SIGINT, 130, "resume      ")],
+)
+def test_stopped_after_the_last_step_it_goes_on_to_the_same_bits(data, whole, tmp_path, by, status, line):
+    arguments = [each for each in flags(data, tmp_path, "late") if each != "--no-report"]
+    ended, said = stopped(arguments, by, "validation")
+    resumed = f"python {ROOT / 'train.py'} --resume {tmp_path / 'late'}"
+    assert ended == status and said.endswith(f"{line}{resumed}\n")
+    assert not (tmp_path / "late" / "report.html").exists()
+    assert resume(tmp_path / "late", "--no-report") == 0
+    assert weights(tmp_path / "late") == weights(whole)
+
+
+def test_terminated_before_the_first_step(data, tmp_path):
+    status, said = stopped(flags(data, tmp_path, "early"), signal.SIGTERM, "network ")
+    assert status == 143
+    begun = (tmp_path / "early").exists()
+    assert ("terminated  go on with: " in said) == begun
+    assert not begun or resume(tmp_path / "early") == 0
+
+
 def test_the_newest_interrupted_run_is_meant_without_a_name(interrupted, monkeypatch, capsys):
     monkeypatch.chdir(interrupted.parents[1])
     assert train.main(["--resume", "--no-cache"]) == 0
