@@ -4,6 +4,7 @@ Training, prediction, the web page and the exports all come through `preprocess`
 is in `Preprocessing`, which a model carries with it. Colour profiles are not applied.
 """
 
+import importlib.util
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,7 @@ __all__ = [
     "decode",
     "inspect",
     "preprocess",
+    "readable_formats",
     "resize",
 ]
 
@@ -38,6 +40,12 @@ FORMAT_EXTENSIONS: dict[str, tuple[str, ...]] = {
     "jpegxl": (".jxl",),
 }
 EXTENSIONS: frozenset[str] = frozenset(name for names in FORMAT_EXTENSIONS.values() for name in names)
+
+
+def readable_formats() -> list[str]:
+    """The names of the formats that this installation reads, such as "JPEG"; HEIC needs an extra."""
+    reads_heic = importlib.util.find_spec("pillow_heif") is not None
+    return [formats.NAMES[name] for name in FORMAT_EXTENSIONS if name != "heic" or reads_heic]
 
 
 @dataclass(frozen=True)

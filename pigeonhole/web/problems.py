@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import flask
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
+from pigeonhole.pictures import images
 from pigeonhole.web.answering import Refused
 from pigeonhole.web.gateway import RECEIVED, REFUSAL
-
-FORMATS = ("JPEG", "PNG", "WebP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
 
 _FOR_PROGRAMS = ("/api/", "/metrics", "/healthz")
 _RETRY_AFTER = 1  # seconds
@@ -61,7 +60,7 @@ def accepted() -> dict[str, object]:
     """What this server takes: formats, the most bytes of a request, the most pixels of a picture."""
     settings = flask.current_app.config
     return {
-        "formats": FORMATS,
+        "formats": images.readable_formats(),
         "bytes": settings["MAX_CONTENT_LENGTH"],
         "pixels": flask.current_app.extensions["answerer"].most_pixels,
     }

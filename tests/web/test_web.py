@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from base64 import b64encode
@@ -202,6 +203,14 @@ def test_every_odd_file_gets_its_verdict(client, file):
         assert response.json["pictures"][0]["problem"]["detail"] == file.verdict
         assert response.json["accepted"]["bytes"] == 32_000_000
         assert "PNG" in response.json["accepted"]["formats"]
+
+
+def test_all_formats_that_are_read_are_said_to_be(client, monkeypatch):
+    named = client.get("/api/model").json["accepted"]["formats"]
+    assert {"JPEG", "PNG", "WebP", "AVIF", "JPEG XL", "HEIC"} <= set(named)
+    assert ", ".join(named) in client.get("/").text
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as in an installation without the extra
+    assert "HEIC" not in client.get("/api/model").json["accepted"]["formats"]
 
 
 # --- limits ---

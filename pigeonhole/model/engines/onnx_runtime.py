@@ -71,7 +71,9 @@ def load(run: Run, threads: int | None, foreign: ForeignCheckpoint | None) -> On
         raise UsageError(
             f"{', '.join(flags)}: only for checkpoints of other programs, not with --engine onnx"
         )
-    if run.model_name != MODEL or run.is_interrupted:
+    if run.is_interrupted:
+        raise PigeonholeError(f"{run}: the training has not ended; only --engine tensorflow answers for it")
+    if run.model_name != MODEL:
         raise PigeonholeError(f"{run.prefix}: no run's saved model, so it has no {run.onnx_file.name}")
     return restore(run.onnx_file, threads)
 

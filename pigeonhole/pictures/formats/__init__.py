@@ -19,7 +19,7 @@ from pigeonhole.pictures.formats.container import (
     TruncatedError,
 )
 
-__all__ = ["Container", "ImageError", "read"]
+__all__ = ["NAMES", "Container", "ImageError", "read"]
 
 # A photograph has 2 to 20 pixels per byte, a blank page scanned at 600 dpi up to 8,000.
 _BOMB_PIXELS, _BOMB_PIXELS_PER_BYTE = 50_000_000, 1_000

@@ -95,6 +95,13 @@ def test_a_run_without_the_file_is_told(run):
         Classifier.load(run / "nothing", engine="onnx")
 
 
+def test_an_unfinished_run_is_told_with_the_engine_that_answers_for_it(tmp_path):
+    (tmp_path / "cut" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "cut" / "checkpoints" / "step-0000000001.npz").touch()
+    with pytest.raises(PigeonholeError, match="cut: the training has not ended; only --engine tensorflow"):
+        Classifier.load(tmp_path / "cut", engine="onnx")
+
+
 def test_the_file_is_of_no_other_model_in_the_folder(run):
     for file in run.glob("model.*"):
         if file.name != Run.onnx_file.name:
