@@ -1,4 +1,4 @@
-"""How many requests per second the server answers, beside other ways to share one model among its threads.
+"""How many requests per second the server answers, and with other ways to share one model among threads.
 
 python benchmarks/serving.py --model runs/NAME
 

@@ -72,7 +72,7 @@ class CorrectedAccuracy:
             f"{seen:,} of {self.total:,} right: {100 * seen / self.total:.1f} %, "
             f"by the network chosen from {self.validations} validations",
             f"on new pictures expect {_percent(self.right, self.total)}; "
-            f"about {100 * self.optimism:.1f} points above were luck in choosing",
+            f"by luck in choosing, the above is about {100 * self.optimism:.1f} percentage points too high",
         ]
 
 

@@ -133,7 +133,7 @@ def test_the_lines_state_what_was_seen_and_what_may_be_expected():
     assert seen == f"{most} of 50 right: {100 * most / 50:.1f} %, by the network chosen from 12 validations"
     low, high = (100 * bound for bound in corrected.interval)
     assert f"{100 * corrected.accuracy:.1f} % (95 % interval {low:.1f} to {high:.1f} %)" in expected
-    assert expected.endswith(f"; about {100 * corrected.optimism:.1f} points above were luck in choosing")
+    assert expected.endswith(f" about {100 * corrected.optimism:.1f} percentage points too high")
     assert corrected.accuracy + corrected.optimism == pytest.approx(most / 50)
 
 

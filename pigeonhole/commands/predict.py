@@ -77,7 +77,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     group = parser.add_argument_group(
         "checkpoints of other programs",
-        "what they leave open; the defaults are those of the classic tutorial",
+        "what such a checkpoint does not say; the defaults are those of the classic tutorial",
     )
     group.add_argument("--labels", type=names, metavar="A,B", help="class names in the checkpoint's order")
     group.add_argument("--input-tensor", metavar="NAME", help="takes the pictures (x)")

@@ -110,7 +110,7 @@ class Cache:
 
     def _remove_index(self) -> None:
         """Start the index anew, and say so."""
-        say(f"{self._index_path}: damaged; made anew, so all pictures are read again", to=sys.stderr)
+        say(f"{self._index_path}: damaged; built again, so all pictures are read again", to=sys.stderr)
         index.remove(self._index_path)
 
     @contextlib.contextmanager

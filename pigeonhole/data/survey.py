@@ -176,7 +176,7 @@ class _Mender:
             self._has_said = True
             print(
                 f"{self._index_path.parent}: the cached pixels of {record.entry.name} are damaged; "
-                "what is damaged is decoded anew",
+                "they are decoded again",
                 file=sys.stderr,
             )
         return pixels

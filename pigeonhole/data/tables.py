@@ -25,7 +25,7 @@ Row = Iterable[object]
 def check(flag: str, path: Path, pictures: Iterable[str | Path]) -> None:
     """Raise UsageError, naming `flag`, where no table can be written to `path`."""
     if path.suffix.lower() in _WORKBOOKS:
-        raise UsageError(f"{flag} {path}: written is CSV, which spreadsheets open; name it {path.stem}.csv")
+        raise UsageError(f"{flag} {path}: the table is CSV, which spreadsheets open; name it {path.stem}.csv")
     atomic_file.check(flag, path, pictures)
 
 

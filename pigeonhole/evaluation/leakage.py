@@ -94,7 +94,7 @@ def read(run: Run) -> Fingerprints | None:
         return None
     except (OSError, ValueError, KeyError) as error:
         raise PigeonholeError(
-            f"{run.fingerprints_file}: damaged; remove it to go without a search for copies"
+            f"{run.fingerprints_file}: damaged; remove it to test without a search for copies"
         ) from error
     return Fingerprints(**texts, **arrays)
 

@@ -184,7 +184,7 @@ class TrainingJob:
         try:
             self.trainer.restore(state if same_pictures else state.without_validations())
         except ValueError as error:
-            raise PigeonholeError(f"{self.run}: its checkpoint is of another network; train anew") from error
+            raise PigeonholeError(f"{self.run}: its checkpoint is of another network; train again") from error
 
     def _write_start(self, settled: Settled) -> None:
         """Write what is known before the first step: split, what each picture looks like, and settings.
@@ -252,5 +252,5 @@ def _resumable(run: Run) -> Iterator[None]:
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         raise PigeonholeError(
-            f"{error.strerror or error}{place}; mend that, and go on with: {resume_command(run)}"
+            f"{error.strerror or error}{place}; fix that, and go on with: {resume_command(run)}"
         ) from error

@@ -114,15 +114,15 @@ def read(run: Run) -> dict[str, Section]:
     except FileNotFoundError:
         return {}
     except PigeonholeError as error:
-        raise PigeonholeError(f"{error}; delete it to start anew") from error
+        raise PigeonholeError(f"{error}; delete it to start again") from error
     try:
         if stored["format"] != STORE_FORMAT:
             raise PigeonholeError(
-                f"{path}: written by another version of Pigeonhole; delete it to start anew"
+                f"{path}: written by another version of Pigeonhole; delete it to start again"
             )
         return {name: Section(name, **parts) for name, parts in stored["sections"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PigeonholeError(f"{path}: damaged ({error}); delete it to start anew") from error
+        raise PigeonholeError(f"{path}: damaged ({error}); delete it to start again") from error
 
 
 def update(run: Run, sections: Sequence[Section]) -> Path:

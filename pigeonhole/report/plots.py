@@ -118,7 +118,7 @@ def _check(directory: Path, files: list[Path], pictures: Path) -> None:
         is_other = file.is_symlink() or not file.is_file()
         if os.path.lexists(file) and (is_other or not rendering.is_own(file)):
             raise UsageError(
-                f"--plots {directory}: {file.name} there is not a figure of ours; name another folder"
+                f"--plots {directory}: {file.name} there is not a figure of this program; name another folder"
             )
 
 

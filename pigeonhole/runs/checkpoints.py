@@ -58,7 +58,7 @@ def newest(run: Run) -> State | None:
         except DAMAGE as error:
             say(f"{file}: damaged ({error}); trying the checkpoint before it", to=sys.stderr)
     if files:
-        raise PigeonholeError(f"{run.checkpoints_folder}: no checkpoint that can be read; train anew")
+        raise PigeonholeError(f"{run.checkpoints_folder}: no checkpoint that can be read; train again")
     return None
 
 

@@ -32,7 +32,7 @@ DATA = "data"
 NETWORK = "network"
 TRAINING = "training (what is not given follows from the data)"
 PREVIOUS = "a previous run, with the flags that it was given"
-STUDIES = "further trainings, after this one (each tells its time first)"
+STUDIES = "further trainings, after this one (each says first how long it takes)"
 MACHINE = "machine and output"
 
 _network = functools.partial(flag, Effect.OUTCOME, NETWORK)

@@ -38,7 +38,7 @@ def read(run: Run) -> dict[str, str]:
     try:
         return dict(run.result()[KEY])
     except (PigeonholeError, ValueError, KeyError, TypeError) as error:
-        raise PigeonholeError(f"{run}: says nothing of its outcome, so it cannot be repeated") from error
+        raise PigeonholeError(f"{run}: has no record of its outcome, so it cannot be repeated") from error
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

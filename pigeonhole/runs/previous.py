@@ -53,7 +53,7 @@ class PreviousRun:
         """Raise UsageError, naming the changes since the run was begun, unless they are forced."""
         if changes and not force:
             raise UsageError(
-                f"{self.run} was begun differently: {'; '.join(changes)}; "
+                f"{self.run} was started differently: {'; '.join(changes)}; "
                 "--force accepts the changes and another outcome"
             )
 

@@ -84,7 +84,7 @@ class Run:
     def describe(self) -> str:
         """The run in words: where it lies, and whether its training is still to come to its end."""
         place = self.folder if self.model_name == MODEL else self.prefix
-        return str(place) if self.is_complete else f"{place} (the training has not come to its end)"
+        return str(place) if self.is_complete else f"{place} (the training is not finished)"
 
     # How far its training has got.
 

@@ -59,7 +59,7 @@ def find(named: str, network: str | None) -> Source:
         raise UsageError(f"--weights {named}: no such file")
     run = search.find(named, "--weights")
     if run.is_interrupted:
-        raise PigeonholeError(f"--weights {named}: this training has not come to its end")
+        raise PigeonholeError(f"--weights {named}: this training is not finished")
     return Source(named, run.prefix, is_run=True)
 
 

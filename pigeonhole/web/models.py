@@ -131,5 +131,5 @@ class Models:
         if not name:
             return next(iter(self))
         if name not in self._by_name:
-            raise NotFound(f"There is no model of that name. There is: {', '.join(self._by_name)}.")
+            raise NotFound(f"There is no model of that name. Choose from: {', '.join(self._by_name)}.")
         return self._by_name[name]

@@ -32,10 +32,10 @@ class Metrics:
             "pigeonhole_requests", "Requests answered", ("route", "method", "status"), registry=self.registry
         )
         self._seconds = Histogram(
-            "pigeonhole_request_seconds", "From a whole request to its answer", registry=self.registry
+            "pigeonhole_request_seconds", "From a complete request to its answer", registry=self.registry
         )
         self._pictures = Counter(
-            "pigeonhole_pictures", "Pictures by what became of them", ("outcome",), registry=self.registry
+            "pigeonhole_pictures", "Pictures by outcome", ("outcome",), registry=self.registry
         )
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:

@@ -370,7 +370,7 @@ def test_a_cut_archive_is_told(tmp_path, export, keep):
     path = write_archive(tmp_path / "a.tar.gz", cifar10_python())
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
-    with pytest.raises(PigeonholeError, match="not a whole archive"):
+    with pytest.raises(PigeonholeError, match="not a complete archive"):
         export("--source", path)
     assert not list(export.here.iterdir())
 
@@ -380,7 +380,7 @@ def test_one_changed_byte_in_an_archive_is_told(tmp_path, export):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(PigeonholeError, match="not a whole archive"):
+    with pytest.raises(PigeonholeError, match="not a complete archive"):
         export("--source", path)
     assert not list(export.here.iterdir())
 
@@ -388,7 +388,7 @@ def test_one_changed_byte_in_an_archive_is_told(tmp_path, export):
 @pytest.mark.parametrize("content", [b"", b"<html>moved</html>", b"PK\3\4 zip"])
 def test_what_is_no_archive(tmp_path, export, content):
     (tmp_path / "a.tar.gz").write_bytes(content)
-    with pytest.raises(PigeonholeError, match="not a whole archive"):
+    with pytest.raises(PigeonholeError, match="not a complete archive"):
         export("--source", tmp_path / "a.tar.gz")
 
 
@@ -457,7 +457,9 @@ def test_rerun_keeps_and_completes(tmp_path, export):
     )
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
     assert pixels(export.here / "training_data") == expected_pixels(TRAIN)
-    assert "beside them 30 files that are not of this export" in export("--source", source, "--limit", "10")
+    assert "besides, there are 30 files that are not of this export" in export(
+        "--source", source, "--limit", "10"
+    )
 
 
 def test_changed_pictures_are_the_users_unless_overwritten(tmp_path, export):
@@ -493,8 +495,8 @@ def with_sample(export):
 def test_the_untouched_sample_is_taken_away(tmp_path, with_sample, capsys):
     capsys.readouterr()
     output = with_sample("--source", write_folder(tmp_path / "source", cifar10_python()))
-    assert output.count("was taken away") == 2
-    assert "training_data: the bundled sample of 1,438 handwritten digits was taken away\n" in output
+    assert output.count("was removed") == 2
+    assert "training_data: the bundled sample of 1,438 handwritten digits was removed\n" in output
     assert sorted(path.name for path in (with_sample.here / "training_data").iterdir()) == [
         *CLASSES,
         "labels.txt",

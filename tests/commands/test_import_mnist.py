@@ -150,7 +150,7 @@ IMAGES, LABELS = make(mnist.BY_NAME["mnist"])["train-images-idx3-ubyte"], idx_by
         ("images", idx_bytes(np.zeros((2, 2, 2), np.uint8), kind=9), "type 9"),
         ("images", idx_bytes(np.zeros((0, 2, 2), np.uint8)), "0 pictures"),
         ("images", idx_bytes(np.zeros((ROWS, 0, 2), np.uint8)), "no pixels"),
-        ("images", gzip.compress(IMAGES)[:-9], "not a whole gzip file"),
+        ("images", gzip.compress(IMAGES)[:-9], "not a complete gzip file"),
         ("images", b"\0\0\x08\x03" + b"\xff" * 12 + IMAGES[16:], "bytes after the header"),
         ("labels", idx_bytes(np.zeros(ROWS + 1, np.uint8)), "21 labels"),
         ("labels", idx_bytes(np.full(ROWS, 10, np.uint8)), "outside of the 10 classes"),
@@ -169,7 +169,7 @@ def test_one_changed_byte_in_a_gzip_file_is_told(tmp_path, export):
     data = bytearray(file.read_bytes())
     data[-6] ^= 1
     file.write_bytes(data)
-    with pytest.raises(PigeonholeError, match=r"not a whole gzip file"):
+    with pytest.raises(PigeonholeError, match=r"not a complete gzip file"):
         export("--source", source, "--dataset", "mnist")
 
 
@@ -191,7 +191,7 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"text"])
 def test_what_is_no_archive(tmp_path, export, content):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(PigeonholeError, match="neither a folder nor a whole zip archive"):
+    with pytest.raises(PigeonholeError, match="neither a folder nor a complete zip archive"):
         export("--source", tmp_path / "file")
 
 

@@ -360,7 +360,7 @@ def test_a_row_damaged_in_silence_is_decoded_anew_and_said_once(tree, directory,
     keep_time(file_in(directory, "pixels*"), lambda path: flip(path, 8 * 16 * 16 * 3 * 2 + 77))
     assert_right(tree, directory)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "the cached pixels of" in line and "decoded anew" in line
+    assert "the cached pixels of" in line and "decoded again" in line
     assert len(pictures_opened(lambda: survey(tree, directory))) == 1  # written anew by the next program
     assert_right(tree, directory)
     assert capsys.readouterr().err == ""
@@ -404,7 +404,7 @@ def test_any_flipped_bit_of_the_index_is_found(tree, directory, capsys):
         assert now == records, bit
         np.testing.assert_array_equal(again[:], pixels[:])
         said = capsys.readouterr().err.splitlines()
-        assert len(said) <= 1 and all("index.sqlite: damaged; made anew" in line for line in said)
+        assert len(said) <= 1 and all("index.sqlite: damaged; built again" in line for line in said)
         rebuilt += len(said)
         shutil.rmtree(directory)
         survey(tree, directory)

@@ -366,7 +366,7 @@ def test_suspected_labels_are_shown(case, tmp_path):
 def test_it_says_where_labels_were_not_looked_at(case, tmp_path):
     findings = AuditResult(suspects=[])
     text = parse(write_training(another_run(case, tmp_path), findings=findings)).text
-    assert "Only the validation pictures were looked at; training with --check-labels looks at all." in text
+    assert "Only the validation pictures were checked; training with --check-labels checks all." in text
     assert f"None of the {case.sets.valid.num_examples} labels looks wrong." in text
 
 

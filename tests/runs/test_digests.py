@@ -46,7 +46,7 @@ def test_time_does_not_count():
 def test_a_run_without_an_outcome_is_one_clear_error(tmp_path, content):
     if content is not None:
         Run(tmp_path).result_file.write_text(content)
-    with pytest.raises(PigeonholeError, match="says nothing of its outcome"):
+    with pytest.raises(PigeonholeError, match="has no record of its outcome"):
         digests.read(Run(tmp_path))
 
 

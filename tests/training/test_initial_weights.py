@@ -142,7 +142,7 @@ def test_published_weights_are_downloaded_once_and_checked(tmp_path, monkeypatch
 def test_an_unfinished_run_is_refused(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "step-0000000007.npz").touch()
-    with pytest.raises(PigeonholeError, match="this training has not come to its end"):
+    with pytest.raises(PigeonholeError, match="this training is not finished"):
         weights_source.find(str(tmp_path), "standard")
 
 

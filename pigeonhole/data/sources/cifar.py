@@ -199,7 +199,7 @@ def _read_members(source: Path) -> dict[str, bytes]:
                 raise CifarError(f"{source} holds {name} twice")
             members[name] = file.read()
     except (tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        raise CifarError(f"{source} is not a whole archive ({error})") from error
+        raise CifarError(f"{source} is not a complete archive ({error})") from error
     return members
 
 

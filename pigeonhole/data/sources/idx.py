@@ -31,7 +31,7 @@ def unpack(name: str, data: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             content = file.read(MOST_BYTES + 1)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise IdxError(f"{name}: not a whole gzip file ({error})") from error
+        raise IdxError(f"{name}: not a complete gzip file ({error})") from error
     if len(content) > MOST_BYTES:
         raise IdxError(f"{name}: unpacks to over {MOST_BYTES >> 20} MB, far more than published")
     return content

@@ -127,7 +127,7 @@ def _describe(written: Written, class_count: int) -> str:
         f"{total:,} pictures in {class_count} classes ({written.new:,} new, {written.kept:,} there already)"
     )
     return line + (
-        f"; beside them {written.others:,} files that are not of this export" if written.others else ""
+        f"; besides, there are {written.others:,} files that are not of this export" if written.others else ""
     )
 
 
@@ -149,7 +149,7 @@ def make_room(folder: Path) -> None:
     """Take the untouched sample out of `folder` and say so; anything else stays."""
     if folder.exists() and sample.is_untouched(folder):
         count = sample.take_away(folder)
-        say(f"{folder}: the bundled sample of {count:,} handwritten digits was taken away")
+        say(f"{folder}: the bundled sample of {count:,} handwritten digits was removed")
 
 
 def write_labels(folder: Path, classes: Sequence[str], overwrite: bool = False) -> None:

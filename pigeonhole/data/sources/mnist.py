@@ -228,7 +228,7 @@ def _opened(source: Path) -> Iterator[Readers]:
         with zipfile.ZipFile(source) as archive:
             yield _readers(source, _in_archive(archive))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise MnistError(f"{source} is neither a folder nor a whole zip archive ({error})") from error
+        raise MnistError(f"{source} is neither a folder nor a complete zip archive ({error})") from error
 
 
 def _readers(source: Path, files: Iterable[tuple[str, int, Callable[[], bytes]]]) -> Readers:

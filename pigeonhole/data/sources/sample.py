@@ -57,7 +57,7 @@ def warning(folder: Path) -> str | None:
         return None
     named = ", ".join(own[:3]) + (", ..." if len(own) > 3 else "")
     return (
-        f"warning: {folder} holds the bundled sample's digits ({' '.join(digits)}) beside your own"
+        f"warning: {folder} holds the bundled sample's digits ({' '.join(digits)}) next to your own"
         f" classes ({named}); delete the digit folders unless you want both"
     )
 

@@ -110,7 +110,7 @@ class ShortcutCheck:
         if overall.fires:
             above_all = f", above all {_names(single)}" if single and len(finding.classes) > 1 else ""
             return (
-                f"From the {finding.kind} alone the class can be told in {_percent(overall.accuracy)} of "
+                f"From the {finding.kind} alone the class can be guessed in {_percent(overall.accuracy)} of "
                 f"pictures (always answering {self.majority_class!r} would get "
                 f"{_percent(self.majority)}){above_all}: {danger}"
             )

@@ -114,7 +114,7 @@ def restore(file: Path, threads: int | None = None) -> OnnxRuntime:
 def _replay_golden(engine: OnnxRuntime, file: Path) -> None:
     if missing := {"contract", "classes", "golden"} - set(engine.metadata):
         raise PigeonholeError(
-            f"{file}: written without {' and '.join(sorted(missing))}, so nothing tells whether it is right"
+            f"{file}: written without {' and '.join(sorted(missing))}, so it cannot be checked"
         )
     try:
         engine.check()

@@ -118,7 +118,7 @@ def test_a_white_border_on_one_of_two_classes(width):
     only_by_border = round(300 * (1 - question(found, BORDER).expected))
     assert question(found, BORDER).p_value == pytest.approx(2 * 0.5**only_by_border, rel=1e-6, abs=0)
     line = found.lines()[0]
-    assert line.startswith("From the border pixels alone the class can be told in ")
+    assert line.startswith("From the border pixels alone the class can be guessed in ")
     assert line.endswith("would get 50 %): the network may learn the border instead.")
 
 
@@ -197,7 +197,7 @@ def test_a_camera_for_each_class(tmp_path):
     found = survey(write_jpegs(tmp_path, 120, encoding_of))
     assert firing(found) == [CAMERA]
     assert by_feature(found)[CAMERA] == 1
-    assert "From the camera alone the class can be told in 100 % of pictures" in found.lines()[0]
+    assert "From the camera alone the class can be guessed in 100 % of pictures" in found.lines()[0]
 
 
 def test_a_quality_for_each_class(tmp_path):
