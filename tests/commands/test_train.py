@@ -213,6 +213,7 @@ def test_a_training_begins_with_the_network_of_an_earlier_run(finished, tmp_path
         assert classifier.classes == ("gelb", "rot")
 
 
+@pytest.mark.slow
 def test_starting_weights_that_have_changed_are_told(finished, tmp_path):
     run = shutil.copytree(finished[0], tmp_path / "first")
     data = draw_patches(tmp_path / "pictures", 10, seed=2)
@@ -308,6 +309,7 @@ def test_the_next_command_works_as_printed(finished):
     assert any(name in done.stdout for name in ("rot", "grün", "blau"))
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_model_and_another_another(arguments, tmp_path):
     def weights(name: str, *more: str) -> bytes:
         assert train.main([*arguments, "--epochs", "2", "--name", name, *more]) == 0
@@ -355,6 +357,7 @@ def test_flags_reach_the_training(data, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_class_weights_change_what_is_learnt_from_unequal_classes(tmp_path, data):
     shutil.copytree(data, tmp_path / "data")
     for path in sorted((tmp_path / "data" / "rot").iterdir())[10:]:
@@ -393,7 +396,7 @@ def test_an_earlier_split_is_taken_over(arguments, tmp_path):
 @pytest.mark.parametrize(
     "minutes, side, batch, brief",
     [
-        pytest.param("0.1", "96", "2", True, id="few epochs"),
+        pytest.param("0.1", "96", "2", True, id="few epochs", marks=pytest.mark.slow),
         pytest.param("0.2", "8", "72", False, id="many epochs", marks=pytest.mark.slow),
     ],
 )

@@ -102,6 +102,7 @@ def restarted(pictures, tmp_path_factory) -> tuple[Run, str]:
     return Run(output / "run"), process.stdout
 
 
+@pytest.mark.slow
 def test_a_training_whose_loss_does_not_move_starts_once_more_with_other_settings(restarted):
     run, said = restarted
     line = "the loss has not moved after step 36; again from the start with adamw, learning rate up to 0.0005"
@@ -113,6 +114,7 @@ def test_a_training_whose_loss_does_not_move_starts_once_more_with_other_setting
     assert run.has_model and not run.checkpoints_folder.exists()
 
 
+@pytest.mark.slow
 def test_the_time_printed_at_the_end_is_that_of_everything(restarted):
     run, said = restarted
     told = re.search(
@@ -123,6 +125,7 @@ def test_the_time_printed_at_the_end_is_that_of_everything(restarted):
     assert abs(60 * training_minutes + training_seconds - run.result()["seconds"]) <= 1
 
 
+@pytest.mark.slow
 def test_it_repeats_to_the_bit(restarted, tmp_path):
     run, _ = restarted
     where = ["--output", str(tmp_path), "--cache-dir", str(run.folder.parent / "cache")]

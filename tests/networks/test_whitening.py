@@ -83,7 +83,7 @@ def test_computes_in_the_precision_of_the_network():
 
 
 @pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True, shift=True)])
-@pytest.mark.parametrize("name", ["deep", "wide"])
+@pytest.mark.parametrize("name", ["deep", pytest.param("wide", marks=pytest.mark.slow)])
 def test_a_trainer_sets_the_filters_and_learns_only_the_bias(name, averaging):
     model = network(name, averaging=averaging)
     assert not kernel_of(model).any()

@@ -174,6 +174,7 @@ def test_class_balance_counts_the_split_and_the_test(run, evaluation, tmp_path):
     assert plots._counts(Run(tmp_path), evaluation) == {"test": test}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_figures_that_can_be_enlarged(run, classifier, evaluation, tmp_path, suffix, begins):
     chosen = Chosen("conv1", plot_format=suffix)

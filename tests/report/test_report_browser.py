@@ -82,7 +82,7 @@ def test_nothing_stands_out_to_the_side(browser, report, width):
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there: npm install axe-core")
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_it_can_be_used_by_everybody(browser, report, width, theme):
     show(browser, report, width, theme)
