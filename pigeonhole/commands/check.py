@@ -97,5 +97,5 @@ def _drawing(text: str) -> Path:
     try:
         atomic_file.check("--save-grid", path)
     except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--save-grid ")) from error
     return path

@@ -334,6 +334,7 @@ def test_wrong_flags_exit_2_with_one_error_line(tree, cache_dir, arguments):
     done = run(tree, *arguments, cache_dir=cache_dir)
     assert done.returncode == 2 and done.stdout == ""
     error, *where_help_is = done.stderr.splitlines()
+    assert error.count(arguments[0]) <= 1
     assert error.startswith("error: ") and [line[:6] for line in where_help_is] in ([], ["help: "])
     assert "Traceback" not in done.stderr
 
