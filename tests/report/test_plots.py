@@ -148,7 +148,7 @@ def test_files_of_the_user_stay(run, classifier, evaluation, tmp_path):
 def test_what_is_no_regular_file_is_neither_opened_nor_replaced(run, classifier, evaluation, tmp_path, make):
     make(tmp_path / "class_balance.png")
     before = (tmp_path / "class_balance.png").lstat()
-    with pytest.raises(UsageError, match=r"class_balance\.png there is not a figure of ours"):
+    with pytest.raises(UsageError, match=r"class_balance\.png there is not a figure of this program"):
         plots.write(tmp_path, Run(run), classifier, evaluation)
     assert (tmp_path / "class_balance.png").lstat() == before and len(list(tmp_path.iterdir())) == 1
 
