@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         """Refuse what is not among the choices, and name the nearest of them."""
         if action.choices is not None and value not in action.choices:
             choices = [str(choice) for choice in action.choices]
-            near = difflib.get_close_matches(str(value), choices, 1)
+            near = difflib.get_close_matches(str(value), choices, 1, cutoff=0.3)
             meant = f"; did you mean {near[0]}?" if near else "."
             raise argparse.ArgumentError(
                 action, f"{value!r}: no such choice{meant} Choose from {', '.join(choices)}"

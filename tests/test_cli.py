@@ -11,6 +11,8 @@ import pytest
 
 import pigeonhole
 from pigeonhole import __main__, cli
+from pigeonhole.cli import COMMANDS
+from pigeonhole.networks.registry import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -98,6 +100,11 @@ def test_the_version(capsys):
             "Choose from auto, onnx, tensorflow",
         ),
         (
+            ["train", "--data", "x", "--network", "resnet50"],
+            "error: argument --network: 'resnet50': no such choice; did you mean efficientnet_v2_b0? "
+            f"Choose from {', '.join(NETWORKS)}",
+        ),
+        (
             ["predict", "--engine", "zz", "a.jpg"],
             "error: argument --engine: 'zz': no such choice. Choose from auto, onnx, tensorflow",
         ),
@@ -115,7 +122,7 @@ def test_a_wrong_command_line_is_told_in_two_lines(arguments, error):
     command = [sys.executable, "-m", "pigeonhole", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     told, where = done.stderr.splitlines()
-    named = "predict " if "predict" in arguments else ""
+    named = f"{arguments[0]} " if arguments[0] in COMMANDS else ""
     assert (done.returncode, told) == (2, error)
     assert where == f"help:  python -m pigeonhole {named}--help"
 

@@ -1,5 +1,6 @@
 """Where the weights are stored that a training starts from."""
 
+import difflib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ def find(named: str, network: str | None) -> Source:
         return Source(named, path, is_run=False)
     if path.suffix in FILES:
         raise UsageError(f"--weights {named}: no such file")
+    if difflib.get_close_matches(named.lower(), [IMAGENET], cutoff=0.8) and not path.exists():
+        raise UsageError(f"--weights {named}: no such run or file; did you mean {IMAGENET}?")
     run = search.find(named, "--weights")
     if run.is_interrupted:
         raise PigeonholeError(f"--weights {named}: this training is not finished")
