@@ -92,13 +92,17 @@ def test_a_terminated_training_goes_on_and_ends_like_one_that_was_not(interrupte
     [(signal.SIGTERM, 143, "terminated  go on with: "), (signal.SIGINT, 130, "resume      ")],
 )
 def test_stopped_after_the_last_step_it_goes_on_to_the_same_bits(data, whole, tmp_path, by, status, line):
-    arguments = [each for each in flags(data, tmp_path, "late") if each != "--no-report"]
-    ended, said = stopped(arguments, by, "validation")
-    resumed = f"python {ROOT / 'train.py'} --resume {tmp_path / 'late'}"
+    for name in ("late", "later", "latest"):  # on a busy machine it may be done before the signal comes
+        run = tmp_path / name
+        arguments = [each for each in flags(data, tmp_path, name) if each != "--no-report"]
+        ended, said = stopped(arguments, by, "validation")
+        if ended:
+            break
+    resumed = f"python {ROOT / 'train.py'} --resume {run}"
     assert ended == status and said.endswith(f"{line}{resumed}\n")
-    assert not (tmp_path / "late" / "report.html").exists()
-    assert resume(tmp_path / "late", "--no-report") == 0
-    assert weights(tmp_path / "late") == weights(whole)
+    assert not (run / "report.html").exists()
+    assert resume(run, "--no-report") == 0
+    assert weights(run) == weights(whole)
 
 
 def test_terminated_before_the_first_step(data, tmp_path):
