@@ -17,7 +17,9 @@ print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"), tf.add(1, 1).numpy())
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="oneDNN is chosen for x86")
-@pytest.mark.parametrize(("set_before", "in_force"), [(None, "1"), ("0", "0")])
+@pytest.mark.parametrize(
+    ("set_before", "in_force"), [(None, "1"), pytest.param("0", "0", marks=pytest.mark.slow)]
+)
 def test_onednn_is_on_unless_the_user_says_otherwise_and_the_import_is_silent(set_before, in_force):
     name = "TF_ENABLE_ONEDNN_OPTS"
     environment = {key: value for key, value in os.environ.items() if key != name}

@@ -87,6 +87,7 @@ def test_a_terminated_training_goes_on_and_ends_like_one_that_was_not(interrupte
     assert {path.name for path in interrupted.iterdir()} == {path.name for path in whole.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("by", "status", "line"),
     [(signal.SIGTERM, 143, "terminated  go on with: "), (signal.SIGINT, 130, "resume      ")],
@@ -105,6 +106,7 @@ def test_stopped_after_the_last_step_it_goes_on_to_the_same_bits(data, whole, tm
     assert weights(run) == weights(whole)
 
 
+@pytest.mark.slow
 def test_terminated_before_the_first_step(data, tmp_path):
     status, said = stopped(flags(data, tmp_path, "early"), signal.SIGTERM, "network ")
     assert status == 143

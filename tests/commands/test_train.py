@@ -182,6 +182,7 @@ def test_edited_fixes_change_labels_and_no_file(arguments, data, tmp_path):
 # --- from an earlier run or published weights ---
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_the_network_of_an_earlier_run(finished, tmp_path, capsys):
     run, _ = finished
     data = draw_patches(tmp_path / "pictures", 20, seed=2, classes=("rot", "gelb"))
@@ -380,12 +381,14 @@ def test_class_weights_change_what_is_learnt_from_unequal_classes(tmp_path, data
     assert weights[0] != weights[1]
 
 
+@pytest.mark.slow
 def test_the_tutorial_network_trains_and_restores(arguments, tmp_path):
     assert train.main([*arguments, "--network", "tutorial", "--steps", "3", "--name", "classic"]) == 0
     with Classifier.load(tmp_path / "runs" / "classic") as classifier:
         assert classifier.preprocessing.image_size == 128
 
 
+@pytest.mark.slow
 def test_an_earlier_split_is_taken_over(arguments, tmp_path):
     train.main([*arguments, "--steps", "2", "--name", "first"])
     split = tmp_path / "runs" / "first" / "split.csv"

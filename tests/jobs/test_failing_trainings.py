@@ -142,6 +142,7 @@ def test_terminated_in_either_attempt_it_goes_on_to_the_same_bits(restarted, pic
     assert digests.read(Run(tmp_path / "run")) == digests.read(restarted[0])
 
 
+@pytest.mark.slow
 def test_a_training_that_learns_a_little_is_left_alone(config, capsys):
     job = TrainingJob(replace(config, epochs=20, learning_rate=1e-4))
     assert job.trainer.may_restart and job.train() == 0

@@ -77,6 +77,7 @@ def test_its_layers_are_named_alike_however_many_were_made_before():
     assert first.layers[1].name == "rescaling1"
 
 
+@pytest.mark.slow
 def test_grey_pictures_are_seen_as_colour_without_colour():
     grey, colour = (building.build(SMALL, SIDE, channels, 5) for channels in (1, 3))
     grey.set_weights(colour.get_weights())

@@ -165,7 +165,10 @@ def data(tmp_path_factory):
     return draw_patches(tmp_path_factory.mktemp("pictures") / "training data", 12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "classic_augmented" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
 def test_each_trains_from_folders_and_answers_from_its_run(name, data, tmp_path, capsys):
     flags = ["--data", data, "--output", tmp_path / "runs", "--no-cache", "--precision", "float32"]
     flags += ["--no-report", "--network", name, "--steps", 3, "--name", "run", "--learning-rate", "1e-4"]

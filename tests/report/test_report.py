@@ -419,6 +419,7 @@ def test_the_most_generous_limits_that_fit_are_taken(generous):
     assert section.num_bytes == max_bytes
 
 
+@pytest.mark.slow
 def test_a_page_of_many_noisy_pictures_stays_small(case, tmp_path):
     """300 classes, 6,000 pictures of 96 pixels that cannot be compressed, answered by chance."""
     random = np.random.default_rng(0)

@@ -28,9 +28,16 @@ def done(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Complete
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, cwd=cwd)
 
 
+def heed_ctrl_c() -> None:
+    """In a child: a shell's background job, and so what the tests start there, ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(arguments: list[str], by: signal.Signals, after: str) -> tuple[int, str]:
     """Exit status and output of a training that gets the signal once a line begins like that."""
-    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    ) as process:
         said = []
         for line in process.stdout:
             said.append(line)

@@ -22,6 +22,7 @@ def test_learns_and_repeats_whatever_was_trained_before():
     np.testing.assert_array_equal(first.logits, again.logits)
 
 
+@pytest.mark.slow
 def test_class_weights_count_in_retraining_too():
     data = stripes(60).select([*range(0, 60, 2), *range(1, 20, 2)])
     plain = outputs(retrainer().train(data), data.images)

@@ -163,6 +163,7 @@ def test_pictures_and_labels_are_mixed_alike():
     assert first[0] > 0.85 and 0.5 < first[1] < 0.8 and first[2] < 0.15
 
 
+@pytest.mark.slow
 def test_the_more_steps_are_mixed_the_less_sure_it_is_of_what_it_is_shown():
     alike = stripes(64)
     losses = []
@@ -252,6 +253,7 @@ def test_each_phase_runs_through_the_schedule_at_its_own_rate():
     assert rates[0] == 0.05 * 1e-2 and rates[12] == 0.05 * 5e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [5, 12, 17])
 def test_stopped_in_either_phase_or_between_it_goes_on_to_the_same_bits(stop):
     whole = trainer(HALF_FROZEN)
