@@ -321,6 +321,7 @@ def test_same_seed_gives_the_same_model_and_another_another(arguments, tmp_path)
     assert json.loads((tmp_path / "runs/a/settings.json").read_text("utf-8"))["recipe"]["brief"]
 
 
+@pytest.mark.slow
 def test_flags_reach_the_training(data, tmp_path):
     flags = "--name flags --steps 7 --batch-size 9 --learning-rate 0.002 --image-size 20 --channels 1 "
     flags += "--no-augment --classes rot,blau --class-weights balanced --threads 1 "
