@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pigeonhole.commands import train
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import digests
@@ -138,7 +137,8 @@ def test_it_repeats_to_the_bit(restarted, tmp_path):
 def test_terminated_in_either_attempt_it_goes_on_to_the_same_bits(restarted, pictures, tmp_path, after):
     status, _ = stopped(asked(pictures, tmp_path), signal.SIGTERM, after)
     assert status == 143
-    assert train.main(["--resume", str(tmp_path / "run"), "--cache-dir", str(tmp_path / "cache")]) == 0
+    process = done("--resume", tmp_path / "run", "--cache-dir", tmp_path / "cache")  # with its own threads
+    assert process.returncode == 0, process.stderr
     assert digests.read(Run(tmp_path / "run")) == digests.read(restarted[0])
 
 
