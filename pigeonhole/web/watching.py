@@ -51,6 +51,7 @@ class Training:
     seconds: float | None
     seconds_left: float | None
     accuracy: float | None  # of the latest validation
+    best: dict | None  # the row of an earlier validation that was better than the latest
     expected: dict | None  # the run's result, which allows for the choice among validations
     saved: bool  # its model can be asked
     charts: list[Chart]
@@ -96,6 +97,7 @@ def _training(run: Run) -> Training:
         seconds=known.get("seconds"),
         seconds_left=known.get("seconds_left"),
         accuracy=history[-1]["valid_accuracy"] if history else None,
+        best=_best(history),
         expected=_expected(run) if saved else None,
         saved=saved,
         charts=[
@@ -104,6 +106,12 @@ def _training(run: Run) -> Training:
         ],
         mistakes=_mistakes(progress),
     )
+
+
+def _best(history: list[dict[str, float]]) -> dict[str, float] | None:
+    """The first validation of the highest accuracy; None where no earlier one beats the latest."""
+    best = max(history, key=lambda row: row["valid_accuracy"], default=None)
+    return best if best and best["valid_accuracy"] > history[-1]["valid_accuracy"] else None
 
 
 def _expected(run: Run) -> dict | None:

@@ -580,16 +580,24 @@ def test_watching_a_training_by_its_history_alone(watched):
     assert "validation 0.625" in page and "training 1.5" in page
 
 
-def test_the_accuracy_of_a_training_is_not_its_highest(watched):
+def test_the_latest_accuracy_of_a_training_and_the_best_so_far(watched):
+    (watched / "history.csv").write_text(HISTORY)
+    assert "62.5 %" in watch(watched) and "best so far" not in watch(watched)
     (watched / "history.csv").write_text(HISTORY + "3,30,1.25,0.75,1.5,0.5,9,1000\n")
-    page = watch(watched)
-    assert "50.0 %" in page and "62.5 %" not in page
+    assert re.search(r"50\.0 %.*at the latest.*best so far 62\.5 % at epoch 2<", watch(watched), re.DOTALL)
+
+
+def test_the_corrected_accuracy_of_a_finished_training_goes_first(watched):
+    (watched / "history.csv").write_text(HISTORY + "3,30,1.25,0.75,1.5,0.5,9,1000\n")
     (watched / "checkpoint").write_text('model_checkpoint_path: "model"')
     (watched / "result.json").write_text(json.dumps(RESULT))
     page = watch(watched)
-    assert "Expected accuracy" in page and "81.2 %" in page and "75.0 % to 87.5 %" in page
+    order = ["Expected accuracy", "81.2 %", "75.0 % to 87.5 %", "50.0 %", "best 62.5 % at epoch 2<"]
+    places = [page.index(part) for part in order]
+    assert places == sorted(places)
     (watched / "result.json").write_text('{"expected_accuracy": 1, "interval_95": 5}')
-    assert "50.0 %" in watch(watched)
+    page = watch(watched)
+    assert "50.0 %" in page and "Expected accuracy" not in page
 
 
 def test_watching_a_training_with_its_progress(watched):

@@ -362,8 +362,11 @@ def test_a_real_training_is_watched_to_its_end(browse, tmp_path):
     assert any("to go" in moment["text"] for moment in moments)
     assert any(moment["mistakes"] for moment in moments) and all(moment["shown"] for moment in moments)
     (run,) = runs.iterdir()
-    best = max(float(row["valid_accuracy"]) for row in csv.DictReader((run / "history.csv").open()))
-    assert run.name in last["text"] and pages.percent(best) in last["text"]
+    expected = json.loads((run / "result.json").read_text())["expected_accuracy"]
+    accuracies = [float(row["valid_accuracy"]) for row in csv.DictReader((run / "history.csv").open())]
+    for shown in (expected, accuracies[-1], max(accuracies)):
+        assert pages.percent(shown) in last["text"]
+    assert run.name in last["text"]
     assert last["first"], "the page was loaded again"
     assert complaints(browser) == []
 
