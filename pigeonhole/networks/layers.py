@@ -84,6 +84,8 @@ class BatchNorm(SameShape):
         off_centre = tf.reshape(values - centre, [-1, channels])
         count = tf.cast(tf.shape(off_centre)[:1], tf.float32)
         sums = [tf.reduce_sum(off_centre, 0), tf.reduce_sum(tf.square(off_centre), 0), count]
+        if (counted := _counted.get()) is not None:
+            sums = [counted * part for part in sums]
         sums = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(sums, 0))
         total, total_of_squares, count = tf.split(sums, [channels, channels, 1])
         mean = total / count
@@ -134,7 +136,23 @@ class LocalResponse(SameShape):
         return tf.nn.local_response_normalization(inputs, self.radius, **self.settings)
 
 
-# Of each thread its own: the replicas of one machine take turns in threads.
+# Each thread has its own of these: the replicas of one machine take turns in threads.
+_counted: ContextVar[tf.Tensor | None] = ContextVar("counted", default=None)
+
+
+@contextmanager
+def counting(counted) -> Iterator[None]:
+    """Within this block, inputs enter the statistics of the replicas' global batch times `counted`.
+
+    `counted`: float32 scalar, 0 where a replica computes on a blank picture because it has none, else 1.
+    """
+    before = _counted.set(counted)
+    try:
+        yield
+    finally:
+        _counted.reset(before)
+
+
 _dropout_feed: ContextVar[dict | None] = ContextVar("dropout_feed", default=None)
 
 

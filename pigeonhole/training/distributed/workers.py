@@ -20,7 +20,7 @@ import tensorflow as tf
 from pigeonhole.data.shards import Shard, shard
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.interrupts import Stopped, StopRequest
-from pigeonhole.networks.layers import dropout_feed
+from pigeonhole.networks.layers import counting, dropout_feed
 from pigeonhole.training.distributed import rendezvous
 from pigeonhole.training.distributed.cluster import Cluster
 
@@ -57,6 +57,16 @@ def _here_spec(model: keras.Model, replicas: int) -> Here:
         total=tf.TensorSpec([], tf.int32),
         share=tf.TensorSpec([], tf.float32),
     )
+
+
+def _at_least_one(images, labels, positions):
+    """A shard's pictures, labels and positions, and 1.0; or one blank picture of class 0, and 0.0, where it
+    has none: oneDNN's convolution gives an empty batch the wrong number of channels.
+    """
+    blanks = tf.cast(tf.equal(tf.size(labels), 0), tf.int32)
+    pad = [[0, blanks]]
+    images = tf.pad(images, [*pad, *[[0, 0]] * 3])
+    return images, tf.pad(labels, pad), tf.pad(positions, pad), tf.cast(1 - blanks, tf.float32)
 
 
 class WorkerLost(PigeonholeError):
@@ -177,13 +187,16 @@ class Workers:
                 context = tf.distribute.get_replica_context()
                 number = context.replica_id_in_sync_group % here
                 rows = slice(batch.bounds[number], batch.bounds[number + 1])
-                masks = dropout_feed(seed=seed, rows=batch.positions[rows], total=batch.total)
-                with tf.GradientTape() as tape, masks:
-                    losses, right = loss_of_batch(batch.images[rows], batch.labels[rows], batch.share)
-                    loss = tf.reduce_sum(losses) / tf.cast(batch.total, tf.float32)
+                images, labels, positions, counted = _at_least_one(
+                    batch.images[rows], batch.labels[rows], batch.positions[rows]
+                )
+                masks = dropout_feed(seed=seed, rows=positions, total=batch.total)
+                with tf.GradientTape() as tape, masks, counting(counted):
+                    losses, right = loss_of_batch(images, labels, batch.share)
+                    loss = counted * tf.reduce_sum(losses) / tf.cast(batch.total, tf.float32)
                 gradients = tape.gradient(loss, weights)
                 heard = tf.where(tf.equal(number, 0), signals, tf.zeros_like(signals))
-                figures = tf.concat([[loss, tf.cast(right, tf.float32)], heard], 0)
+                figures = tf.concat([[loss, counted * tf.cast(right, tf.float32)], heard], 0)
                 parts = [*(tf.reshape(gradient, [-1]) for gradient in gradients), figures]
                 return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(parts, 0))
 
