@@ -61,8 +61,8 @@ class Cache:
             atexit.register(shutil.rmtree, directory, ignore_errors=True)
         self.directory = Path(directory)
         # Another decoder may decode or resize differently, or read formats that this one does not.
-        self._folder = self.directory / f"v{FORMAT_VERSION}-{decoders.versions()}"
-        self._index_path = self._folder / "index.sqlite"
+        self.folder = self.directory / f"v{FORMAT_VERSION}-{decoders.versions()}"
+        self._index_path = self.folder / "index.sqlite"
 
     def survey(
         self, tree: Tree, preprocessing: images.Preprocessing, progress: bool | None = None
@@ -73,14 +73,14 @@ class Cache:
         colour order. `progress` shows a bar on standard error; None: where that is a terminal.
         Raises `CacheError` when the cache folder cannot be used.
         """
-        with self._explained():
-            self._folder.mkdir(parents=True, exist_ok=True)
+        with self.explained():
+            self.folder.mkdir(parents=True, exist_ok=True)
             for _ in range(MOST_REBUILDS):
                 with contextlib.closing(self._open_index()) as opened:
                     number = self._index_path.stat().st_ino
                     with contextlib.suppress(index.Damaged):
                         return self._survey(opened, tree, preprocessing, progress)
-                with exclusive(self._folder / "lock"):
+                with exclusive(self.folder / "lock"):
                     if self._index_path.stat().st_ino == number:  # no other process has replaced it meanwhile
                         self._remove_index()
             raise OSError(errno.EIO, "the index is damaged again and again")
@@ -88,10 +88,10 @@ class Cache:
     def _survey(
         self, opened: Index, tree: Tree, preprocessing: images.Preprocessing, progress: bool | None
     ) -> tuple[list[Record], Pixels]:
-        survey = Survey(opened, self._folder, tree, preprocessing)
+        survey = Survey(opened, self.folder, tree, preprocessing)
         try:
             if not survey.look():
-                with exclusive(self._folder / "lock"):
+                with exclusive(self.folder / "lock"):
                     survey.complete(progress)
         except sqlite3.Error as error:
             if index.is_damage(error, opened.path):
@@ -102,7 +102,7 @@ class Cache:
     def _open_index(self) -> Index:
         with contextlib.suppress(index.Damaged):
             return Index(self._index_path)
-        with exclusive(self._folder / "lock"):
+        with exclusive(self.folder / "lock"):
             with contextlib.suppress(index.Damaged):
                 return Index(self._index_path)  # another process has replaced it meanwhile
             self._remove_index()
@@ -114,7 +114,7 @@ class Cache:
         index.remove(self._index_path)
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
         """Turn what can go wrong with the cache folder into one line. (Users' files are read elsewhere.)"""
         try:
             yield

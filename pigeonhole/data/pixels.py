@@ -1,6 +1,5 @@
-"""Decoded pictures in a file of fixed-size rows: appended by one process, memory-mapped by any number."""
+"""Pictures, or what is computed from them, as rows of a file: one process appends, any number map it."""
 
-import math
 import mmap
 import os
 import zlib
@@ -15,15 +14,15 @@ GATHER_BYTES = 32 << 20  # copied out of one memory map before it is replaced
 
 
 class RowFile:
-    """A file of uint8 rows, all of one shape, numbered from 0. It only ever grows at its end.
+    """A file of rows, all of one shape and dtype, numbered from 0. It only ever grows at its end.
 
     `append` returns when the rows are on the disk, so that an index may then refer to them.
     """
 
-    def __init__(self, path: Path, row_shape: tuple[int, int, int]):
+    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: np.typing.DTypeLike = np.uint8):
         self.path = path
-        self.row_shape = row_shape
-        self.row_bytes = math.prod(row_shape)
+        self.row_type = np.dtype((dtype, row_shape))
+        self.row_bytes = self.row_type.itemsize
 
     def append(self, first_row: int, rows: Sequence[bytes]) -> None:
         """Write rows from number `first_row` on, over whatever an interrupted writer left there."""
@@ -59,7 +58,7 @@ class RowFile:
     def open(
         self, rows: Sequence[int], checksums: Sequence[int] | None = None, mend: Mend | None = None
     ) -> "Pixels":
-        """The pictures at these row numbers, in this order.
+        """The rows of these numbers, in this order.
 
         checksums  the CRC-32 of each, against which it is checked whenever it is read; None: no check
         mend       gives the pixels of the row number of a damaged row; what it raises passes on to the reader
@@ -67,26 +66,26 @@ class RowFile:
         row_numbers = np.asarray(rows, dtype=np.int64)
         count = int(row_numbers.max()) + 1 if len(row_numbers) else 0
         expected = None if checksums is None else np.asarray(checksums, dtype=np.uint32)
-        return Pixels(_RowMap(self.path, self.row_shape, count, mend), row_numbers, expected)
+        return Pixels(_RowMap(self.path, self.row_type, count, mend), row_numbers, expected)
 
 
 class _RowMap:
     """The first `count` rows of a file as a read-only memory map."""
 
-    def __init__(self, path: Path, row_shape: tuple[int, int, int], count: int, mend: Mend | None):
-        self.row_shape = row_shape
+    def __init__(self, path: Path, row_type: np.dtype, count: int, mend: Mend | None):
+        self.row_type = row_type
         self._mend = mend
         self._count = count
-        self._row_bytes = math.prod(row_shape)
+        self._row_bytes = row_type.itemsize
         # Held open: another process may replace the path by a new file, this one's rows stay what they are.
         self._file = path.open("rb") if count else None
         self._array = self._map()
         self._copied = 0
 
     def gather(self, row_numbers: np.ndarray, checksums: np.ndarray | None) -> np.ndarray:
-        """Copies of these rows, uint8 [n, S, S, C]. One that has not its checksum is replaced by its mended
-        pixels."""
-        result = np.empty((len(row_numbers), *self.row_shape), np.uint8)
+        """Copies of these rows, such as uint8 [n, S, S, C]. One that has not its checksum is replaced by its
+        mended pixels."""
+        result = np.empty(len(row_numbers), self.row_type)
         step = max(1, GATHER_BYTES // self._row_bytes)
         for start in range(0, len(row_numbers), step):
             part = row_numbers[start : start + step]
@@ -108,19 +107,18 @@ class _RowMap:
 
     def _map(self) -> np.ndarray:
         if self._file is None:
-            return np.empty((0, *self.row_shape), np.uint8)
+            return np.empty(0, self.row_type)
         view = mmap.mmap(self._file.fileno(), self._count * self._row_bytes, access=mmap.ACCESS_READ)
-        return np.frombuffer(view, np.uint8).reshape(self._count, *self.row_shape)
+        return np.frombuffer(view, self.row_type.base).reshape(self._count, *self.row_type.shape)
 
 
 class Pixels:
-    """Pictures on disk that read like a uint8 array [n, S, S, C], values 0..255.
+    """Rows on disk that read like an array: pictures as uint8 [n, S, S, C], values 0..255, unless the file
+    holds something else.
 
     Indexing by an int, a slice, an integer or a boolean array gives copies; memory use does not grow with
-    the number of pictures that were read. Safe to read from several threads.
+    the number of rows that were read. Safe to read from several threads.
     """
-
-    dtype = np.dtype(np.uint8)
 
     def __init__(self, row_map: _RowMap, row_numbers: np.ndarray, checksums: np.ndarray | None):
         self._row_map = row_map
@@ -128,8 +126,12 @@ class Pixels:
         self._checksums = checksums
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return (len(self._row_numbers), *self._row_map.row_shape)
+    def shape(self) -> tuple[int, ...]:
+        return (len(self._row_numbers), *self._row_map.row_type.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._row_map.row_type.base
 
     def __len__(self) -> int:
         return len(self._row_numbers)
@@ -142,11 +144,11 @@ class Pixels:
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError("pictures on disk cannot become an array without a copy")
-        return self[:].astype(dtype or np.uint8, copy=False)
+            raise ValueError("rows on disk cannot become an array without a copy")
+        return self[:].astype(dtype or self.dtype, copy=False)
 
     def select(self, indices: np.ndarray | Sequence[int]) -> "Pixels":
-        """The pictures at `indices`, in that order, still on disk."""
+        """The rows at `indices`, in that order, still on disk."""
         chosen = np.asarray(indices, dtype=np.int64)
         checksums = None if self._checksums is None else self._checksums[chosen]
         return Pixels(self._row_map, self._row_numbers[chosen], checksums)

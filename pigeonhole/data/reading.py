@@ -15,14 +15,14 @@ import numpy as np
 from pigeonhole.data import duplicates
 from pigeonhole.data.folders import Entry, Record
 from pigeonhole.data.index import Damaged, Known, Learnt, Row
+from pigeonhole.data.parallel import THREADS
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures import images
 
 ONE_COLOUR, NEARLY_BLACK = "of one colour", "nearly black"
 MOST_BLACK = 16  # of 255; what a camera's 12 bits come to when they are stored in 16
 MAX_FILE_SIZE = 1 << 30  # bytes; 200 megapixels in colour at 16 bits are 1.2 GB before any compression
-READERS = 8  # threads that wait for files, whatever the number of cores: storage may be far away
-DECODERS = threading.BoundedSemaphore(min(READERS, os.cpu_count() or 1))  # each may hold a large picture
+DECODERS = threading.BoundedSemaphore(min(THREADS, os.cpu_count() or 1))  # each may hold a large picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +157,12 @@ def decoded_anew(record: Record, preprocessing: images.Preprocessing) -> np.ndar
     try:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() == record.digest:
-            return images.preprocess(data, preprocessing)
+            with DECODERS:
+                return images.preprocess(data, preprocessing)
         reason = "changed meanwhile"
     except (OSError, images.ImageError) as error:
         reason = _reason(error) if isinstance(error, OSError) else str(error)
-    raise PigeonholeError(f"{path}: its cached pixels are damaged, and the picture is {reason}; start again")
+    raise PigeonholeError(f"{path}: {reason}; start again")
 
 
 def _seen_oddities(image: np.ndarray) -> list[str]:

@@ -7,18 +7,16 @@ import itertools
 import sqlite3
 import sys
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from pigeonhole.data import index, reading
 from pigeonhole.data.folders import Entry, Record, Tree
 from pigeonhole.data.index import Index, Learnt
+from pigeonhole.data.parallel import bar, in_parallel, one_opencv_thread
 from pigeonhole.data.pixels import Pixels, RowFile
 from pigeonhole.data.reading import Sighting
 from pigeonhole.pictures import images
@@ -67,13 +65,14 @@ class Survey:
             self._verify_rows()
             self.records, self._rows, self._checksums = [], array("q"), array("L")
         present = self._index.digests(self._settings)
-        with _one_opencv_thread(), _bar(len(self.records), len(self._tree.entries), progress) as bar:
+        known, total = len(self.records), len(self._tree.entries)
+        with one_opencv_thread(), bar("reading pictures", "files", known, total, progress) as shown:
             for window in self._windows():
                 sightings = self._sight(window)
                 missing = [sighting for sighting in sightings if sighting.missing]
-                bar.update(len(sightings) - len(missing))
+                shown.update(len(sightings) - len(missing))
                 if missing:
-                    problems = self._read_all(missing, present, bar)
+                    problems = self._read_all(missing, present, shown)
                     sightings = [
                         reading.explained(sighting, problems) for sighting in self._recall(sightings)
                     ]
@@ -108,7 +107,7 @@ class Survey:
     def _sight(self, entries: Sequence[Entry]) -> list[Sighting]:
         """These entries as they are now, with what the index knows of them."""
         tasks = (entries[start : start + TASK_FILES] for start in range(0, len(entries), TASK_FILES))
-        sightings = _in_parallel(functools.partial(reading.sight_all, root=self._root), tasks)
+        sightings = in_parallel(functools.partial(reading.sight_all, root=self._root), tasks)
         return self._recall(itertools.chain.from_iterable(sightings))
 
     def _recall(self, sightings: Iterable[Sighting]) -> list[Sighting]:
@@ -117,15 +116,15 @@ class Survey:
         known = self._index.known([s.path for s in sightings if not s.problem], self._settings)
         return [reading.recognized(sighting, known.get(sighting.path)) for sighting in sightings]
 
-    def _read_all(self, missing: list[Sighting], present: set[str], bar: tqdm) -> dict[str, str]:
+    def _read_all(self, missing: list[Sighting], present: set[str], shown: tqdm) -> dict[str, str]:
         """Read files in parallel and commit what they teach; returns, by name, why some could not be read."""
         read = functools.partial(reading.read_all, preprocessing=self._preprocessing, present=present)
         problems: dict[str, str] = {}
         batch: list[Learnt] = []
-        for learnt, unreadable in _in_parallel(read, _tasks(missing, self._row_file.row_bytes)):
+        for learnt, unreadable in in_parallel(read, _tasks(missing, self._row_file.row_bytes)):
             batch += learnt
             problems |= unreadable
-            bar.update(len(learnt) + len(unreadable))
+            shown.update(len(learnt) + len(unreadable))
             if len(batch) >= COMMIT_FILES or len(batch) * self._row_file.row_bytes >= COMMIT_BYTES:
                 self._commit(batch, present)
                 batch = []
@@ -195,34 +194,3 @@ def _tasks(sightings: Sequence[Sighting], row_bytes: int) -> Iterator[list[Sight
             task, size = [], 0
     if task:
         yield task
-
-
-def _in_parallel(function: Callable, tasks: Iterable) -> Iterator:
-    """`map(function, tasks)` in threads, in order, never more than a few results ahead of the consumer.
-
-    Threads, not processes: decoding, hashing and resizing leave the interpreter's lock, nothing is copied.
-    """
-    waiting: deque = deque()
-    with ThreadPoolExecutor(reading.READERS) as pool:
-        for task in tasks:
-            waiting.append(pool.submit(function, task))
-            if len(waiting) > 2 * reading.READERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-@contextlib.contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Each file has its thread here; OpenCV's own would only get in the way."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-def _bar(done: int, total: int, progress: bool | None) -> tqdm:
-    hidden = None if progress is None else not progress  # None: unless standard error is a terminal
-    return tqdm(initial=done, total=total, desc="reading pictures", unit=" files", disable=hidden)

@@ -1,0 +1,43 @@
+"""Work on many files at once in threads, and the bar that shows how far it is."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+from tqdm import tqdm
+
+THREADS = 8  # that wait for files, whatever the number of cores: storage may be far away
+
+
+def in_parallel(function: Callable, tasks: Iterable) -> Iterator:
+    """`map(function, tasks)` in threads, in order, never more than a few results ahead of the consumer.
+
+    Threads, not processes: decoding, hashing and resizing leave the interpreter's lock, nothing is copied.
+    """
+    waiting: deque = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) > 2 * THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Each file has its thread here; OpenCV's own would only get in the way."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def bar(what: str, unit: str, done: int, total: int, progress: bool | None) -> tqdm:
+    """A bar on standard error with the time left. `progress` None: where that is a terminal."""
+    hidden = None if progress is None else not progress
+    return tqdm(initial=done, total=total, desc=what, unit=f" {unit}", disable=hidden)
