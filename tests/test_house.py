@@ -38,8 +38,8 @@ SMALLEST_ROOT = ("__init__", "__main__")
 MOST_AT_THE_ROOT = 12
 SLOW_IMPORTS = extras.OPTIONAL.keys() | {"numpy", "cv2", "onnxruntime", "flask", "PIL"}
 DECODERS = {"imdecode", "imdecodemulti", "imdecodeanimation", "imread", "imreadmulti", "imreadanimation"}
-# duplicates compares thumbnails: none of their pixels reaches a network
-RESIZERS = {"pictures.images", "data.duplicates"}
+# These compare small pictures with one another: none of their pixels reaches a network
+RESIZERS = {"pictures.images", "data.duplicates", "data.alignment"}
 UNPICKLER = PACKAGE / "data" / "sources" / "unpickle.py"  # builds plain data only
 MOST_LINES = 350  # of a file
 MOST_LINES_OF_A_FUNCTION = 50  # from `def` to its last line, decorators aside
