@@ -78,15 +78,14 @@ def follow(trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequ
     return Trained(trainer.state().seconds, exit_status)
 
 
-def follow_chief(trainer: Trainer, workers: Workers) -> int:
+def follow_chief(trainer: Trainer, request: StopRequest) -> int:
     """Train as `follow` does at the chief, but write nothing; the exit status that was asked for."""
-    with StopTogether(workers) as request:
-        try:
-            for _ in trainer.run(lambda progress: request.check()):
-                pass
-        except Stopped:
-            if request.exit_status != TERMINATED and trainer.best is None:
-                trainer.validate()
-        except Diverged:
-            return DIVERGED  # the chief says so
+    try:
+        for _ in trainer.run(lambda progress: request.check()):
+            pass
+    except Stopped:
+        if request.exit_status != TERMINATED and trainer.best is None:
+            trainer.validate()
+    except Diverged:
+        return DIVERGED  # the chief says so
     return request.exit_status

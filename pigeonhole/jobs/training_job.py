@@ -114,11 +114,12 @@ class TrainingJob:
 
         if self.config.is_resumed:
             agreement.restore_together(self.trainer, self.setup.workers)
-        try:
-            return following.follow_chief(self.trainer, self.setup.workers)
-        except Stuck:
-            self.trainer = trainers.restarted(self.setup, self.trainer)
-            return following.follow_chief(self.trainer, self.setup.workers)
+        with following.stop_request(self.setup.workers) as request:
+            try:
+                return following.follow_chief(self.trainer, request)
+            except Stuck:
+                self.trainer = trainers.restarted(self.setup, self.trainer)
+            return following.follow_chief(self.trainer, request)
 
     def _follow(self) -> "Trained":
         """Train to the end, with a second attempt where the loss does not move in the first."""

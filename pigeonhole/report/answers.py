@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pigeonhole.evaluation import usefulness
 from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
@@ -80,6 +81,8 @@ class Answers:
 
     def _summary(self, limits: Limits) -> Section:
         sentences = list(in_short(self.measures, self.interval))
+        if self.corrected and (warning := usefulness.warning(self.corrected, self.measures)):
+            sentences[0] = f"{_capitalised(' '.join(warning))}."
         if self.copies and not self._copies_are_harmless:
             sentences[0] = (
                 f"This says nothing about new pictures: {len(self.copies):,} of the {self.measures.total:,} "
@@ -137,6 +140,10 @@ class Answers:
         return self._section(
             "random", "A random sample", tiles=tiles(self.evaluation, chosen, limits.side), seed=SEED
         )
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def most_confident_mistakes(evaluation: Evaluation) -> np.ndarray:

@@ -258,6 +258,31 @@ def test_the_page_warns_of_what_cannot_be_trusted(case):
     assert "differ by 20.0 percentage points" in third
 
 
+@pytest.mark.parametrize(
+    ("right", "majority", "thumbnail", "said"),
+    [
+        (
+            21.0,
+            0.5,
+            0.4,
+            "it is not surely better than a rule without learning (always answering 'cat' would",
+        ),
+        (30.0, 0.5, 0.9, "it is not better than a rule without learning (the class of the most similar"),
+    ],
+)
+def test_the_page_says_first_that_nothing_useful_was_learnt(case, tmp_path, right, majority, thumbnail, said):
+    told = replace(case.measures, right=30, majority=("cat", majority), nearest_thumbnail=thumbnail)
+    corrected = CorrectedAccuracy(right, total=40, optimism=0.0, validations=1, kept=2)
+    judged = writing.Judged(case.evaluation, told, corrected)
+    run = another_run(case, tmp_path).run
+    rest = (case.classifier, AuditResult())
+    text = parse(writing.write_training(run, case.sets, judged, *rest)).text
+    assert text.count(f"The network has learnt nothing useful: {said}") == 1
+    assert "then try another --learning-rate" in text and "Of 100 new pictures" not in text
+    useful = judged._replace(corrected=replace(corrected, right=39.5))
+    assert "learnt nothing" not in parse(writing.write_training(run, case.sets, useful, *rest)).text
+
+
 def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
     corrected = CorrectedAccuracy(right=20.0, total=40, optimism=0.05, validations=7, kept=2)
     written = write_training(another_run(case, tmp_path), corrected=corrected)

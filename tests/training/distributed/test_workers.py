@@ -76,6 +76,34 @@ def test_two_workers_train_as_one(data, tmp_path, network, steps):
     assert (one / "split.csv").read_bytes() == (two / "split.csv").read_bytes()
 
 
+STUCK = ["--learning-rate", "1e-9", "--epochs", "20", "--batch-size", "8", "--image-size", "20"]
+
+
+def test_two_workers_start_once_more_as_one(data, tmp_path):
+    for name, count in (("one", 1), ("two", 2)):
+        done = finish(*command(data, tmp_path, name, *STUCK, "--workers", count))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("restarted   the loss has not moved after step 36; again from") == 1
+    one, two = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
+    assert len(history(two)) == 20, "of the second attempt alone"
+    for alone, together in zip(history(one)[:3], history(two)[:3], strict=True):
+        assert together["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-3)
+    recipes = [Run(run).settings()["recipe"] for run in (one, two)]
+    assert recipes[0] == recipes[1] and recipes[0]["optimizer"] == "adamw"
+
+
+def test_a_signal_at_a_worker_that_starts_once_more_stops_all(data, tmp_path):
+    with two_workers(data, tmp_path, *STUCK) as workers:
+        next(line for line in workers[0].stdout if line.startswith("restarted"))
+        workers[1].send_signal(signal.SIGTERM)
+        errors = [worker.communicate(timeout=SECONDS)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [143, 143], errors
+    run = tmp_path / "runs" / "long"
+    done = finish(sys.executable, str(ROOT / "train.py"), "--resume", str(run), "--force")
+    assert done.returncode == 0 and "restarted" not in done.stdout, done.stderr
+    assert Run(run).settings()["restarted_after"] == 36 and Run(run).is_complete
+
+
 DEVICES = """
 import contextlib
 import sys
