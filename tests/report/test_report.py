@@ -267,7 +267,7 @@ def test_the_page_warns_of_what_cannot_be_trusted(case):
             0.4,
             "it is not surely better than a rule without learning (always answering 'cat' would",
         ),
-        (30.0, 0.5, 0.9, "it is not better than a rule without learning (the class of the most similar"),
+        (30.0, 0.5, 0.8, "it is not better than a rule without learning (the class of the most similar"),
     ],
 )
 def test_the_page_says_first_that_nothing_useful_was_learnt(case, tmp_path, right, majority, thumbnail, said):
