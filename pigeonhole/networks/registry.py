@@ -44,7 +44,9 @@ class Network:
     provenance     whose settings the recipe holds: "ours" or "as published"
     adapts         whether few epochs, or trained weights to start from, change the recipe
     dropout        the layers whose rate `--dropout` replaces
-    application    where its published weights come from
+    application    where its published weights are downloaded from
+    has_weights    whether its published weights are installed with this program, and are what a training
+                   starts from unless told otherwise
     """
 
     name: str
@@ -57,6 +59,7 @@ class Network:
     adapts: bool = False
     dropout: tuple[str, ...] = ()
     application: Application | None = None
+    has_weights: bool = False
 
     def function(self) -> Callable:
         """The function that builds its layers. Imports Keras."""
@@ -134,6 +137,14 @@ _ENTRIES = (
         provenance="as published",
     ),
     Network("classic_lrn", "classics.classic_lrn", recipes.classic_lrn, **_CLASSIC),
+    Network(
+        "efficientnet_lite0",
+        "lite.efficientnet_lite0",
+        recipes.pretrained,
+        224,
+        dropout=("dropout",),
+        has_weights=True,
+    ),
     _pretrained(
         "mobilenet_v3_small",
         224,
@@ -165,4 +176,5 @@ _ENTRIES = (
 )
 NETWORKS: dict[str, Network] = {network.name: network for network in _ENTRIES}
 DEFAULT = _ENTRIES[0].name
-PRETRAINED = tuple(network.name for network in _ENTRIES if network.application)
+APPLICATIONS = tuple(network.name for network in _ENTRIES if network.application)
+PRETRAINED = tuple(network.name for network in _ENTRIES if network.application or network.has_weights)

@@ -15,7 +15,7 @@ from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.export import exporting
 from pigeonhole.networks import building, summary
 from pigeonhole.networks.averaging import Averaging
-from pigeonhole.networks.registry import NETWORKS, PRETRAINED
+from pigeonhole.networks.registry import APPLICATIONS, NETWORKS
 from pigeonhole.report import network as drawing
 from pigeonhole.runs import search
 from pigeonhole.training import steps
@@ -26,7 +26,7 @@ from tests.support.small_trainings import RECIPE, changed
 
 OF_EACH = [
     SMALL,
-    *(pytest.param(name, marks=pytest.mark.slow) for name in PRETRAINED if name != SMALL),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in APPLICATIONS if name != SMALL),
 ]
 
 
@@ -51,7 +51,7 @@ def pictures(count: int, seed: int) -> DataSet:
     return DataSet(images.astype(np.uint8), labels, names, ["dark", "bright"], seed=5)
 
 
-@pytest.mark.parametrize("name", PRETRAINED)
+@pytest.mark.parametrize("name", APPLICATIONS)
 def test_its_imagenet_weights_are_the_file_that_keras_itself_takes(name):
     each = NETWORKS[name].application
     made_in = getattr(keras.applications, each.function).__module__

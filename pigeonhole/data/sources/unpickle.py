@@ -10,6 +10,7 @@ import math
 import pickle
 import pickletools
 import re
+from collections.abc import Container
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,21 +42,31 @@ def load(data: bytes) -> dict[str, Any]:
     Its arrays are read-only numpy arrays of numbers and may only be values of the outermost dict. Python 2's
     strings, which the published CIFAR files hold, become `str` (Latin-1). Raises `UnpickleError`.
     """
-    try:
-        _check_opcodes(data)
-        result = _Reader(io.BytesIO(data), encoding="latin-1").load()
-    except (pickle.UnpicklingError, ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
-        raise UnpickleError(f"not a pickle of plain data ({error})") from error
+    result = read_one(io.BytesIO(data), _ArrayReader)
     if not isinstance(result, dict):
         raise UnpickleError(f"not a pickled dict but {type(result).__name__}")
     return {key: value.values if isinstance(value, _Array) else value for key, value in result.items()}
 
 
-def _check_opcodes(data: bytes) -> None:
+def read_one(stream: io.BytesIO, reader: type["Reader"], opcodes: Container[str] = ALLOWED_OPCODES) -> Any:
+    """What the pickle at the stream's position describes; the stream is then behind it.
+
+    `reader`: says which names the pickle may ask for. Raises `UnpickleError`.
+    """
+    try:
+        start = stream.tell()
+        _check_opcodes(stream, opcodes)
+        stream.seek(start)
+        return reader(stream, encoding="latin-1").load()
+    except (pickle.UnpicklingError, ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
+        raise UnpickleError(f"not a pickle of plain data ({error})") from error
+
+
+def _check_opcodes(stream: io.BytesIO, opcodes: Container[str]) -> None:
     builds = 0
-    for count, (opcode, _, _) in enumerate(pickletools.genops(data)):
+    for count, (opcode, _, _) in enumerate(pickletools.genops(stream)):
         builds += opcode.name == "BUILD"
-        if opcode.name not in ALLOWED_OPCODES:
+        if opcode.name not in opcodes:
             raise ValueError(f"it uses the opcode {opcode.name}")
         if count >= MOST_OPCODES or builds > MOST_BUILDS:
             raise ValueError("it has too many opcodes or arrays")
@@ -101,13 +112,14 @@ class _Array:
         self.values = np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
 
 
-class _Reader(pickle._Unpickler):
-    NAMES: ClassVar[dict[str, Any]] = {
-        "numpy.core.multiarray._reconstruct": _Array,
-        "numpy._core.multiarray._reconstruct": _Array,
-        "numpy.dtype": _Type,
-        "numpy.ndarray": None,  # only ever an argument
-    }
+class Reader(pickle._Unpickler):
+    """Reads a pickle that may ask for the names in `NAMES` only, and fill objects of the types `FILLED` only.
+
+    Each name stands for what `NAMES` gives in its place.
+    """
+
+    NAMES: ClassVar[dict[str, Any]]
+    FILLED: ClassVar[tuple[type, ...]]
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" not in self.NAMES:
@@ -115,7 +127,7 @@ class _Reader(pickle._Unpickler):
         return self.NAMES[f"{module}.{name}"]
 
     def load_build(self) -> None:
-        if not isinstance(self.stack[-2], _Array | _Type):
+        if not isinstance(self.stack[-2], self.FILLED):
             raise TypeError(f"it fills {type(self.stack[-2]).__name__} as if it were an array")
         super().load_build()
 
@@ -140,3 +152,13 @@ class _Reader(pickle._Unpickler):
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
     }
+
+
+class _ArrayReader(Reader):
+    NAMES: ClassVar[dict[str, Any]] = {
+        "numpy.core.multiarray._reconstruct": _Array,
+        "numpy._core.multiarray._reconstruct": _Array,
+        "numpy.dtype": _Type,
+        "numpy.ndarray": None,  # only ever an argument
+    }
+    FILLED: ClassVar[tuple[type, ...]] = (_Array, _Type)

@@ -1,0 +1,198 @@
+"""From pictures to features: a pretrained network without its last layer.
+
+`open_pretrained` gives EfficientNet-Lite0 in well under a second, by ONNX Runtime. Any Keras network can
+be an extractor (`KerasExtractor`). TensorFlow is imported only where it computes.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from pigeonhole.features import pretrained
+from pigeonhole.networks.lite_layout import HEAD_MEANS, NUM_FEATURES
+
+if TYPE_CHECKING:
+    import keras
+
+IMAGE_SIZE = 224  # pixels; the size that EfficientNet-Lite0 was trained at
+BATCH = 32  # pictures at once in TensorFlow
+ENGINES = ("onnx", "tensorflow")
+AUTO = "auto"
+SECONDS_TO_MEASURE = 0.4  # for each engine
+VERSION = 1  # part of the digest: increase it when the same weights give other features
+
+
+class Extractor(Protocol):
+    """What a network sees in pictures. Calls must not overlap; one call uses several cores.
+
+    `digest`: sha256, hexadecimal, of all that decides the features. `image_size`: the side S in pixels.
+    `width`: the number D of features. `last`: which of them are the averaged last layer.
+    """
+
+    name: str
+    digest: str
+    image_size: int
+    width: int
+    last: slice
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Pictures uint8 [n, S, S, 3], RGB, to features float32 [n, D]."""
+
+    def close(self) -> None:
+        """Free the network's memory."""
+
+
+def open_pretrained(
+    image_size: int = IMAGE_SIZE, threads: int | None = None, engine: str = "onnx"
+) -> Extractor:
+    """EfficientNet-Lite0: 3,456 features, the mean and maximum over space at six depths.
+
+    `threads`: how many pictures are computed at once; None: one for each core. `engine`: `onnx`, `tensorflow`
+    or `auto`, which measures for about a second which of the two is faster here and imports TensorFlow for
+    that. Raises pretrained.MissingWeights where the weights are not installed, PigeonholeError where they are
+    damaged, ValueError for an unknown engine.
+    """
+    if engine == "onnx":
+        return OnnxExtractor(image_size, threads)
+    if engine == "tensorflow":
+        digest = _pretrained_digest(image_size)
+        return KerasExtractor(pretrained_model(image_size), pretrained.NETWORK, HEAD_MEANS, digest)
+    if engine != AUTO:
+        raise ValueError(f"engine {engine!r}: choose from {', '.join((AUTO, *ENGINES))}")
+    return fastest(open_pretrained(image_size, threads, each) for each in ENGINES)
+
+
+def pretrained_model(image_size: int, channels: int = 3) -> "keras.Model":
+    """The same features in Keras: float32 [N, S, S, C], RGB 0..255, to float32 [N, 3456], with the weights.
+
+    Raises PigeonholeError as `open_pretrained` does.
+    """
+    weights = pretrained.read()
+    from pigeonhole.quiet import import_tensorflow
+
+    import_tensorflow()
+    import keras
+
+    from pigeonhole.networks import lite
+
+    pixels = keras.Input((image_size, image_size, channels), dtype="float32", name="x")
+    model = keras.Model(pixels, lite.efficientnet_lite0_features(pixels), name=pretrained.NETWORK)
+    for variable in model.weights:
+        variable.assign(weights[variable.path])
+    return model
+
+
+def fastest(extractors: Iterable[Extractor]) -> Extractor:
+    """The one that is fastest on this machine, by measuring each in turn; the others are closed."""
+    candidates = list(extractors)
+    best = max(candidates, key=pictures_per_second)
+    for each in candidates:
+        if each is not best:
+            each.close()
+    return best
+
+
+def pictures_per_second(extractor: Extractor, seconds: float = SECONDS_TO_MEASURE) -> float:
+    """By the fastest of several rounds: other work on the machine only ever makes one slower."""
+    side = extractor.image_size
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), np.uint8)
+    extractor(images)  # the first call prepares
+    best, ends = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        started = time.perf_counter()
+        extractor(images)
+        best = max(best, BATCH / (time.perf_counter() - started))
+    return best
+
+
+class OnnxExtractor:
+    """EfficientNet-Lite0 by ONNX Runtime: one picture at a time in each of several threads.
+
+    On two cores that was 1.5 times as fast as batches that share the threads, and a picture's features do not
+    depend on which others are computed with it.
+    """
+
+    name = pretrained.NETWORK
+    width = NUM_FEATURES
+    last = HEAD_MEANS
+
+    def __init__(self, image_size: int = IMAGE_SIZE, threads: int | None = None):
+        import onnxruntime
+
+        from pigeonhole.features import onnx_graph
+
+        self.image_size = image_size
+        self.digest = _pretrained_digest(image_size)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # the runtime then computes in the thread that asks
+        options.log_severity_level = 4
+        model = onnx_graph.build(pretrained.read(), image_size)
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._pool = ThreadPoolExecutor(threads or cpu_count() or 1, thread_name_prefix="features")
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        found = np.empty((len(images), self.width), np.float32)
+
+        def compute(number: int) -> None:
+            found[number] = self._session.run(["features"], {"x": images[number : number + 1]})[0][0]
+
+        list(self._pool.map(compute, range(len(images))))
+        return found
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        self._session = None
+
+
+class KerasExtractor:
+    """A Keras model from pictures float32 [N, S, S, 3], RGB 0..255, to features [N, D], by TensorFlow."""
+
+    def __init__(self, model: "keras.Model", name: str, last: slice | None = None, digest: str | None = None):
+        """`digest`: by default that of the model's weights. `last`: by default all features."""
+        import tensorflow as tf
+
+        _, self.image_size, _, channels = model.input.shape
+        if channels != 3:
+            raise ValueError(f"{name} takes pictures of {channels} channels, not 3")
+        self.name = name
+        self.width = model.output.shape[-1]
+        self.last = slice(0, self.width) if last is None else last
+        self.digest = digest or weights_digest(name, self.image_size, model.get_weights())
+        signature = [tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.uint8)]
+        self._compute = tf.function(
+            lambda images: tf.cast(model(tf.cast(images, tf.float32)), tf.float32), input_signature=signature
+        )
+
+    @classmethod
+    def of_classifier(cls, model: "keras.Model") -> "KerasExtractor":
+        """A network of `building.build` without its last layer."""
+        import keras
+
+        return KerasExtractor(keras.Model(model.input, model.layers[-1].input), model.name)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        parts = [
+            self._compute(images[first : first + BATCH]).numpy() for first in range(0, len(images), BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, self.width), np.float32)
+
+    def close(self) -> None:
+        self._compute = None
+
+
+def weights_digest(name: str, image_size: int, weights: Sequence[np.ndarray]) -> str:
+    """sha256, hexadecimal, of a network's name, picture size and weights."""
+    digest = hashlib.sha256(f"{name} {image_size} {VERSION}".encode())
+    for array in weights:
+        digest.update(f" {array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _pretrained_digest(image_size: int) -> str:
+    return hashlib.sha256(f"{pretrained.SHA256} {image_size} {VERSION}".encode()).hexdigest()
