@@ -18,12 +18,15 @@ def in_parallel(function: Callable, tasks: Iterable) -> Iterator:
     """
     waiting: deque = deque()
     with ThreadPoolExecutor(THREADS) as pool:
-        for task in tasks:
-            waiting.append(pool.submit(function, task))
-            if len(waiting) > 2 * THREADS:
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(function, task))
+                if len(waiting) > 2 * THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C nobody waits for the rest
 
 
 @contextlib.contextmanager
