@@ -13,6 +13,7 @@ class SmallExtractor:
 
     name = "small"
     width = 40
+    last = slice(30, 40)
 
     def __init__(self, image_size: int = 16, digest: str = "5" * 64, factor: float = 1.0):
         self.image_size = image_size
