@@ -1,5 +1,7 @@
 """The models that a server answers with, chosen by name, and what may be said about each."""
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +16,7 @@ from pigeonhole.terminal import say
 
 EXAMPLES = 6  # of each class
 COMPUTE_THREADS = 1  # for one answer: requests are answered side by side instead
+RETRY_SECONDS = 10  # after a replaced run could not be loaded
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,15 @@ class Accuracy:
 class Model:
     """A restored model under the name that it is chosen by, and the run that it came from.
 
-    Once another model is in the run's place, nothing is said any more of what the run says.
+    Once another model is in the run's place, nothing is said any more of what the run says. `stamp`: that of
+    the run when the model was restored; None: its present one.
     """
 
     name: str
     classifier: Classifier
     run: Run
-    stamp: tuple[tuple[int, ...], ...] | None = None  # the run's when the model was restored; None: it is now
+    stamp: tuple[tuple[int, ...], ...] | None = None
+    engine: str = AUTO  # asked for
 
     def __post_init__(self) -> None:
         if self.stamp is None:
@@ -98,10 +103,12 @@ class Model:
 
 def load(runs: Sequence[Run], engine: str = AUTO) -> list[Model]:
     """Each model restored once, for all requests."""
-    stamps = [run.stamp for run in runs]  # before, so that a run that is replaced meanwhile is noticed
-    return [
-        Model(run.name, restore(run, engine), run, stamp) for run, stamp in zip(runs, stamps, strict=True)
-    ]
+    return [_load(run.name, run, engine) for run in runs]
+
+
+def _load(name: str, run: Run, engine: str) -> Model:
+    stamp = run.stamp  # read before, so that a run that is replaced meanwhile is noticed
+    return Model(name, restore(run, engine), run, stamp, engine)
 
 
 def restore(run: Run, engine: str) -> Classifier:
@@ -113,10 +120,15 @@ def restore(run: Run, engine: str) -> Classifier:
 
 
 class Models:
-    """The models of a server, the first of which answers unless another is named."""
+    """The models of a server, the first of which answers unless another is named.
+
+    A run that is replaced is loaded again at the next request for it.
+    """
 
     def __init__(self, models: Sequence[Model]):
         self._by_name = {model.name: model for model in models}
+        self._loading = threading.Lock()
+        self._not_before = 0.0  # by time.monotonic
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._by_name.values())
@@ -128,8 +140,26 @@ class Models:
         """Raises NotFound for a name that no model has, ServiceUnavailable where there is no model at all."""
         if not self._by_name:
             raise ServiceUnavailable("This server has no model yet: it only follows a training.")
-        if not name:
-            return next(iter(self))
+        name = name or next(iter(self._by_name))
         if name not in self._by_name:
             raise NotFound(f"There is no model of that name. Choose from: {', '.join(self._by_name)}.")
+        # While one request loads the new model, the others get the former one.
+        if not self._by_name[name].is_current and self._loading.acquire(blocking=False):
+            try:
+                self._renew(name)
+            finally:
+                self._loading.release()
         return self._by_name[name]
+
+    def _renew(self, name: str) -> None:
+        """Load the model that has taken this one's place, once its training has ended."""
+        model = self._by_name[name]
+        if model.is_current or time.monotonic() < self._not_before:
+            return
+        try:
+            if model.run.has_model and not model.run.is_held:
+                self._by_name[name] = _load(name, model.run, model.engine)
+                say(f"model   {name}, loaded again: its run was replaced")
+        except (PigeonholeError, OSError) as error:
+            self._not_before = time.monotonic() + RETRY_SECONDS
+            say(f"note    {name}: its run was replaced, but the former model answers: {error}")

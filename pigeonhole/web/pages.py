@@ -10,7 +10,8 @@ from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.model.classifier import ImageError
+from pigeonhole.pictures import images
+from pigeonhole.pictures.images import ImageError, Preprocessing
 from pigeonhole.runs.run import TrainingPicture
 from pigeonhole.web import problems, security, uploads
 from pigeonhole.web.answering import Answered
@@ -50,6 +51,7 @@ def home() -> str | flask.Response:
 def answer() -> str:
     """The result page; the script of the home page takes the same answers out of it."""
 
+    @functools.cache  # a run may be replaced meanwhile
     def choose() -> Model:
         return _models().choose(flask.request.form.get("model"))
 
@@ -82,7 +84,8 @@ def example(name: str, label: int, number: int) -> flask.Response:
         picture = model.examples[model.classes[label]][number]
     except IndexError:
         raise NotFound from None
-    response = flask.Response(_example(model, picture), content_type="image/png")
+    png = _example(picture, model.classifier.preprocessing)
+    response = flask.Response(png, content_type="image/png")
     response.headers["Cache-Control"] = "private, max-age=3600"
     return response
 
@@ -90,7 +93,8 @@ def example(name: str, label: int, number: int) -> flask.Response:
 @pages.app_template_filter()
 def as_seen(result: Answered, model: Model) -> str:
     """What the network saw of a picture, as a PNG in a data URI."""
-    return "data:image/png;base64," + base64.b64encode(_png(result.pixels, model)).decode("ascii")
+    png = _png(result.pixels, model.classifier.preprocessing)
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 @pages.app_template_filter()
@@ -100,15 +104,14 @@ def percent(share: float) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _example(model: Model, picture: TrainingPicture) -> bytes:
+def _example(picture: TrainingPicture, preprocessing: Preprocessing) -> bytes:
     try:
-        return _png(model.classifier.read(picture.read()), model)
+        return _png(images.preprocess(picture.read(), preprocessing), preprocessing)
     except (ImageError, PigeonholeError):
         raise NotFound("This picture cannot be read any more.") from None
 
 
-def _png(pixels: np.ndarray, model: Model) -> bytes:
-    preprocessing = model.classifier.preprocessing
+def _png(pixels: np.ndarray, preprocessing: Preprocessing) -> bytes:
     levels = np.rint(pixels / preprocessing.scale).astype(np.uint8)
     blue_first = levels if preprocessing.colour_order == "bgr" else levels[..., ::-1]
     return cv2.imencode(".png", blue_first)[1].tobytes()

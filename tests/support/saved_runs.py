@@ -16,11 +16,16 @@ SIZE = 16
 
 
 def network(
-    seed: int = 0, name: str = "standard", size: int = SIZE, channels: int = 3, **options
+    seed: int = 0,
+    name: str = "standard",
+    size: int = SIZE,
+    channels: int = 3,
+    classes: int = len(CLASSES),
+    **options,
 ) -> keras.Model:
     """A network whose every weight is random, so that nothing about it is accidentally symmetric."""
     random = np.random.default_rng(seed)
-    model = building.build(name, size, channels, len(CLASSES), **options)
+    model = building.build(name, size, channels, classes, **options)
     for variable in model.variables:
         fan_in = int(np.prod(variable.shape[:-1]))
         values = random.normal(0, np.sqrt(2 / fan_in), variable.shape)

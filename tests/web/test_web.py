@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import io
 import json
@@ -15,8 +16,10 @@ import numpy as np
 import pytest
 
 from pigeonhole.commands import predict
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.export import exporting
 from pigeonhole.runs.run import Run
-from pigeonhole.web import Model, create_app, uploads
+from pigeonhole.web import Model, create_app, models, uploads
 from pigeonhole.web.charts import chart
 from tests.support import saved_runs, web_server
 from tests.support.odd_files import CORPUS, PICTURE, encode, png_of
@@ -371,9 +374,9 @@ def test_only_pictures_whose_digest_was_recorded_are_shown(copied, tmp_path):
 def test_a_picture_that_was_edited_since_is_not_shown(copied, tmp_path):
     data = shutil.copytree(Path(copied.run.settings()["options"]["data"]), tmp_path / "data")
     copied.run.settings_file.write_text(json.dumps({"options": {"data": str(data)}}))
-    assert page_of(copied, "/examples/1/0")[0] == 200
     saved_runs.write_picture(data / "dog" / "1.png", 99)
-    assert page_of(Model("changed", copied.classifier, copied.run), "/examples/1/0")[0] == 404
+    model = Model("changed", copied.classifier, copied.run)
+    assert [page_of(model, f"/examples/1/{number}")[0] for number in (0, 1)] == [404, 200]
 
 
 def test_the_latest_test_stands_on_the_page_as_in_the_report(copied):
@@ -385,17 +388,61 @@ def test_the_latest_test_stands_on_the_page_as_in_the_report(copied):
     assert "50.0 %" in page_of(copied)[1]
 
 
-def test_nothing_is_said_of_a_run_that_was_replaced_while_it_is_served(copied):
-    client = create_app([copied]).test_client()
-    assert client.get("/models/first/report").status_code == 200
-    other = copied.run.checkpoint_file.with_name("other")
-    other.write_bytes(copied.run.checkpoint_file.read_bytes())
-    os.utime(other, ns=(1, 1))
-    other.replace(copied.run.checkpoint_file)
+@pytest.fixture
+def replaceable(tmp_path):
+    """A run of its own, and a client of a server that answers with it and shows its result and report."""
+    run = web_server.model(tmp_path / "first", onnx=True).run
+    run.write_result(RESULT)
+    run.report_page.write_text("<title>The report</title>")
+    return run, create_app(models.load([run])).test_client()
+
+
+def replace_run(run: Run, classes: int, seed: int) -> None:
+    """As someone does who trains again under the same name."""
+    shutil.rmtree(run.folder)
+    saved_runs.save(run.folder, saved_runs.network(seed, classes=classes))
+    exporting.export(run.folder)
+    run.write_result({**RESULT, "expected_accuracy": 0.9375})
+    run.report_page.write_text("<title>Another report</title>")
+
+
+def test_a_run_that_is_replaced_while_it_is_served_is_loaded_again(replaceable, capsys):
+    run, client = replaceable
+    assert client.get("/api/model").json["classes"] == CLASSES
+    replace_run(run, classes=2, seed=5)
+    assert client.get("/api/model").json["classes"] == CLASSES[:2]
+    assert "model   first, loaded again" in capsys.readouterr().out
+    (result,) = predict_one(client).json["results"]
+    with Classifier.load(run) as classifier:
+        expected = next(classifier.answer_each([PNG])).probabilities.tolist()
+    given = {each["class"]: each["probability"] for each in result["predictions"]}
+    assert [given[name] for name in CLASSES[:2]] == pytest.approx(expected, abs=1e-6)
     page = client.get("/models/first").text
-    assert "Another model has been saved" in page and "81.2 %" not in page and "/examples/" not in page
-    assert client.get("/models/first/report").status_code == 404
-    assert client.post("/api/predict", data=PNG).status_code == 200
+    assert "93.8 %" in page and "81.2 %" not in page and "has been replaced" not in page
+    assert "Another report" in client.get("/models/first/report").text
+    assert "loaded again" not in capsys.readouterr().out, "once is enough"
+
+
+@pytest.mark.parametrize("state", ["removed", "in training", "damaged"])
+def test_the_former_model_answers_while_the_new_one_cannot_be_loaded(replaceable, monkeypatch, state):
+    monkeypatch.setattr(models, "RETRY_SECONDS", 0)
+    run, client = replaceable
+    former = predict_one(client).json["results"][0]["predictions"]
+    with contextlib.ExitStack() as training:
+        replace_run(run, classes=3, seed=5)
+        if state == "removed":
+            shutil.rmtree(run.folder)
+        elif state == "in training":
+            training.enter_context(run.held())
+        elif state == "damaged":
+            for file in (run.onnx_file, Path(f"{run.prefix}.meta")):
+                file.write_bytes(b"x")
+        page = client.get("/models/first").text
+        assert "has been replaced" in page and "81.2 %" not in page and "93.8 %" not in page
+        assert client.get("/models/first/report").status_code == 404
+        assert predict_one(client).json["results"][0]["predictions"] == former
+    answers = predict_one(client).json["results"][0]["predictions"]
+    assert (answers != former) is (state == "in training"), "which has ended"
 
 
 @pytest.mark.parametrize("broken", ["not json", "[]", '{"options": null}', '{"options": {"data": 5}}'])
