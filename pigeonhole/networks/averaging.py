@@ -46,6 +46,8 @@ SINGLE = Averaging()  # the picture alone
 class _OfAveraging(SameShape):
     """What the two layers have in common."""
 
+    arguments = ("averaging",)
+
     def __init__(self, averaging: Averaging, **options):
         super().__init__(**options)
         self.averaging = Averaging(*averaging)

@@ -5,13 +5,14 @@ import numpy as np
 
 from pigeonhole.networks.averaging import SINGLE, Averaged, Averaging, Variants
 from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.networks.resizing import Resized
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def build(
     name: str,
-    image_size: int,
+    image_size: int | tuple[int, int],
     channels: int,
     num_classes: int,
     precision: str = "float32",
@@ -23,13 +24,18 @@ def build(
     they can be moved between the two (`set_weights(get_weights())`). The last layer's input is the
     penultimate layer, the saved graph's `features:0`. `averaging`: in inference the penultimate layer is the
     mean over these variants of a picture, and the logits are so too, since the last layer is linear.
+
+    `image_size`: the side S in pixels; or S and the side to which the network itself resizes pictures.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(PRECISIONS[precision])
     try:
-        pixels = keras.Input((image_size, image_size, channels), dtype="float32", name="x")
+        side, seen = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+        shown = pixels = keras.Input((side, side, channels), dtype="float32", name="x")
+        if seen != side:
+            shown = Resized(seen, name="resized")(shown)
         # "views" is the layer's name in saved graphs, which other programs may ask for.
-        shown = Variants(averaging, name="views")(pixels) if any(averaging) else pixels
+        shown = Variants(averaging, name="views")(shown) if any(averaging) else shown
         model = keras.Model(pixels, NETWORKS[name].function()(shown, num_classes), name=name)
         return _averaged(model, averaging) if any(averaging) else model
     finally:
@@ -48,6 +54,7 @@ def in_float32(model: keras.Model, weights: list[np.ndarray]) -> keras.Model:
     """A network just like `model`, but with these weights, and computing in float32."""
     _, side, _, channels = model.input.shape
     averaging = next((layer.averaging for layer in model.layers if isinstance(layer, Averaged)), SINGLE)
-    exact = build(model.name, side, channels, model.output.shape[-1], averaging=averaging)
+    seen = next((layer.size for layer in model.layers if isinstance(layer, Resized)), side)
+    exact = build(model.name, (side, seen), channels, model.output.shape[-1], averaging=averaging)
     exact.set_weights(weights)
     return exact

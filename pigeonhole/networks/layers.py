@@ -9,7 +9,15 @@ import tensorflow as tf
 
 
 class SameShape(keras.layers.Layer):
-    """A layer whose output has its input's shape, which Keras need not find out by tracing it."""
+    """A layer whose output has its input's shape, which Keras need not find out by tracing it.
+
+    `arguments`: the attributes by which it is made again, by the names that its constructor has for them.
+    """
+
+    arguments: tuple[str, ...] = ()
+
+    def get_config(self):
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -29,6 +37,8 @@ class BatchNorm(SameShape):
     it would give the layers behind it other values than those that its weights were learnt with, and letting
     the moving ones follow would destroy what was learnt (Keras' guide "Transfer learning & fine-tuning").
     """
+
+    arguments = ("momentum", "epsilon", "scale")
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, scale: bool = True, **options):
         super().__init__(**options)
@@ -110,6 +120,8 @@ class Standardise(SameShape):
     least `least` levels.
     """
 
+    arguments = ("least",)
+
     def __init__(self, least: float = 1.0, **options):
         super().__init__(**{**options, "dtype": "float32"})
         self.least = least
@@ -131,6 +143,9 @@ class LocalResponse(SameShape):
         super().__init__(**{**options, "dtype": "float32"})
         self.settings = {"bias": bias, "alpha": alpha, "beta": beta}
         self.radius = radius
+
+    def get_config(self):
+        return {**super().get_config(), "radius": self.radius, **self.settings}
 
     def call(self, inputs):
         return tf.nn.local_response_normalization(inputs, self.radius, **self.settings)
@@ -198,6 +213,8 @@ class Dropout(SameShape):
     branch beside a shortcut is left out at random ("stochastic depth", Huang et al., 2016). A frozen layer is
     in inference mode.
     """
+
+    arguments = ("rate", "index", "whole_pictures")
 
     def __init__(self, rate: float, index: int = 0, whole_pictures: bool = False, **options):
         super().__init__(**options)

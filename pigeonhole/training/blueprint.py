@@ -38,9 +38,8 @@ class Blueprint:
         keras.utils.set_random_seed(self.seed)
         channels, classes = train.images.shape[-1], train.class_names
         with workers.strategy.scope() if workers else contextlib.nullcontext():
-            model = build(
-                self.network, recipe.image_size, channels, len(classes), self.precision, self.averaging
-            )
+            size = (train.images.shape[1], recipe.image_size)
+            model = build(self.network, size, channels, len(classes), self.precision, self.averaging)
             if self.initial_weights:
                 self.initial_weights.put_into(model, classes)
             return Trainer(model, train, valid, recipe, self.seed, workers)
