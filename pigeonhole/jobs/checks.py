@@ -50,7 +50,7 @@ def _check_paths(config: TrainingConfig) -> None:
         raise UsageError(f"--split {config.split}: no such file")
     if config.fixes is not None and not config.fixes.is_file():
         raise UsageError(f"--fixes {config.fixes}: no such file")
-    if config.freeze and not config.weights:
+    if config.freeze and not _asked_weights(config):
         raise UsageError(
             "--freeze belongs to --weights: in a network of random weights all layers must learn"
         )
@@ -68,9 +68,10 @@ def _choose_network(config: TrainingConfig) -> NetworkChoice:
 
     Raises UsageError where those weights cannot be used.
     """
-    if config.weights is None:
+    weights = _asked_weights(config)
+    if weights is None:
         return NetworkChoice(config.network or DEFAULT, config.image_size)
-    source = weights_source.find(config.weights, config.network)
+    source = weights_source.find(weights, config.network)
     of_run = source.settings()
     return NetworkChoice(
         network=config.network or of_run.get("options", {}).get("network") or DEFAULT,
@@ -78,6 +79,12 @@ def _choose_network(config: TrainingConfig) -> NetworkChoice:
         source=source,
         weights_digest=source.digest(),
     )
+
+
+def _asked_weights(config: TrainingConfig) -> str | None:
+    """What --weights names, or what the network starts from without that flag."""
+    has_own = config.network is not None and NETWORKS[config.network].has_weights
+    return config.weights or (weights_source.IMAGENET if has_own else None)
 
 
 def _check_network(config: TrainingConfig, choice: NetworkChoice) -> None:

@@ -64,7 +64,8 @@ class TrainingConfig(ReadingFlags):
     weights: str | None = flag(
         Effect.WHERE,
         NETWORK,
-        "start from a run's network, from a Keras weights file, or from imagenet, which is downloaded",
+        "start from a run's network, from a Keras weights file, or from imagenet: efficientnet_lite0 does so "
+        "by itself, and the weights of others are downloaded",
         type=filled,
         metavar="START",
     )

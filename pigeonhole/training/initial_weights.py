@@ -13,9 +13,10 @@ import keras
 import numpy as np
 
 from pigeonhole.errors import PigeonholeError, UsageError, first_line
+from pigeonhole.features import pretrained
 from pigeonhole.model import metagraph
-from pigeonhole.networks.registry import NETWORKS, PRETRAINED
-from pigeonhole.training.weights_source import Source
+from pigeonhole.networks.registry import APPLICATIONS, NETWORKS
+from pigeonhole.training.weights_source import IMAGENET, Source
 
 TOP_SIDE = 224  # pixels; no weight depends on it
 
@@ -72,7 +73,11 @@ def read(source: Source, network: str) -> InitialWeights:
 
     Raises UsageError where it is of another network, PigeonholeError where it is damaged or something else.
     """
-    return _read_run(source, network) if source.is_run else _read_file(source, network)
+    if source.is_run:
+        return _read_run(source, network)
+    if source.named == IMAGENET and NETWORKS[network].has_weights:
+        return InitialWeights(source.named, pretrained.read(source.path), (), f"of {network}")
+    return _read_file(source, network)
 
 
 def _read_run(source: Source, network: str) -> InitialWeights:
@@ -95,7 +100,7 @@ def _read_file(source: Source, network: str) -> InitialWeights:
     application = NETWORKS[network].application
     if application is None:
         raise UsageError(
-            f"--weights {source.named}: a weights file is for {', '.join(PRETRAINED)}; "
+            f"--weights {source.named}: a weights file is for {', '.join(APPLICATIONS)}; "
             f"for --network {network} name a run"
         )
     errors = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.features import pretrained
 from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
@@ -49,7 +50,8 @@ class Source:
 def find(named: str, network: str | None) -> Source:
     """The source that `--weights` names. Raises UsageError, and PigeonholeError for an unfinished run.
 
-    For `imagenet` the file for `network` is downloaded to where Keras keeps its own, unless it is there.
+    For `imagenet` the file for `network` is downloaded to where Keras keeps its own, unless it is there or
+    installed as a package.
     """
     if named == IMAGENET:
         return Source(named, _published(network), is_run=False)
@@ -69,6 +71,8 @@ def find(named: str, network: str | None) -> Source:
 def _published(network: str | None) -> Path:
     if network not in PRETRAINED:
         raise UsageError(f"--weights imagenet: choose a --network from {', '.join(PRETRAINED)}")
+    if NETWORKS[network].has_weights:
+        return pretrained.file()
     published = NETWORKS[network].application
     path = keras_home() / "models" / Path(published.path).name
     from pigeonhole.data.sources import downloads

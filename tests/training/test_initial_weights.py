@@ -106,7 +106,7 @@ def test_a_weight_that_is_missing_is_named(run, trained):
         ("nowhere", "standard", "--weights nowhere: no such run"),
         ("nowhere.weights.h5", SMALL, "--weights nowhere.weights.h5: no such file"),
         ("imagnet", SMALL, "--weights imagnet: no such run or file; did you mean imagenet"),
-        ("imagenet", "standard", "choose a --network from mobilenet_v3_small"),
+        ("imagenet", "standard", "choose a --network from efficientnet_lite0"),
     ],
 )
 def test_what_is_not_there_is_named(named, network, told):
