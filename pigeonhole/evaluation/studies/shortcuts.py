@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pigeonhole.data.folders import Record
+from pigeonhole.data.folds import deal
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.evaluation.studies import clues
 from pigeonhole.evaluation.studies.clues import Kind
-from pigeonhole.evaluation.studies.suspects import deal
 
 GAIN = 0.10  # better than expected by this share of the pictures, ...
 SIGNIFICANCE = 0.01  # ... and not by chance: a shortcut

@@ -12,6 +12,7 @@ import numpy as np
 
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.data.folders import Record
+from pigeonhole.data.folds import deal
 from pigeonhole.model.calibration import PRIOR_SPREAD, fit_temperature
 
 if TYPE_CHECKING:
@@ -136,20 +137,6 @@ def out_of_fold(
 def seconds(retrainer: "Retrainer", num_pictures: int, folds: int = FOLDS) -> float:
     """How long `out_of_fold` will take."""
     return folds * retrainer.seconds(round(num_pictures * (folds - 1) / folds))
-
-
-def deal(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each picture, int64 [N], 0 <= fold < `folds`: no group in two, each class in all alike.
-
-    `labels` int [N]; `groups` int [N], equal for pictures that belong together. scikit-learn's
-    StratifiedGroupKFold also evens out large groups, but takes minutes for 50,000 pictures.
-    """
-    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
-    shuffled = np.random.default_rng(seed).permutation(len(first))
-    by_class = shuffled[np.argsort(labels[first[shuffled]], kind="stable")]
-    fold_of_group = np.empty(len(first), np.int64)
-    fold_of_group[by_class] = np.arange(len(first)) % folds
-    return fold_of_group[group_of]
 
 
 def _logits(model: "keras.Model", images: "np.ndarray | Pixels", mirrors: bool) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Doubted labels: the folds, the answers out of fold, and what is made of them."""
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,26 +18,6 @@ from tests.support.small_trainings import RECIPE, retrainer, stripes
 def alone(data) -> list[list[Record]]:
     """Every picture in a group of its own."""
     return [[Record(Entry(Path(), name, "any"))] for name in data.names]
-
-
-def test_folds_are_even_in_every_class_and_keep_groups_together():
-    labels = np.repeat([0, 1, 2], [103, 52, 7])
-    groups = np.arange(len(labels))
-    groups[[0, 50, 110]] = 0
-    groups[[120, 160]] = 120
-    folds = suspects.deal(labels, groups, 5, seed=0)
-    assert set(folds) == set(range(5))
-    assert len(set(folds[[0, 50, 110]])) == len(set(folds[[120, 160]])) == 1
-    for label in range(3):
-        sizes = Counter(folds[labels == label].tolist())
-        assert max(sizes.values()) - min(sizes[fold] for fold in range(5)) <= 3
-    assert (folds == suspects.deal(labels, groups, 5, seed=0)).all()
-    assert (folds != suspects.deal(labels, groups, 5, seed=1)).any()
-
-
-def test_folds_do_not_follow_the_order_of_the_pictures():
-    folds = suspects.deal(np.zeros(100, int), np.arange(100), 5, seed=0)
-    assert len({tuple(folds[start : start + 5]) for start in range(0, 100, 5)}) > 15
 
 
 class Remembering:
