@@ -18,10 +18,10 @@ def dispatch(arguments: list[str]) -> int | None:
     """Call the command that the first argument names with the others; its exit status."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
-        print(overview())
+        say(*overview())
         return 0 if arguments else UsageError.exit_status
     if name == "--version":
-        print(f"pigeonhole {__version__}")
+        say(f"pigeonhole {__version__}")
         return 0
     if name not in cli.COMMANDS:
         near = difflib.get_close_matches(name, cli.COMMANDS, 1, cutoff=0.5)
@@ -32,21 +32,19 @@ def dispatch(arguments: list[str]) -> int | None:
     return module.main(arguments[1:])
 
 
-def overview() -> str:
-    """What `pigeonhole --help` prints."""
+def overview() -> list[str]:
+    """The lines of `pigeonhole --help`."""
     lines = [f"  {name:<14}{command.summary}" for name, command in cli.COMMANDS.items()]
-    return "\n".join(
-        [
-            f"usage: {_program()} COMMAND ...",
-            "",
-            "Pictures sorted into folders in, a trained image classifier out.",
-            "",
-            *lines,
-            "",
-            f"{_program()} COMMAND --help   what a command can do",
-            f"{_program()} --version        which version this is",
-        ]
-    )
+    return [
+        f"usage: {_program()} COMMAND ...",
+        "",
+        "Pictures sorted into folders in, a trained image classifier out.",
+        "",
+        *lines,
+        "",
+        f"{_program()} COMMAND --help   what a command can do",
+        f"{_program()} --version        which version this is",
+    ]
 
 
 def _program() -> str:

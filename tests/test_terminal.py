@@ -1,5 +1,6 @@
 """Names in a terminal: none of them steers it, begins a line, or is cut at one."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from pigeonhole import cli, terminal
 
+PACKAGE = Path(terminal.__file__).parent
 HOSTILE = "a\x1b]0;owned\x07\x1b[31m\nerror: b\r\x9b2J\u2028c\u202egnp\udcff"
 
 
@@ -23,6 +25,16 @@ def test_every_line_that_is_said_is_one_line(capsys):
     terminal.say("third", to=sys.stderr)
     output = capsys.readouterr()
     assert output.out.count("\n") == 2 and "\x1b" not in output.out and output.err == "third\n"
+
+
+def test_nothing_that_could_hold_a_name_is_printed_past_the_function_that_escapes_names():
+    """`print` takes constants, JSON (which escapes) and what `shown` gave; all else is said by `say`."""
+    for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "terminal.py"}:
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "print":
+                inner = {ast.unparse(part.func) for part in ast.walk(call) if isinstance(part, ast.Call)}
+                constant = all(isinstance(part, ast.Constant) for part in call.args)
+                assert constant or inner & {"json.dumps", "shown"}, f"{path}: {ast.unparse(call)}"
 
 
 def test_errors_are_one_line_without_escapes(tmp_path):

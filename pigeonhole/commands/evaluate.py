@@ -98,5 +98,5 @@ def fail_under(accuracy: float, least: float | None) -> int:
     """The exit status, and a line where it is 1."""
     if least is None or accuracy >= least:
         return 0
-    print(f"failed: the accuracy {accuracy:.4f} is below --fail-under {least:g}", file=sys.stderr)
+    say(f"failed: the accuracy {accuracy:.4f} is below --fail-under {least:g}", to=sys.stderr)
     return 1

@@ -130,7 +130,7 @@ def print_lines(
             ranked = answer.ranked[:top]
             line = "   ".join(f"{padded(shown(name), class_width)} {share:.2f}" for name, share in ranked)
             line += f"   {UNSURE}" if answer.unsure else ""
-            print(line if len(sources) == 1 else f"{padded(shown(answer.name), name_width)}  {line}")
+            say(line if len(sources) == 1 else f"{padded(shown(answer.name), name_width)}  {line}")
     return failures
 
 
@@ -142,7 +142,7 @@ def print_json(answers: Iterable["Answer"], top: int) -> int:
         ranked = [{"class": name, "probability": share} for name, share in answer.ranked[:top]]
         said = {"predictions": ranked, "unsure": answer.unsure}
         content = said if answer.error is None else {"error": answer.error}
-        print(separator, json.dumps({"file": answer.name, **content}), sep="\n", end="")
+        print(f"{separator}\n{json.dumps({'file': answer.name, **content})}", end="")
         separator = ","
     print("\n]")
     return failures

@@ -150,7 +150,7 @@ def announce(
     if address.hosts(options.host) is None and not has_key:
         print("note    everyone who reaches this address may ask; --api-key-file FILE changes that")
     for url in urls:
-        print(f"open    {url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')}/")
+        say(f"open    {url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')}/")
     announce_for_phone(options.host, urls)
     sys.stdout.flush()
 
@@ -160,9 +160,9 @@ def announce_for_phone(host: str, urls: Sequence[str]) -> None:
     from pigeonhole.web import address
 
     if url := address.for_phone(host, int(urls[0].rpartition(":")[2])):
-        print(f"phone   {url} in the same network")
+        say(f"phone   {url} in the same network")
         if sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower():
-            print("", *address.qr_code(url), "", sep="\n")
+            say("", *address.qr_code(url), "")
 
 
 def _key(text: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pigeonhole import atomic_file
+from pigeonhole.data import tables
 from pigeonhole.data.duplicates import Pair, groups
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
@@ -151,11 +152,11 @@ def write_split(file: str | os.PathLike[str], records: Iterable[Record], sides: 
     chosen.sort(key=lambda record: record.entry.name)
     # A file name need not be valid UTF-8 on Linux; it is written as the bytes that it has there.
     with atomic_file.write(Path(file), errors="surrogateescape") as target:
-        writer = csv.writer(target, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        add = tables.adder(target)
+        add(COLUMNS)
         for record in chosen:
             name = record.entry.name
-            writer.writerow((name, record.entry.class_name, sides[name], record.digest))
+            add((name, record.entry.class_name, sides[name], record.digest))
 
 
 def read_split(file: str | os.PathLike[str]) -> PreviousSplit:
@@ -171,6 +172,7 @@ def read_split(file: str | os.PathLike[str]) -> PreviousSplit:
             if next(reader, None) != COLUMNS:
                 raise PigeonholeError(f"{path}, line 1: must be the header {','.join(COLUMNS)}")
             for row in filter(None, reader):
+                row = [tables.original(text) for text in row]
                 _check_row(f"{path}, line {reader.line_num}", row, by_digest, by_path)
                 name, _, side, digest = row
                 by_path[name] = side

@@ -20,6 +20,7 @@ from pigeonhole.data.parallel import bar, in_parallel, one_opencv_thread
 from pigeonhole.data.pixels import Pixels, RowFile
 from pigeonhole.data.reading import Sighting
 from pigeonhole.pictures import images
+from pigeonhole.terminal import say
 
 WINDOW_FILES = 4096  # looked up in the index at a time, and read before the next ones are looked at
 TASK_FILES = 64  # files that a thread sees or reads between two hand-overs, ...
@@ -173,10 +174,10 @@ class _Mender:
         pixels = reading.decoded_anew(record, self._preprocessing)
         if not self._has_said:
             self._has_said = True
-            print(
+            say(
                 f"{self._index_path.parent}: the cached pixels of {record.entry.name} are damaged; "
                 "they are decoded again",
-                file=sys.stderr,
+                to=sys.stderr,
             )
         return pixels
 

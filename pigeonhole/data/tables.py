@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ def write(path: Path) -> Iterator[Callable[[Row], None]]:
 
 
 def adder(file: TextIO) -> Callable[[Row], None]:
-    """What adds a row to the table in `file`, a text file in ENCODING that leaves newlines alone."""
+    """What adds a row to the table in `file`, a text file that leaves newlines alone."""
     # A writer quotes what holds a part of its line end, so it must have both; the file gets plain ones.
     plain = SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n"))
     writer = csv.writer(plain, lineterminator="\r\n")
@@ -71,29 +72,29 @@ def read(path: Path, needed: Iterable[str]) -> Iterator[tuple[str, dict[str, str
     `needed` is not there, or a line is wrong.
     """
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
-            yield from _rows(path, source.readline(), source, tuple(needed))
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as source:
+            yield from rows(path, source, needed)
     except OSError as error:
         raise PigeonholeError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _rows(
-    path: Path, header: str, rest: Iterable[str], needed: tuple[str, ...]
-) -> Iterator[tuple[str, dict[str, str]]]:
-    delimiter = max(_DELIMITERS, key=header.count)
-    columns = [column.strip() for column in next(csv.reader([header], delimiter=delimiter), [])]
-    if not set(needed) <= set(columns):
-        raise PigeonholeError(
-            f"{path}, line 1: must name the columns {' and '.join(needed)}; save the table as CSV (UTF-8)"
-        )
-    reader = csv.reader(rest, delimiter=delimiter)
+def rows(path: Path, source: Iterable[str], needed: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The same of the lines of `source`, which is the table that lies at `path`."""
+    lines, needed = iter(source), tuple(needed)
+    header = next(lines, "").removeprefix("\ufeff")
+    reader = csv.reader(itertools.chain([header], lines), delimiter=max(_DELIMITERS, key=header.count))
     try:
+        columns = [column.strip() for column in next(reader, [])]
+        if not set(needed) <= set(columns):
+            raise PigeonholeError(
+                f"{path}, line 1: must name the columns {' and '.join(needed)}; save the table as CSV (UTF-8)"
+            )
         for fields in reader:
-            place = f"{path}, line {reader.line_num + 1}"
+            place = f"{path}, line {reader.line_num}"
             if any(fields[len(columns) :]):
                 raise PigeonholeError(f"{place}: {len(fields)} fields under {len(columns)} columns")
             if any(fields):
                 texts = map(original, fields)
                 yield place, dict.fromkeys(columns, "") | dict(zip(columns, texts, strict=False))
     except csv.Error as error:
-        raise PigeonholeError(f"{path}, line {reader.line_num + 1}: {error}") from error
+        raise PigeonholeError(f"{path}, line {reader.line_num}: {error}") from error

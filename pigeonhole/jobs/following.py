@@ -9,6 +9,7 @@ from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.history import History
 from pigeonhole.runs.records import Progress, Validation
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 from pigeonhole.training.distributed.workers import StopTogether, Workers
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.progress import ProgressLine
@@ -64,15 +65,15 @@ def follow(trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequ
             if trainer.best is None:
                 raise
             diverged = True
-            print(f"\nstopped: {error}")
-            print(f"saving the best network before that, of epoch {trainer.best.epoch:.1f}", flush=True)
+            say("", f"stopped: {error}")
+            say(f"saving the best network before that, of epoch {trainer.best.epoch:.1f}")
         except Stopped:
             writer.write(trainer.state())
             writer.wait()
             if request.exit_status != TERMINATED:
                 if trainer.best is None:
                     keep(trainer.validate())
-                print(f"\nstopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
+                say("", f"stopped; saving the best network so far, of epoch {trainer.best.epoch:.1f}")
     exit_status = DIVERGED if diverged else request.exit_status
     live.end(run, "stopped" if exit_status else "finished")
     return Trained(trainer.state().seconds, exit_status)

@@ -12,6 +12,7 @@ from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs import settings
 from pigeonhole.runs.config import Settled
 from pigeonhole.runs.records import Validation
+from pigeonhole.terminal import say
 from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer
 from pigeonhole.training.trainer import Trainer
@@ -107,7 +108,7 @@ def _require_the_same_data(setup: Setup) -> None:
 
 def _fitted(setup: Setup, seconds: float) -> Trainer:
     """A trainer with as many steps as fit into the time from now on, as measured with its first steps."""
-    print("measuring the first steps ...", flush=True)
+    say("measuring the first steps ...")
     end = time.perf_counter() + seconds
     count, workers = setup.sets.train.num_examples, setup.workers
     brief, usual = (setup.recipe_for(count, kind) for kind in (True, False))

@@ -231,13 +231,13 @@ def join(
 def run_worker(asked: TrainingConfig, cluster: Cluster) -> int:
     """Train as one of several workers, with what the chief has been told and found; the exit status."""
     name = cluster.name(cluster.index)
-    print(f"{name} of {len(cluster.addresses)}; {cluster.name(0)} writes the run", flush=True)
+    say(f"{name} of {len(cluster.addresses)}; {cluster.name(0)} writes the run")
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
         workers, chiefs = join(cluster, asked, asked)
         config, previous_run = agreement.adopt(asked, chiefs, Path(folder))
         job = TrainingJob(config, previous_run, workers)
         exit_status = job.follow_chief()
-    print(f"{name} has ended after step {job.trainer.steps_done:,}", flush=True)
+    say(f"{name} has ended after step {job.trainer.steps_done:,}")
     return exit_status
 
 

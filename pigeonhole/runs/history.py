@@ -1,11 +1,11 @@
 """A run's history: what each validation of a training showed."""
 
-import csv
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import TextIO
 
 from pigeonhole import atomic_file
+from pigeonhole.data import tables
 from pigeonhole.runs import seals
 from pigeonhole.runs.records import Validation
 from pigeonhole.runs.run import Run
@@ -27,7 +27,7 @@ class History:
         self._file = run.history_file
         seals.forget(self._file)  # it is noted again when the training ends
         with atomic_file.write(self._file) as file:
-            csv.writer(file, lineterminator="\n").writerow(name.replace(".", "_") for name in _FIGURES)
+            tables.adder(file)(name.replace(".", "_") for name in _FIGURES)
             for validation in earlier:
                 _write(file, validation)
 
@@ -43,5 +43,4 @@ class History:
 def _write(file: TextIO, validation: Validation) -> None:
     """Floats with six digits, which is more than they mean."""
     figures = attrgetter(*_FIGURES)(validation)
-    values = (f"{value:.6g}" if isinstance(value, float) else value for value in figures)
-    csv.writer(file, lineterminator="\n").writerow(values)
+    tables.adder(file)(f"{value:.6g}" if isinstance(value, float) else value for value in figures)

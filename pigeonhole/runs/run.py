@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pigeonhole import atomic_file, locks
+from pigeonhole.data import tables
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.runs import objects, seals
 
@@ -190,9 +191,10 @@ class Run:
 
     def split(self) -> list[dict[str, str]]:
         """The pictures by `path`, `class`, `side` ("train" or "valid") and `digest` (sha256)."""
+        needed = ("path", "class", "side", "digest")
         try:
-            return list(csv.DictReader(_text(self.split_file)))
-        except (OSError, csv.Error) as error:
+            return [row for _, row in tables.rows(self.split_file, _text(self.split_file), needed)]
+        except OSError as error:
             raise PigeonholeError(f"{self.split_file}: cannot be read ({error})") from error
 
     def report(self) -> bytes:

@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import hashlib
 import random
@@ -9,6 +10,7 @@ import pytest
 from pigeonhole.data.folders import Entry, Record
 from pigeonhole.data.split import assign, fraction, read_split, write_split
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.runs.run import Run
 
 
 def record(name: str, content: str | None = None, **facts: int) -> Record:
@@ -185,6 +187,17 @@ def test_split_csv_holds_path_class_side_digest(tmp_path):
     assert {name: earlier.by_path[name] for name in sides} == sides
 
 
+def test_no_cell_of_a_split_is_a_formula(tmp_path):
+    records = [record("=1+1/a.png"), record("-x/'=b.png"), record("'@y/c.png"), record("plain/=d.png")]
+    sides = dict.fromkeys(names(records), "train")
+    write_split(tmp_path / "split.csv", records, sides)
+    with (tmp_path / "split.csv").open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [row[0] for row in rows] == ["''@y/c.png", "'-x/'=b.png", "'=1+1/a.png", "plain/=d.png"]
+    assert read_split(tmp_path / "split.csv").by_path == sides
+    assert [row["path"] for row in Run(tmp_path).split()] == sorted(sides)
+
+
 def test_an_earlier_split_keeps_every_side(tmp_path):
     records = make(100)
     sides = assign(records, 0.2, 0)
@@ -252,6 +265,14 @@ def test_a_malformed_split_names_its_line(tmp_path, text, message):
 def test_a_split_saved_by_a_spreadsheet_is_read(tmp_path):
     (tmp_path / "split.csv").write_bytes(b"\xef\xbb\xbf" + HEADER.encode() + b"a/1.png,a,valid,\r\n\r\n")
     assert read_split(tmp_path / "split.csv").side(record("a/1.png")) == "valid"
+    row = {"path": "a/1.png", "class": "a", "side": "valid", "digest": ""}
+    assert Run(tmp_path).split() == [row]
+
+
+def test_a_split_of_a_version_that_left_formulas_is_read(tmp_path):
+    (tmp_path / "split.csv").write_text(HEADER + "=1+1/a.png,=1+1,valid,00\n-x/b.png,-x,train,01\n")
+    assert read_split(tmp_path / "split.csv").by_path == {"=1+1/a.png": "valid", "-x/b.png": "train"}
+    assert [row["class"] for row in Run(tmp_path).split()] == ["=1+1", "-x"]
 
 
 def test_a_missing_split_is_a_usage_error(tmp_path):

@@ -16,7 +16,7 @@ from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
 from pigeonhole.evaluation.studies.study import StudyLine
 from pigeonhole.evaluation.studies.unseen import Unseen
 from pigeonhole.interrupts import Stopped, StopRequest
-from pigeonhole.terminal import titled
+from pigeonhole.terminal import say, titled
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.retraining import Retrainer
 
@@ -122,10 +122,10 @@ class DataAudit:
             try:
                 return search()
             except Stopped:
-                print("\nstopped; what was found so far is kept")
+                say("", "stopped; what was found so far is kept")
                 return None
             except Diverged as error:
-                print(f"\nleft out, for one of its networks failed: {error}")
+                say("", f"left out, for one of its networks failed: {error}")
                 return None
 
     def shortcuts(self) -> ShortcutCheck:

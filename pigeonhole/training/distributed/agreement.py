@@ -10,6 +10,7 @@ from pigeonhole.runs import previous
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 from pigeonhole.training.distributed.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def join(cluster: Cluster, own_plan: dict[str, object]) -> tuple["Workers", dict
     from pigeonhole.runs import settings
     from pigeonhole.training.distributed import workers
 
-    together = workers.join(cluster, lambda line: print(line, flush=True))
+    together = workers.join(cluster, say)
     flags = {f"--{name.replace('_', '-')}": value for name, value in own_plan["given"].items()}
     together.require_the_same({**settings.versions(), **flags})
     return together, together.from_chief(own_plan)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from pigeonhole.terminal import shown
 from pigeonhole.training.distributed.cluster import VARIABLE
 
 LOOPBACK = "127.0.0.1"
@@ -85,7 +86,8 @@ def _share_of_cores(index: int, count: int) -> Iterator[None]:
 
 def _prefix_errors(process: subprocess.Popen, index: int) -> None:
     for line in process.stderr:
-        print(f"worker {index}: {line}", end="", file=sys.stderr, flush=True)
+        # In one piece: the lines of several workers must not mix.
+        print(f"worker {index}: {shown(line.rstrip())}\n", end="", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -33,11 +33,15 @@ def launch(program: str, count: int = 2) -> Iterator[subprocess.Popen]:
 
 
 def test_only_the_chief_is_heard_but_errors_of_all():
-    program = "print('from', index); print('trouble', file=sys.stderr)"
+    program = "print('from', index); print('trouble \\x1b[31m', file=sys.stderr)"
     with launch(program, 3) as process:
         out, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and out == "from 0\n"
-    assert sorted(errors.splitlines()) == ["trouble", "worker 1: trouble", "worker 2: trouble"]
+    assert sorted(errors.splitlines()) == [
+        "trouble \x1b[31m",  # the chief's own
+        "worker 1: trouble �[31m",
+        "worker 2: trouble �[31m",
+    ]
 
 
 def test_the_chiefs_status_is_the_status():
