@@ -83,7 +83,8 @@ def prepare(
     threads = start_tensorflow(config.threads)
     if previous_run and (workers is None or workers.is_chief):
         _tell_changed_environment(previous_run, workers)
-    machine, workers = _settle_machine(config.precision, threads, workers)
+    depthwise = NETWORKS[choice.network].depthwise
+    machine, workers = _settle_machine(config.precision, depthwise, threads, workers)
     return Setup(config, previous_run, choice, weights, sets, machine, workers)
 
 
@@ -189,7 +190,7 @@ def _tell_changed_environment(previous_run: PreviousRun, workers: "Workers | Non
 
 
 def _settle_machine(
-    asked_precision: str, threads: int, workers: "Workers | None"
+    asked_precision: str, depthwise: bool, threads: int, workers: "Workers | None"
 ) -> tuple[Machine, "Workers | None"]:
     """Choose the number format, and take all GPUs of this machine if it has several."""
     from pigeonhole.training import precision
@@ -197,6 +198,8 @@ def _settle_machine(
 
     count = workers.count if workers else 1
     workers = workers or gpus_of_this_machine()
-    chosen = precision.choose(asked_precision) if workers is None or workers.is_chief else None
+    chosen = None
+    if workers is None or workers.is_chief:
+        chosen = precision.choose(asked_precision, depthwise)
     chosen = workers.from_chief(chosen) if workers else chosen
     return Machine(*chosen, threads, count), workers

@@ -45,6 +45,7 @@ class Network:
     adapts         whether few epochs, or trained weights to start from, change the recipe
     dropout        the layers whose rate `--dropout` replaces
     application    where its published weights are downloaded from
+    depthwise      whether it computes mostly depthwise convolutions, whose best precision is another
     has_weights    whether its published weights are installed with this program, and are what a training
                    starts from unless told otherwise
     """
@@ -59,6 +60,7 @@ class Network:
     adapts: bool = False
     dropout: tuple[str, ...] = ()
     application: Application | None = None
+    depthwise: bool = False
     has_weights: bool = False
 
     def function(self) -> Callable:
@@ -143,6 +145,7 @@ _ENTRIES = (
         recipes.pretrained,
         224,
         dropout=("dropout",),
+        depthwise=True,
         has_weights=True,
     ),
     _pretrained(

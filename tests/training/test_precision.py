@@ -13,8 +13,9 @@ def test_what_is_asked_for_is_taken_without_measuring(asked):
     assert precision.choose(asked) == (asked, None)
 
 
-def test_auto_measures_quietly_and_follows_the_measurement(capfd):
-    chosen, gain = precision.choose("auto")
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_auto_measures_quietly_and_follows_the_measurement(capfd, depthwise):
+    chosen, gain = precision.choose("auto", depthwise)
     assert capfd.readouterr() == ("", "")
     assert gain > 0
     assert chosen == ("bfloat16" if gain >= precision.WORTHWHILE else "float32")
