@@ -84,56 +84,54 @@ def as_path(text: str) -> Path:
     return Path(filled(text))
 
 
-def up_to(most: int) -> Callable[[str], int]:
-    """The type of a whole number from 1 to `most`."""
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """The numbers that a flag takes: its type on a command line, and the check of a value from Python.
 
-    def whole(text: str) -> int:
-        if not text.isdecimal() or len(text) > MOST_DIGITS or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most:,}")
+    `wanted`: in words. `fits`: false for every other number.
+    """
+
+    wanted: str
+    fits: Callable[[float], bool]
+    is_whole: bool = False
+
+    def __call__(self, text: str) -> float:
+        """The number that the text is. Raises ArgumentTypeError."""
+        try:
+            value = self._whole(text) if self.is_whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not self.fits(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {self.wanted}")
+        return value
+
+    def hold(self, value: object) -> bool:
+        """Whether the value is such a number."""
+        kinds = int if self.is_whole else int | float
+        return isinstance(value, kinds) and not isinstance(value, bool) and self.fits(value)
+
+    @staticmethod
+    def _whole(text: str) -> int:
+        if not text.isdecimal() or len(text) > MOST_DIGITS:
+            raise ValueError
         return int(text)
 
-    return whole
+
+def up_to(most: int, least: int = 1) -> Bounds:
+    """The whole numbers from `least` to `most`."""
+    wanted = f"a whole number from {least} to {most:,}"
+    return Bounds(wanted, lambda value: least <= value <= most, is_whole=True)
 
 
 count = up_to(MOST)
 side = up_to(4096)  # of a picture, in pixels
 thread_count = up_to(1024)
-
-
-def seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
-    return int(text)
-
-
-def positive(text: str) -> float:
-    return _number(text, lambda value: 0 < value <= MOST, f"a number above 0 and up to {MOST:,}")
-
-
-def share(text: str) -> float:
-    return _number(text, lambda value: 0 < value < 1, "a number between 0 and 1, such as 0.2")
-
-
-def part(text: str) -> float:
-    return _number(text, lambda value: 0 < value <= 1, "a number above 0 and up to 1")
-
-
-def below_one(text: str) -> float:
-    return _number(text, lambda value: 0 <= value < 1, "a number from 0 up and below 1")
-
-
-def not_negative(text: str) -> float:
-    return _number(text, lambda value: 0 <= value < math.inf, "a number from 0 up")
-
-
-def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not fits(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-    return value
+seed = up_to(2**31 - 1, least=0)
+positive = Bounds(f"a number above 0 and up to {MOST:,}", lambda value: 0 < value <= MOST)
+share = Bounds("a number between 0 and 1, such as 0.2", lambda value: 0 < value < 1)
+part = Bounds("a number above 0 and up to 1", lambda value: 0 < value <= 1)
+below_one = Bounds("a number from 0 up and below 1", lambda value: 0 <= value < 1)
+not_negative = Bounds("a number from 0 up", lambda value: 0 <= value < math.inf)
 
 
 class Effect(Enum):
@@ -162,6 +160,24 @@ def flag(effect: Effect, group: str, text: str, default: Any = None, **parsing: 
     )
 
 
+def require_values(config: Any) -> None:
+    """Raise UsageError where a dataclass of flags holds a value that its command line would refuse."""
+    for field in dataclasses.fields(config):
+        value, parsing = getattr(config, field.name), field.metadata["parsing"]
+        bounds, choices = parsing.get("type"), parsing.get("choices")
+        if value is None and field.default is None:
+            continue
+        if isinstance(bounds, Bounds) and not bounds.hold(value):
+            wanted = bounds.wanted
+        elif choices and value not in list(choices):
+            wanted = f"one of {', '.join(map(str, choices))}"
+        elif "action" in parsing and not isinstance(value, bool):
+            wanted = "True or False"
+        else:
+            continue
+        raise UsageError(f"{field.name}: {value!r} is not {wanted}")
+
+
 def _data(text: str, default: Any = None, **parsing: Any) -> Any:
     return flag(Effect.OUTCOME, "data", text, default, **parsing)
 
@@ -176,6 +192,9 @@ class CacheFlags:
     no_cache: bool = flag(
         Effect.WHERE, "data", "keep decoded pictures for this run only", False, action="store_true"
     )
+
+    def __post_init__(self) -> None:
+        require_values(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

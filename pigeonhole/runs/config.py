@@ -50,6 +50,7 @@ class TrainingConfig(ReadingFlags):
     """What a training is asked for. Each field is a flag of `train`; None: not asked for.
 
     It is made once and never changed. What follows from it and from the data is in `Settled`.
+    Raises UsageError for a value that the flag would refuse.
     """
 
     data: Path | None = flag(

@@ -43,9 +43,9 @@ def progress(run: Path) -> str:
 
 
 def test_a_loss_that_is_no_number_from_the_start_leaves_no_model(config):
-    job = TrainingJob(replace(config, optimizer="sgd", learning_rate=1e30))
+    job = TrainingJob(replace(config, optimizer="sgd", learning_rate=1e9))
     with pytest.raises(
-        Diverged, match=r"^the loss is no longer a number after step \d+; train .*-rate 1e\+29$"
+        Diverged, match=r"^the loss is no longer a number after step \d+; train .*-rate 1e\+08$"
     ):
         job.train()
     assert not job.run.has_model
