@@ -1,7 +1,7 @@
 """TensorFlow settles its threads once in a process: here, before the first test, as train.py does it."""
 
+from pigeonhole.data.parallel import available_cores
 from pigeonhole.quiet import import_tensorflow
-from pigeonhole.training.distributed.launcher import available_cores
 
 import_tensorflow()
 import tensorflow as tf  # noqa: E402

@@ -1,6 +1,7 @@
 """Work on many files at once in threads, and the bar that shows how far it is."""
 
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,11 @@ import cv2
 from tqdm import tqdm
 
 THREADS = 8  # that wait for files, whatever the number of cores: storage may be far away
+
+
+def available_cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_parallel(function: Callable, tasks: Iterable) -> Iterator:

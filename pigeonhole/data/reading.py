@@ -15,14 +15,14 @@ import numpy as np
 from pigeonhole.data import duplicates
 from pigeonhole.data.folders import Entry, Record
 from pigeonhole.data.index import Damaged, Known, Learnt, Row
-from pigeonhole.data.parallel import THREADS
+from pigeonhole.data.parallel import THREADS, available_cores
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures import images
 
 ONE_COLOUR, NEARLY_BLACK = "of one colour", "nearly black"
 MOST_BLACK = 16  # of 255; what a camera's 12 bits come to when they are stored in 16
 MAX_FILE_SIZE = 1 << 30  # bytes; 200 megapixels in colour at 16 bits are 1.2 GB before any compression
-DECODERS = threading.BoundedSemaphore(min(THREADS, os.cpu_count() or 1))  # each may hold a large picture
+DECODERS = threading.BoundedSemaphore(min(THREADS, available_cores()))  # each may hold a large picture
 
 
 @dataclass(frozen=True, slots=True)

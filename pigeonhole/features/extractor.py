@@ -8,11 +8,11 @@ import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from pigeonhole.data.parallel import available_cores
 from pigeonhole.features import pretrained
 from pigeonhole.networks.lite_layout import HEAD_MEANS, NUM_FEATURES
 
@@ -133,7 +133,7 @@ class OnnxExtractor:
         options.log_severity_level = 4
         model = onnx_graph.build(pretrained.read(), image_size)
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._pool = ThreadPoolExecutor(threads or cpu_count() or 1, thread_name_prefix="features")
+        self._pool = ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="features")
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         found = np.empty((len(images), self.width), np.float32)

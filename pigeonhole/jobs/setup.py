@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.data.parallel import available_cores
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.jobs import checks
 from pigeonhole.jobs.checks import NetworkChoice
@@ -16,7 +17,6 @@ from pigeonhole.runs import seals
 from pigeonhole.runs.config import Machine, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.terminal import say
-from pigeonhole.training.distributed import launcher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +164,7 @@ def start_tensorflow(threads: int | None) -> int:
     import_tensorflow()
     import tensorflow as tf
 
-    wanted = threads or launcher.available_cores()
+    wanted = threads or available_cores()
     try:
         tf.config.threading.set_intra_op_parallelism_threads(wanted)
         tf.config.threading.set_inter_op_parallelism_threads(wanted)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from pigeonhole.features import extractor, pretrained
 from pigeonhole.networks import building, lite_layout
+from pigeonhole.training import initial_weights, weights_source
 from tests.support import saved_runs
 
 ROOT = Path(__file__).parents[2]
@@ -88,8 +90,11 @@ def test_the_digest_follows_the_size(fast):
     assert other(pictures(1, 64)).shape == (1, fast.width)
 
 
-def test_a_network_of_ones_own_is_an_extractor():
-    model = saved_runs.network(name="standard", size=32)
+def test_a_run_of_ones_own_is_an_extractor(tmp_path):
+    run = saved_runs.save(tmp_path / "run", saved_runs.network(size=32))
+    model = building.build("standard", 32, 3, len(saved_runs.CLASSES))
+    source = weights_source.find(str(run), "standard")
+    initial_weights.read(source, "standard").put_into(model, saved_runs.CLASSES)
     own = extractor.KerasExtractor.of_classifier(model)
     features = own(pictures(40, 32))
     assert features.shape == (40, own.width) and own.last == slice(0, own.width)
@@ -105,8 +110,6 @@ def test_the_faster_one_is_chosen_and_the_others_are_closed(fast):
         image_size, closed = SIDE, False
 
         def __call__(self, images):
-            import time
-
             time.sleep(0.5)
 
         def close(self):

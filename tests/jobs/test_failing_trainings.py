@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pigeonhole.data.parallel import available_cores
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import digests
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
-from pigeonhole.training.distributed.launcher import available_cores
 from pigeonhole.training.failures import Diverged
 from tests.support.drawn_folders import draw_patches
 from tests.support.training_program import done, stopped

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pigeonhole.data.parallel import available_cores
 from pigeonhole.errors import UsageError
 from pigeonhole.jobs import checks, resuming, setup
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
-from pigeonhole.training.distributed.launcher import available_cores
 from tests.support.drawn_folders import draw_patches
 
 

@@ -34,11 +34,6 @@ def run(command: Sequence[str], count: int) -> int:
         return _wait(workers)
 
 
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback interface that nobody uses at this moment."""
     with contextlib.ExitStack() as stack:
