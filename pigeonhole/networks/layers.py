@@ -36,6 +36,7 @@ class BatchNorm(SameShape):
     A frozen layer (`trainable` False) is in inference mode, in training too: by the statistics of the batch
     it would give the layers behind it other values than those that its weights were learnt with, and letting
     the moving ones follow would destroy what was learnt (Keras' guide "Transfer learning & fine-tuning").
+    With the attribute `frozen_statistics` only the statistics are frozen: factor and offset are learnt.
     """
 
     arguments = ("momentum", "epsilon", "scale")
@@ -45,6 +46,7 @@ class BatchNorm(SameShape):
         self.momentum = momentum
         self.epsilon = epsilon
         self.scale = scale
+        self.frozen_statistics = False
 
     def build(self, input_shape):
         def weight(name: str, start: str, trainable: bool = True):
@@ -63,7 +65,7 @@ class BatchNorm(SameShape):
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def call(self, inputs, training: bool = False):
-        training = training and self.trainable
+        training = training and self.trainable and not self.frozen_statistics
         replicas = tf.distribute.get_replica_context()
         if training and replicas and replicas.num_replicas_in_sync > 1:
             return self._call_together(inputs, replicas)

@@ -10,6 +10,7 @@ OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")
 SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 _STRONG_DECAY = 0.6
 _CAUTIOUS_RATE = 5e-4
+_ENLARGED = 96  # pixels to which a network with trained weights resizes thumbnails
 _RATE_FROM_TRAINED = 0.3  # of that from random weights
 
 
@@ -18,15 +19,17 @@ class Recipe:
     """Everything about a training but its data, its network and its seed. By default: Adam at a
     constant rate, pictures as they are, no early stop.
 
-    `image_size` in pixels; the length is `steps` or, where that is None, `epochs`, which may be a fraction;
+    `image_size` in pixels: what the network resizes pictures to that have another size; the length is `steps` or, where that is None, `epochs`, which may be a fraction;
     `learning_rate` is the schedule's highest, and falls tenfold after every `decay_steps` (None: a third of
     the training) if the schedule is `exponential`; `weight_decay`: what a step at rate r takes from each
     weight is r times this share of it; `mix`: by what chance a step's pictures are mixed (`augment.mix`);
     `patience`: the number of validations without gain after which training stops early, None for never;
     `dropout`: what replaces the rates of the network's dropout layers, None for their own. `freeze`: the
     share of the training, at its beginning, in which only the head learns, at most at `head_learning_rate`,
-    None for the same rate. `brief`: whether the settings are those for a training of few epochs. `balanced`:
-    whether every class counts the same in the loss, however many pictures it has.
+    None for the same rate. `frozen_statistics`: whether batch normalisation goes by the statistics that it
+    began with, and learns its factors and offsets alone. `brief`: whether the settings are those for a
+    training of few epochs. `balanced`: whether every class counts the same in the loss, however many pictures
+    it has.
 
     `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
     `same-order`: so, and in every epoch in the order of the first; `afresh`: each batch is drawn from all,
@@ -50,6 +53,7 @@ class Recipe:
     draw: str = "epochs"
     freeze: float = 0.0
     head_learning_rate: float | None = None
+    frozen_statistics: bool = False
     brief: bool = False
     balanced: bool = False
 
@@ -220,6 +224,27 @@ def pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
         augmentation=_variation(True, all_grey),
         freeze=0.25,
         head_learning_rate=3e-3,
+    )
+
+
+def fine_tuned(size: int, num_pictures: int, all_grey: bool) -> Recipe:
+    """One-cycle AdamW for a network with trained weights that learns as a whole from the first step on.
+
+    Batch normalisation keeps its statistics, which few pictures would spoil. Thumbnails are enlarged, since
+    the network has learnt what things look like at a larger size.
+    """
+    photos = size > THUMBNAIL
+    return Recipe(
+        image_size=size if photos else _ENLARGED,
+        batch_size=_between(8, round(num_pictures / 160) * 8, 32),
+        epochs=_between(3, round(10 * (800 / num_pictures) ** 0.5), 20),
+        optimizer="adamw",
+        schedule="one-cycle",
+        learning_rate=3e-4 if num_pictures < 500 else 1e-3,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        augmentation=_variation(photos, all_grey),
+        frozen_statistics=True,
     )
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pigeonhole.networks.averaging import Averaged
 from pigeonhole.networks.distortion import Distort
-from pigeonhole.networks.layers import Dropout, dropout_feed
+from pigeonhole.networks.layers import BatchNorm, Dropout, dropout_feed
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.training.batches import Batch
 from pigeonhole.training.optimizers import make_optimizer
@@ -49,12 +49,14 @@ def freeze(model: keras.Model, frozen: bool) -> None:
 
 
 def fit_layers(model: keras.Model, recipe: Recipe) -> None:
-    """Have the model's random layers do in training what the recipe asks for."""
+    """Have the layers that do something else in training do what the recipe asks for."""
     for layer in model.layers:
         if isinstance(layer, Dropout) and not layer.whole_pictures and recipe.dropout is not None:
             layer.rate = recipe.dropout
         elif isinstance(layer, Distort):
             layer.active = recipe.augmentation.in_network
+        elif isinstance(layer, BatchNorm):
+            layer.frozen_statistics = recipe.frozen_statistics
 
 
 def balanced_weights(label_indices: np.ndarray, num_classes: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pigeonhole.data.augmentation import IN_NETWORK, NONE
+from pigeonhole.networks import recipes
+from pigeonhole.networks.recipes import THUMBNAIL
 from pigeonhole.networks.registry import NETWORKS
 
 
@@ -177,3 +179,20 @@ def test_variations_inside_the_network_can_be_turned_off_and_are_told():
     assert "network's first layers" in classic.augmentation.describe() and classic.augmentation.mirrors
     assert classic.with_given(augment=False).augmentation == NONE
     assert classic.with_given(augment=True) == classic
+
+
+def test_fine_tuning_looks_at_thumbnails_enlarged_and_keeps_the_statistics_of_batch_normalisation():
+    thumbnails, photos = (recipes.fine_tuned(size, 1000, all_grey=False) for size in (32, 224))
+    assert thumbnails.image_size > THUMBNAIL and photos.image_size == 224
+    for recipe in (thumbnails, photos):
+        assert recipe.frozen_statistics and not recipe.freeze and recipe.settles
+    assert recipes.fine_tuned(224, 100, all_grey=False).learning_rate < photos.learning_rate
+
+
+def test_settings_of_runs_older_than_a_field_are_read_as_recipes():
+    old = {
+        name: value
+        for name, value in vars(recipes.standard(32, 1000, False)).items()
+        if name != "frozen_statistics"
+    }
+    assert recipes.Recipe(**old) == recipes.standard(32, 1000, False)

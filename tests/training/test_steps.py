@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ def test_balanced_weights_make_classes_count_alike():
 
 def test_in_the_loss_of_a_balanced_training_every_class_counts_the_same():
     data = stripes(20).select([*range(0, 20, 2), *range(1, 6, 2)])
+    keras.utils.set_random_seed(1)
     model = building.build("tutorial", SIDE, 3, 2)
     logits = np.array(model(np.asarray(data.images, np.float32)), np.float64)
     entropies = np.log(np.exp(logits).sum(1)) - logits[np.arange(13), data.label_indices]
@@ -38,3 +40,13 @@ def test_frozen_layers_answer_as_when_they_are_asked():
     np.testing.assert_array_equal(run.model(images, training=True), asked)
     steps.freeze(run.model, False)
     assert not np.array_equal(run.model(images, training=True), asked)
+
+
+def test_with_frozen_statistics_all_else_of_batch_normalisation_learns():
+    run = trainer(changed(steps=3, dropout=0.0, frozen_statistics=True))
+    images = run.valid.images.astype(np.float32)
+    np.testing.assert_array_equal(run.model(images, training=True), run.model(images, training=False))
+    before = {weight.path: weight.numpy() for weight in run.model.weights}
+    run.learn()
+    same = {weight.path for weight in run.model.weights if np.array_equal(weight, before[weight.path])}
+    assert same == {path for path in before if "/moving_" in path} != set()
