@@ -19,7 +19,8 @@ class Recipe:
     """Everything about a training but its data, its network and its seed. By default: Adam at a
     constant rate, pictures as they are, no early stop.
 
-    `image_size` in pixels: what the network resizes pictures to that have another size; the length is `steps` or, where that is None, `epochs`, which may be a fraction;
+    `image_size` in pixels: what the network resizes pictures of another size to; the length is `steps` or,
+    where that is None, `epochs`, which may be a fraction;
     `learning_rate` is the schedule's highest, and falls tenfold after every `decay_steps` (None: a third of
     the training) if the schedule is `exponential`; `weight_decay`: what a step at rate r takes from each
     weight is r times this share of it; `mix`: by what chance a step's pictures are mixed (`augment.mix`);
