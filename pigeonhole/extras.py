@@ -13,6 +13,7 @@ OPTIONAL = {
     "matplotlib": ("Matplotlib", "train"),
     "onnx": ("ONNX", "train"),
     "tf2onnx": ("tf2onnx", "train"),
+    "threadpoolctl": ("threadpoolctl", "train"),
     "pillow_heif": ("pillow-heif", "heic"),
 }
 
