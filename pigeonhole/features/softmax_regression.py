@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-TOLERANCE = 1e-4  # nats per row: a fit ends when its next step promises less
+TOLERANCE = 1e-5  # nats per row: a fit ends when its next step promises less
 MOST_STEPS = 300
 MOST_HALVINGS = 20
 MEMORY = 6  # steps that L-BFGS remembers
 MOST_VALUES = 20_000_000  # of logits or of parameters remembered, held at a time
+BLOCK = 4_096  # rows squared at a time
 ENOUGH_DECREASE = 1e-4  # of what the slope promises (Armijo's rule)
 ROUNDING = 1e-7  # of a float32, relative to the loss
 LEAST_VARIANCE = 1e-6
@@ -89,7 +90,9 @@ class _Descent:
 
     def _diagonal(self, variances: np.ndarray) -> np.ndarray:
         """One over the diagonal of the Hessian, where the answers have these variances [K, P]."""
-        second_moments = np.concatenate([(self._rows**2).T @ self._weights, np.ones_like(variances[:1])])
+        blocks = (slice(start, start + BLOCK) for start in range(0, len(self._rows), BLOCK))
+        moments = sum((self._rows[block] ** 2).T @ self._weights[block] for block in blocks)
+        second_moments = np.concatenate([moments, np.ones_like(variances[:1])])
         hessian = second_moments[:, None, :] * np.maximum(variances, LEAST_VARIANCE)
         hessian[:-1] += self._penalties
         return 1 / hessian

@@ -1,0 +1,281 @@
+"""A classifier on frozen features: logistic regression, its settings chosen by cross-validation.
+
+It is fitted to all pictures, and each picture also has an answer by a head that was not fitted to it. So no
+picture has to be set apart for validation. `statistics`, `evaluation.measures` and `studies.suspects` take
+these answers as they take those of a network for validation pictures.
+
+What was tried and is not here, because it was never better: the averaged last layer alone; mirror images as
+further training pictures, as good as averaging for twice the time; a temperature, which the penalty makes
+superfluous.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from pigeonhole.data.folds import deal
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.features import axes, cross_validation, softmax_regression
+from pigeonhole.features.axes import Axes
+from pigeonhole.features.softmax_regression import Regressions
+from pigeonhole.features.threads import one_thread
+
+# Where the features tell nothing, the first leaves the shares of the classes as the answer.
+PENALTIES = 10.0 ** np.array([3, 1, 0, -1, -2, -3, -4])
+NEAR = 10 ** np.array([0.5, 0, -0.5, -1])  # tried in the end, relative to the best of those
+CHOOSING = 800  # pictures by which the setting and a first penalty are chosen ...
+CHOOSING_CLASSES = 40  # ... of so many classes; of more, a part
+SAMPLE = 5_000  # pictures by which axes are found
+FEW_AXES, MANY_AXES = 800, 1_600
+MANY = 20_000  # pictures, from which on MANY_AXES are worth their time
+BLOCK = 1_024  # pictures read at a time
+
+
+class Rows(Protocol):
+    """Features [n, D] in memory or on disk; indexing by a slice or an integer array gives an array."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray: ...
+
+
+class Setting(NamedTuple):
+    """What a head sees: are features averaged with the mirror image's, and how far are they standardised?"""
+
+    mirror_average: bool
+    exponent: float
+
+    def __str__(self) -> str:
+        scale = "standardised" if self.exponent == 1 else "little scaled"
+        return f"{scale} features{', averaged with the mirror image' if self.mirror_average else ''}"
+
+
+SETTINGS = tuple(Setting(average, exponent) for average in (True, False) for exponent in (1, 0.25))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to fit.
+
+    class_weights  float [K], how much a picture of each class counts; None: all alike
+    seed           decides the folds
+    """
+
+    class_weights: np.ndarray | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Head:
+    """A fitted head for D features and K classes, and its out-of-fold answers for the n pictures.
+
+    kernel, bias       float32 [D, K] and [K]: logits are features @ kernel + bias
+    mirror_average     whether features are to be averaged with the mirror image's, which averages the logits
+    setting            what was chosen, in words
+    log_probabilities  float32 [n, K], out of fold; the setting for a fold was chosen without it
+    folds              int64 [n]; copies share a fold
+    judged             bool [n], False where no other fold holds the picture's class: it cannot be right
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    mirror_average: bool
+    setting: str
+    log_probabilities: np.ndarray
+    folds: np.ndarray
+    judged: np.ndarray
+
+    def answer(self, plain: Rows, mirrored: Rows) -> np.ndarray:
+        """Log-probabilities float32 [m, K] for the features [m, D] of m pictures."""
+        from scipy.special import log_softmax
+
+        parts = [
+            log_softmax(block @ self.kernel + self.bias, axis=1)
+            for block in _blocks(plain, mirrored, self.mirror_average)
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
+
+def fit(
+    plain: Rows, mirrored: Rows, labels: np.ndarray, groups: np.ndarray, options: Options = Options()
+) -> Head:
+    """Choose the setting and the penalty by cross-validation, and fit a head to all pictures.
+
+    plain, mirrored  float [n, D], the features of the pictures and of their mirror images
+    labels           int [n], 0..K-1; each class has a picture
+    groups           int [n], equal for copies of one picture
+
+    At most `CHOOSING` pictures choose the setting and a first penalty, all of them a penalty near that one.
+    A class with no picture in another fold has a small probability there.
+    Raises PigeonholeError where there is but one class, where no class has two pictures that are not copies,
+    and for features that are not finite.
+    """
+    labels, groups = np.asarray(labels, np.int64), np.asarray(groups)
+    _check(plain, mirrored, labels, groups)
+    folds = deal(labels, groups, cross_validation.num_folds(labels, groups), options.seed)
+    by_class = np.ones(labels.max() + 1) if options.class_weights is None else options.class_weights
+    if len(by_class) <= labels.max() or not (np.isfinite(by_class).all() and np.min(by_class) > 0):
+        raise ValueError(f"class weights must be above 0, one for each class, not {by_class}")
+    weights = np.asarray(by_class, np.float32)[labels]
+    with one_thread():
+        return _Fitting(_Pictures(plain, mirrored, labels, weights, folds, np.arange(len(labels)))).head()
+
+
+def _check(plain: Rows, mirrored: Rows, labels: np.ndarray, groups: np.ndarray) -> None:
+    if not (plain.shape == mirrored.shape and len(labels) == len(groups) == plain.shape[0]):
+        raise ValueError(
+            f"{plain.shape} and {mirrored.shape} features, {len(labels)} labels, {len(groups)} groups"
+        )
+    counts = np.bincount(labels)
+    if len(counts) < 2:
+        raise PigeonholeError("a classifier needs pictures of at least two classes")
+    if not counts.all():
+        raise ValueError(f"no picture of class {int(np.argmin(counts))}")
+    if len(np.unique(np.stack([labels, groups]), axis=1)[0]) == len(counts):
+        raise PigeonholeError(
+            "each class has only one picture, apart from copies; add a second one to judge by"
+        )
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The features of n pictures and what is known of each: label, weight, fold, number among all."""
+
+    plain: Rows
+    mirrored: Rows
+    labels: np.ndarray
+    weights: np.ndarray
+    folds: np.ndarray
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, rows: np.ndarray) -> "_Pictures":
+        """The pictures in these rows, their features in memory."""
+        return _Pictures(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    def blocks(self, mirror_average: bool) -> Iterator[np.ndarray]:
+        """As `_blocks`. Raises PigeonholeError for a feature that is not finite."""
+        start = 0
+        for block in _blocks(self.plain, self.mirrored, mirror_average):
+            if not (finite := np.isfinite(block).all(axis=1)).all():
+                number = self.numbers[start + int(np.argmin(finite))] + 1
+                raise PigeonholeError(
+                    f"the features of picture {number:,} are not finite numbers; compute them anew"
+                )
+            yield block
+            start += len(block)
+
+
+def _blocks(plain: Rows, mirrored: Rows, average: bool) -> Iterator[np.ndarray]:
+    """float32 [m, D], block by block: the plain features, or their averages with the mirrored ones."""
+    for start in range(0, plain.shape[0], BLOCK):
+        rows = slice(start, start + BLOCK)
+        block = np.asarray(plain[rows], np.float32)
+        yield (block + np.asarray(mirrored[rows], np.float32)) / 2 if average else block
+
+
+class _Trial(NamedTuple):
+    """A setting tried with S penalties on each of F folds: problem f * S + s is fitted without fold f.
+
+    `losses` float64 [S, F]: the sums over the pictures of a fold, weighted (nats).
+    """
+
+    axes: Axes
+    coordinates: np.ndarray
+    penalties: np.ndarray
+    regressions: Regressions
+    losses: np.ndarray
+
+    def answers(self, rows: np.ndarray, fold: int, penalties: slice) -> np.ndarray:
+        """Log-probabilities [m, K, S] of the regressions that were fitted without the fold."""
+        count = len(self.penalties)
+        chosen = slice(fold * count, fold * count + count)
+        kernel, bias = (each[..., chosen][..., penalties] for each in self.regressions)
+        return Regressions(kernel, bias).log_probabilities(self.coordinates[rows])
+
+
+class _Fitting:
+    """One cross-validation, and the head that it leads to."""
+
+    def __init__(self, pictures: _Pictures):
+        self._pictures = pictures
+        self._num_folds = int(pictures.folds.max()) + 1
+
+    def head(self) -> Head:
+        """The head fitted to all pictures, with the answers out of fold."""
+        pictures = self._pictures
+        some = self._some()
+        losses = np.stack([self._try(some, setting, PENALTIES).losses for setting in SETTINGS])
+        picks = {fold: cross_validation.best(losses, fold) for fold in (*range(self._num_folds), None)}
+        trials = {}
+        for number in sorted({number for number, _ in picks.values()}):
+            centres = sorted({PENALTIES[best] for each, best in picks.values() if each == number})
+            penalties = np.unique(np.outer(centres, NEAR).round(12))[::-1]
+            trials[number] = self._try(pictures, SETTINGS[number], penalties)
+        answers = np.empty((len(pictures), int(pictures.labels.max()) + 1), np.float32)
+        for fold in range(self._num_folds):
+            trial = trials[picks[fold][0]]
+            (best,) = cross_validation.best(trial.losses, fold)
+            rows = np.flatnonzero(pictures.folds == fold)
+            found = trial.answers(rows, fold, slice(best, best + 1))[..., 0]
+            answers[rows] = cross_validation.with_unseen(found, len(pictures) - len(rows))
+        return self._fit(SETTINGS[picks[None][0]], trials[picks[None][0]], answers)
+
+    def _some(self) -> _Pictures:
+        """The pictures that choose the setting: of some classes, and of each class and fold its share."""
+        pictures = self._pictures
+        num_classes = int(pictures.labels.max()) + 1
+        classes = np.unique(np.linspace(0, num_classes - 1, CHOOSING_CLASSES).astype(np.int64))
+        rows = np.flatnonzero(np.isin(pictures.labels, classes))
+        rows = rows[np.lexsort((pictures.folds[rows], pictures.labels[rows]))]
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, CHOOSING).astype(np.int64))]
+        first_of_each = rows[np.unique(pictures.labels[rows], return_index=True)[1]]
+        some = pictures.select(np.union1d(chosen, first_of_each))
+        return replace(some, labels=np.searchsorted(classes, some.labels))
+
+    def _try(self, pictures: _Pictures, setting: Setting, penalties: np.ndarray) -> _Trial:
+        """Fit and judge a setting with each of the penalties, on each fold."""
+        found = self._axes(pictures, setting)
+        coordinates = np.empty((len(pictures), found.directions.shape[1]), np.float32)
+        for number, block in enumerate(pictures.blocks(setting.mirror_average)):
+            coordinates[number * BLOCK : (number + 1) * BLOCK] = found.coordinates(block)
+        outside = pictures.folds[:, None] != np.arange(self._num_folds)
+        weights = np.repeat(outside * pictures.weights[:, None], len(penalties), axis=1)
+        every = np.tile(penalties, self._num_folds)
+        fitted = softmax_regression.fit(coordinates, pictures.labels, weights, every)
+        trial = _Trial(found, coordinates, penalties, fitted, np.zeros((len(penalties), self._num_folds)))
+        for fold in range(self._num_folds):
+            rows = np.flatnonzero(pictures.folds == fold)
+            own = trial.answers(rows, fold, slice(None))[np.arange(len(rows)), pictures.labels[rows]]
+            trial.losses[:, fold] = -(pictures.weights[rows] @ np.where(np.isneginf(own), 0, own))
+        return trial
+
+    def _axes(self, pictures: _Pictures, setting: Setting) -> Axes:
+        rows = np.unique(np.linspace(0, len(pictures) - 1, SAMPLE).astype(np.int64))
+        sample = pictures if len(rows) == len(pictures) else pictures.select(rows)
+        features = np.concatenate(list(sample.blocks(setting.mirror_average)))
+        most = MANY_AXES if len(pictures) > MANY else FEW_AXES
+        return axes.leading(features, most, setting.exponent)
+
+    def _fit(self, setting: Setting, trial: _Trial, answers: np.ndarray) -> Head:
+        """The head for the best penalty of the trial."""
+        pictures = self._pictures
+        (best,) = cross_validation.best(trial.losses)
+        penalty = trial.penalties[best : best + 1]
+        fitted = softmax_regression.fit(
+            trial.coordinates, pictures.labels, pictures.weights[:, None], penalty
+        )
+        kernel, bias = trial.axes.unfold(fitted.kernel[..., 0], fitted.bias[:, 0])
+        return Head(
+            kernel=kernel,
+            bias=bias,
+            mirror_average=setting.mirror_average,
+            setting=f"{setting}, penalty {penalty[0]:.2g}",
+            log_probabilities=answers,
+            folds=pictures.folds,
+            judged=cross_validation.judged(pictures.labels, pictures.folds),
+        )
