@@ -80,17 +80,19 @@ def retrainer(setup: Setup, trainer: Trainer) -> Retrainer:
             recipe = recipes.after_a_standstill(recipe)
         return recipe.times_as_long(length)
 
-    return Retrainer(_blueprint(setup), as_long, _speed(trainer.validations))
+    return Retrainer(_blueprint(setup), as_long, *pace(trainer.validations))
 
 
-def _speed(validations: Sequence[Validation]) -> float:
-    """Pictures per second over a training, with its validations and checkpoints, but not its compilation.
+def pace(validations: Sequence[Validation]) -> tuple[float, float]:
+    """Pictures per second over a training, with its validations and checkpoints, and the seconds that its
+    first step took longer, to be compiled.
 
     A median of the speeds between validations would leave out what slows the machine now and then.
     """
     first, last = validations[0], validations[-1]
     shown = sum(each.train.total for each in validations[1:])
-    return shown / (last.seconds - first.seconds) if shown else last.pictures_per_second
+    speed = shown / (last.seconds - first.seconds) if shown else last.pictures_per_second
+    return speed, max(0.0, first.seconds - first.train.total / speed)
 
 
 def _require_the_same_data(setup: Setup) -> None:

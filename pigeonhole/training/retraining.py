@@ -18,8 +18,6 @@ from pigeonhole.runs.records import Progress
 from pigeonhole.training.batches import for_evaluation
 from pigeonhole.training.blueprint import Blueprint
 
-START_SECONDS = 6.0  # building a network and compiling its step, whatever the data
-
 
 class Outputs(NamedTuple):
     """What a network says to N pictures: `logits` float32 [N, K], and its penultimate layer, [N, F]."""
@@ -33,11 +31,13 @@ class Retrainer:
     """Trains networks on parts of a run's data, each by the recipe that fits the part's size.
 
     `recipe_for`: number of training pictures -> recipe. `pictures_per_second`: the speed that the run had.
+    `start_seconds`: what its first step took longer than the others, to compile it.
     """
 
     blueprint: Blueprint
     recipe_for: Callable[[int], Recipe]
     pictures_per_second: float
+    start_seconds: float = 0.0
 
     @property
     def seed(self) -> int:
@@ -58,7 +58,7 @@ class Retrainer:
         """How long a training on so many pictures will take, by the run's own speed."""
         recipe = self.recipe_for(num_pictures)
         shown = recipe.length(num_pictures) / recipe.steps_per_epoch(num_pictures) * num_pictures
-        return START_SECONDS + shown / self.pictures_per_second
+        return self.start_seconds + shown / self.pictures_per_second
 
 
 def outputs(model: keras.Model, images) -> Outputs:
