@@ -108,7 +108,7 @@ def flat(values: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _learning_curve(curve: "Curve") -> Section:
-    until = AHEAD * curve.pictures
+    until = AHEAD * max(curve.sizes)
     drawn = figures.learning_curve(curve.sizes, curve.accuracies, curve.forecast, until)
     drawing = rendering.svg(drawn, "Accuracy for different numbers of training pictures")
     html = render(

@@ -1,4 +1,7 @@
 import json
+import os
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -97,3 +100,22 @@ def test_file_that_cannot_be_right_is_not_written_and_the_run_stays(tmp_path, la
     assert "\n" not in str(caught.value)
     assert {file.name for file in run.iterdir()} == before
     metagraph.restore(search.find(run).prefix).close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux' account of memory")
+def test_thousands_of_classes_leave_no_copies_of_the_graph_in_memory(tmp_path):
+    """The converter makes some fifty copies of the weights, which refer to each other in circles."""
+    classes = 5000
+    model = saved_runs.network(classes=classes)
+    fitted = metagraph.Fitted(7, rejection=saved_runs.rule(model))
+    metagraph.save(model, [f"class {number}" for number in range(classes)], tmp_path / "run", fitted)
+    exporting.export(saved_runs.save(tmp_path / "small"))  # loads the converter
+    before = resident_megabytes()
+    exporting.export(tmp_path / "run")
+    assert resident_megabytes() - before < 250
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
