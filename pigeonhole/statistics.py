@@ -94,7 +94,7 @@ def selection_corrected(right_at: np.ndarray, settles: bool = False) -> Correcte
     `right_at`: bool [V, n], which of the n validation pictures each of V validations had right, the
     earliest first. The network kept is the last with `fewest_right` of them.
 
-    Pictures are drawn with replacement, the choice is made anew by those drawn, and the pictures left out
+    Pictures are drawn with replacement, the choice is made again by those drawn, and the pictures left out
     say how much worse the choice so made does than the network that was kept, which they helped to choose
     (Tsamardinos, Greasidou and Borboudakis, "Bootstrapping the out-of-sample predictions for efficient and
     accurate cross-validation", 2018). A difference on the same pictures, rather than the level alone, has the

@@ -38,7 +38,7 @@ def padded(text: str, columns: int) -> str:
 
 
 def titled(title: str, lines: Sequence[str]) -> list[str]:
-    """The lines beside a title, which stands before the first."""
+    """The lines indented, with a title before the first."""
     return [f"{'' if number else title:<12}{line}" for number, line in enumerate(lines)]
 
 

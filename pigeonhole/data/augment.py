@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
-from pigeonhole.data.shards import Shard, whole
+from pigeonhole.data.shards import Shard, all_rows
 
 _LEVELS = np.arange(256, dtype=np.float32)[:, None]
 
@@ -26,7 +26,7 @@ def augment(
     if how in (NONE, IN_NETWORK):
         return images
     side = images.shape[1]
-    part = part or whole(len(images))
+    part = part or all_rows(len(images))
     if mirrored is None:
         mirrored = rng.random(part.total) < 0.5
     matrices = _warps(mirrored, side, how, rng)[part.positions]

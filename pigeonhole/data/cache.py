@@ -109,7 +109,7 @@ class Cache:
             return Index(self._index_path)
 
     def _remove_index(self) -> None:
-        """Start the index anew, and say so."""
+        """Start a new index, and say so."""
         say(f"{self._index_path}: damaged; built again, so all pictures are read again", to=sys.stderr)
         index.remove(self._index_path)
 

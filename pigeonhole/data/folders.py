@@ -12,7 +12,7 @@ from pigeonhole.data.layout import Split, check_top, find_split, is_folder, is_h
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.terminal import shown
 
-KNOWN_ROOT_FILES = frozenset({"labels.txt"})  # written by the exporters beside the class folders
+KNOWN_ROOT_FILES = frozenset({"labels.txt"})  # written by the exporters next to the class folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def scan(
 ) -> Tree:
     """List the files of each class folder of `root`, at any depth, sorted by name.
 
-    `classes` takes a subset, in the given order. A labels.csv beside one folder of pictures gives their
+    `classes` takes a subset, in the given order. A labels.csv next to one folder of pictures gives their
     classes instead (see `label_table`). Folders that are the parts of a ready-made split by their
     names (see `layout.part_of`) fill `Tree.split` and `Tree.test`. A link is followed once per class, never
     upwards. `for_training`: there must be two classes or more, whose names can be told apart where case does

@@ -56,7 +56,7 @@ class Learnt:
 
 
 class Damaged(Exception):
-    """The database is not one of ours, or no longer whole."""
+    """The database is not one of ours, or damaged."""
 
 
 class Index:
@@ -77,23 +77,23 @@ class Index:
 
     def _check_or_create(self) -> None:
         try:
-            whole = self._connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            intact = self._connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
             empty = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
             (owner,) = self._connection.execute("PRAGMA application_id").fetchone()
         except sqlite3.Error as error:
             if is_damage(error, self.path):
                 raise Damaged from error
             raise
-        if empty and whole:
+        if empty and intact:
             self._connection.executescript(SCHEMA)
-        elif not whole or owner != APPLICATION_ID:
+        elif not intact or owner != APPLICATION_ID:
             raise Damaged
 
     def close(self) -> None:
         self._connection.close()
 
     def known(self, paths: Sequence[str], settings: str) -> dict[str, Known]:
-        """What is known of these files by their whole paths, with forward slashes, and of any between them.
+        """What is known of these files by absolute path, with forward slashes, and of any between them.
 
         One range of the index is read, so they should be neighbours in sorted order.
         """
@@ -134,7 +134,7 @@ class Index:
         return next(found, ("absent",))[0]
 
     def forget(self, settings: str, digest: str) -> None:
-        """Forget the row of a content, so that it is decoded anew."""
+        """Forget the row of a content, so that it is decoded again."""
         with self._connection as connection:
             connection.execute("DELETE FROM rows WHERE settings = ? AND digest = ?", (settings, digest))
 

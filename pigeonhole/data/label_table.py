@@ -1,4 +1,4 @@
-"""labels.csv: a table beside the pictures that says the class of each, instead of one folder per class."""
+"""labels.csv: a table next to the pictures that says the class of each, instead of one folder per class."""
 
 import os
 from collections.abc import Collection
@@ -16,7 +16,7 @@ ABSENT = f"named in {NAME} and not there"
 def find(top: Path) -> Path | None:
     """The table by which the pictures in `top` are labelled; None where the folders are the classes.
 
-    One beside several folders is left alone: those are classes, or the parts of a split.
+    One next to several folders is left alone: those are classes, or the parts of a split.
     """
     if not top.is_dir():
         return None
@@ -29,7 +29,7 @@ def find(top: Path) -> Path | None:
 def read(table: Path) -> tuple[dict[str, str], list[str]]:
     """(file -> label, files that the table does not name); names are posix paths relative to its folder.
 
-    The table may name a file with or without the one folder that lies beside it. A name that leads nowhere
+    The table may name a file with or without the one folder next to it. A name that leads nowhere
     is kept as it is. Raises PigeonholeError for a damaged table, and for a line that names a file outside of
     the folder, no label, or another label than a line before.
     """

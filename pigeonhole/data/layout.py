@@ -192,6 +192,6 @@ def _unclear(top: Path, folders: Sequence[Folder], why: str) -> PigeonholeError:
 
 
 def _looks_cut(top: Path) -> bool:
-    """Whether a folder beside `top` has its name and then a space: the shell has cut the path there."""
+    """Whether a folder next to `top` has its name and then a space: the shell has cut the path there."""
     parent = top.absolute().parent
     return parent.is_dir() and any(name.startswith(f"{top.name} ") for name in os.listdir(parent))

@@ -98,7 +98,7 @@ class _RowMap:
 
     def _fresh_array(self, count: int) -> np.ndarray:
         # Pages touched in a memory map count towards the process's memory until it is unmapped, so it is
-        # mapped anew now and then. The old map goes with its last reader, perhaps one in another thread.
+        # mapped again now and then. The old map goes with its last reader, perhaps one in another thread.
         self._copied += count
         if self._copied * self._row_bytes > GATHER_BYTES:
             self._array = self._map()

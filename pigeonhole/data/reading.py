@@ -31,7 +31,7 @@ class Sighting:
 
     entry: Entry
     problem: str | None = None
-    path: str = ""  # whole, with forward slashes: the index's key
+    path: str = ""  # absolute, with forward slashes: the index's key
     stamp: str = ""
     size: int = 0  # bytes
     known: Known | None = None  # what the index has for this very stamp

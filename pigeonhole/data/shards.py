@@ -17,13 +17,13 @@ def shard(total: int, part: int, parts: int) -> Shard:
     """What part number `part` of `parts` computes on. Every position belongs to one part.
 
     A position and its mirror image in the batch stay together, so that a shard's own reversal pairs the same
-    pictures as the whole batch's (`augment.mix`).
+    pictures as the complete batch's (`augment.mix`).
     """
     positions = np.arange(total)
     nearer_end = np.minimum(positions, total - 1 - positions)
     return Shard(positions[nearer_end % parts == part], total)
 
 
-def whole(total: int) -> Shard:
+def all_rows(total: int) -> Shard:
     """All of a batch."""
     return Shard(np.arange(total), total)

@@ -80,7 +80,7 @@ class Survey:
                 self._keep(sightings)
 
     def pixels(self) -> Pixels:
-        """The pixels of the records that are not skipped. A damaged row is decoded anew when it is read."""
+        """The pixels of the records that are not skipped. A damaged row is decoded again when it is read."""
         used = [record for record in self.records if record.skipped is None]
         mender = _Mender(self._index.path, self._settings, used, self._rows, self._preprocessing)
         return self._row_file.open(self._rows, self._checksums, mender)
@@ -143,9 +143,9 @@ class Survey:
 
 
 class _Mender:
-    """Gives the right pixels of rows that are damaged: decoded anew from their pictures.
+    """Gives the right pixels of rows that are damaged: decoded again from their pictures.
 
-    It says so once, and has the index forget the row, so that the next program writes it anew.
+    It says so once, and has the index forget the row, so that the next program writes it again.
     """
 
     def __init__(

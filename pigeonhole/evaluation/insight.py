@@ -60,13 +60,13 @@ def occlusion(classifier: Classifier, pixels: np.ndarray, class_indices: np.ndar
     read each place with weights of their own, as in these networks, its peak missed the drawn object in half
     of 300 pictures, and this method's in none.
     """
-    whole = _log_odds(classifier, pixels, class_indices)
+    uncovered = _log_odds(classifier, pixels, class_indices)
     colour = pixels.mean(axis=(1, 2), keepdims=True).astype(pixels.dtype)
     falls, times = np.zeros(pixels.shape[:3], np.float32), np.zeros(pixels.shape[1:3], np.float32)
     for place in _patches(pixels.shape[1]):
         covered = pixels.copy()
         covered[:, *place] = colour
-        falls[:, *place] += (whole - _log_odds(classifier, covered, class_indices))[:, None, None]
+        falls[:, *place] += (uncovered - _log_odds(classifier, covered, class_indices))[:, None, None]
         times[place] += 1
     heat = np.maximum(falls / times, 0)
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)

@@ -1,4 +1,4 @@
-"""A whole training or evaluation, from the settings to the report.
+"""A complete training or evaluation, from the settings to the report.
 
 Imports every room but `web` and `commands`.
 """

@@ -1,4 +1,4 @@
-"""A whole training: from its config to a run with a report.
+"""A complete training: from its config to a run with a report.
 
 job = TrainingJob(TrainingConfig(data=Path("my_pictures")))
 exit_status = job.train()
@@ -136,7 +136,7 @@ class TrainingJob:
         """Make the trainer of the second attempt.
 
         Its settings are written when no checkpoint of the first is left, so that a training that is killed in
-        between begins the first anew.
+        between begins the first again.
         """
         from pigeonhole.jobs import trainers
         from pigeonhole.runs import checkpoints, settings

@@ -16,7 +16,7 @@ MOST_CLASSES = 100_000
 
 @dataclass(frozen=True)
 class Contract:
-    """The JSON text in the graph's `contract:0`. The class names lie beside it, in `classes:0`.
+    """The JSON text in the graph's `contract:0`. The class names are in `classes:0`.
 
     `temperature`: what the logits are divided by before the softmax (Guo et al., "On Calibration of Modern
     Neural Networks", 2017). `golden`: the fingerprint of the golden examples that belong to this model.

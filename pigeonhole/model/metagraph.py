@@ -36,7 +36,7 @@ v1 = tf.compat.v1
 
 @dataclass(frozen=True)
 class Fitted:
-    """What is saved beside the weights: of which step they are, and what was fitted to their answers.
+    """What is saved with the weights: of which step they are, and what was fitted to their answers.
 
     `temperature` calibrates the probabilities. Without `rejection` the graph has no `certainty:0` and no
     `unsure:0`.
@@ -218,7 +218,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def restore(prefix: Path, threads: int | None = None) -> v1.Session:
-    """A session with the model whose files begin with `prefix`, whole and checked; the caller closes it.
+    """A session with the model whose files begin with `prefix`, complete and checked; the caller closes it.
 
     `threads`: how many threads one answer is computed with; None lets TensorFlow choose. A model of
     Pigeonhole's own has replayed its golden examples here. Raises PigeonholeError when anything is missing,

@@ -58,7 +58,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> "Figure":
     """Which class was taken for which. `matrix`: int [K, K], rows the true class, columns the predicted one.
 
     Hits are blue, the stronger the larger their share of the row; mistakes are orange, the stronger the
-    larger theirs beside that of the worst. Up to 20 classes each cell tells its number.
+    larger theirs, compared with the worst. Up to 20 classes each cell tells its number.
     """
     side = max(3.2, min(12.0, 1.6 + len(classes) * (0.52 if len(classes) <= SHARED_CLASSES else 0.36)))
     drawn = theme.figure(side + 0.4, side)
@@ -211,7 +211,7 @@ def _curve_pair(
 
 
 def _label_ends(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
-    """Names beside the ends of two lines, kept off each other and off the numbers below the axes."""
+    """Names at the ends of two lines, kept off each other and off the numbers below the axes."""
     bottom, top = axes.get_ylim()
     ends = sorted(ends)
     places = np.array([(value - bottom) / (top - bottom) for value, _, _ in ends])
@@ -286,7 +286,7 @@ def _draw_counts(axes: "Axes", bins: Sequence["Bin"]) -> None:
 
 
 def _head(axes: "Axes", title: str, series: Iterable[tuple[str, str]]) -> None:
-    """A title, and beneath it the names of what is drawn, each beside its colour."""
+    """A title, and beneath it the names of what is drawn, each next to its colour."""
     from matplotlib.patches import Patch
 
     axes.set_title(title, pad=26)

@@ -1,7 +1,7 @@
-"""The report's page: one HTML file that opens anywhere, made whole from the sections that a run keeps.
+"""The report's page: one HTML file that opens anywhere, made from the sections that a run keeps.
 
 The sections lie in the run's report.json, so that an evaluation can renew its own months after the training,
-without the training pictures. Whatever changes there, report.html is written anew from all of them.
+without the training pictures. Whatever changes there, report.html is written again from all of them.
 """
 
 import functools
@@ -137,12 +137,12 @@ def update(run: Run, sections: Sequence[Section]) -> Path:
     objects.write(run.report_store, {"format": STORE_FORMAT, "sections": stored})
     seals.forget(run.report_page)
     with atomic_file.write(run.report_page) as file:
-        file.write(whole(run.name, kept))
+        file.write(assemble(run.name, kept))
     seals.note(run.report_page)
     return run.report_page
 
 
-def whole(title: str, sections: dict[str, Section]) -> str:
+def assemble(title: str, sections: dict[str, Section]) -> str:
     """The page's HTML."""
     headlines = [sections[name] for name in (f"{TEST}summary", "summary") if name in sections]
     return render(
@@ -158,7 +158,7 @@ def whole(title: str, sections: dict[str, Section]) -> str:
 
 
 def _parts(sections: dict[str, Section]) -> Iterator[tuple[str, str, list[Section]]]:
-    """Id, title and sections of each part that has any; beside a test's, the other summary is in one."""
+    """Id, title and sections of each part that has any; with a test, the validation's summary is in one."""
     present = dict(sections)
     if {"summary", f"{TEST}summary"} <= sections.keys():
         present["validation"] = Section("validation", "In short", sections["summary"].html)

@@ -90,7 +90,7 @@ def _silent_about_letters() -> Iterator[None]:
 
 
 def _drop_surroundings(root: Element) -> None:
-    """Without metadata, and without the style sheet that would apply to the whole page."""
+    """Without metadata, and without the style sheet that would apply to the rest of the page."""
     for child in list(root):
         if child.tag == f"{_SVG}defs" and child.find(f"{_SVG}style") is not None:
             child.remove(child.find(f"{_SVG}style"))

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 WIDTH = 7.2  # inches, of every sheet
 ABREAST = 3  # answered pictures in a row
 IN_A_ROW = 5  # variations of a picture
-LONGEST_NAME = 16  # letters of a class that stand beside a picture
+LONGEST_NAME = 16  # letters of a class that stand next to a picture
 
-_BARS = 1.2  # width of the bars beside a picture, in widths of it
+_BARS = 1.2  # width of the bars next to a picture, in widths of it
 
 
 @theme.styled
@@ -96,7 +96,7 @@ def predictions(
 
 @theme.styled
 def attention(images: np.ndarray, heat: np.ndarray, captions: Sequence[str]) -> "Figure":
-    """Pictures uint8 [n, S, S, C], each beside itself lit where `heat`, float [n, S, S] 0 to 1, is high."""
+    """Pictures uint8 [n, S, S, C], each next to itself lit where `heat`, float [n, S, S] 0 to 1, is high."""
     rows = math.ceil(len(images) / ABREAST)
     drawn = theme.figure(WIDTH, 0.5 + 1.4 * rows, "Where the network looked")
     every = drawn.subplots(rows, 2 * ABREAST, squeeze=False).reshape(-1, 2)

@@ -61,12 +61,12 @@ def heading(classes: Sequence[str]) -> str:
 
 def duration(seconds: float) -> str:
     """`42 seconds`, `3 min 51 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 90:
-        return f"{whole} seconds"
-    if whole < 5400:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    rounded = round(seconds)
+    if rounded < 90:
+        return f"{rounded} seconds"
+    if rounded < 5400:
+        return f"{rounded // 60} min {rounded % 60} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60} min"
 
 
 def _curves(history: dict[str, np.ndarray], kept: int) -> Section:

@@ -1,4 +1,4 @@
-"""Archives of arrays (.npz), read as a whole and against all of their checksums."""
+"""Archives of arrays (.npz), read completely and checked against all of their checksums."""
 
 import zipfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a killed training goes on from: its state after some step, on disk, whole or not at all.
+"""What a killed training goes on from: its state after some step, on disk, complete or not at all.
 
 The run's folder of them holds the last two, one file each, named by their step and not by any clock. A file
 takes its place only when all of it has reached the disk; a damaged one gives itself away by its checksums.
@@ -41,7 +41,7 @@ def write(run: Run, state: State) -> None:
 
 
 def remove(run: Run) -> None:
-    """Remove all checkpoints of the run: the training begins anew."""
+    """Remove all checkpoints of the run: the training begins again."""
     for file in _files(run):
         file.unlink()
 

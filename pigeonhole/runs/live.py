@@ -11,7 +11,7 @@ MISTAKES = 12  # the most confident ones of the latest validation
 
 
 def write(run: Run, validation: Validation, trainer) -> None:
-    """Replace the run's progress file as a whole, after the last validation of `trainer`, a `Trainer`."""
+    """Replace the run's progress file after the last validation of `trainer`, a `Trainer`."""
     left = validation.seconds / max(validation.step, 1) * (trainer.total_steps - validation.step)
     run.write_progress(
         {

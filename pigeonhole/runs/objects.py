@@ -12,7 +12,7 @@ KEY = "sha256"
 
 
 def write(path: Path, content: Mapping[str, object], indent: int | None = None) -> None:
-    """Replace the file as a whole. `content` has no key "sha256". Raises OSError."""
+    """Replace the file. `content` has no key "sha256". Raises OSError."""
     text = json.dumps({**content, KEY: _digest(content)}, indent=indent, ensure_ascii=False)
     with atomic_file.write(path) as file:
         file.write(f"{text}\n")

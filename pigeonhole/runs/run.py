@@ -43,7 +43,7 @@ class Run:
     into `folder` has another `model_name`. Nothing is read before it is asked for, and no file need exist.
 
     Readers raise PigeonholeError, naming the file, where it is missing or damaged. Writers replace the file
-    as a whole, and raise OSError.
+    completely, and raise OSError.
     """
 
     folder: Path
@@ -83,7 +83,7 @@ class Run:
         return self.folder / self.model_name
 
     def describe(self) -> str:
-        """The run in words: where it lies, and whether its training is still to come to its end."""
+        """The run in words: its folder, and a note where its training is not finished."""
         place = self.folder if self.model_name == MODEL else self.prefix
         return str(place) if self.is_complete else f"{place} (the training is not finished)"
 
@@ -225,7 +225,7 @@ class Run:
             return {}
 
     def write_tested(self, figures: Mapping[str, object]) -> None:
-        """Put the figures of the last test into the result, beside what the training reached."""
+        """Put the figures of the last test into the result, next to what the training reached."""
         so_far = self.result() if self.result_file.exists() else {}
         self.write_result({**so_far, "test": figures})
 

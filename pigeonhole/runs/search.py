@@ -44,7 +44,7 @@ def newest(folder: Path) -> Run | None:
 
 
 def last_interrupted(folder: Path) -> Run | None:
-    """The run in `folder` whose training was under way last and has not come to its end; None without one.
+    """The run in `folder` whose training was the last to run and is not finished; None without one.
 
     One that a process is training at present is not meant.
     """

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pigeonhole.data.augment import augment, mix
-from pigeonhole.data.shards import Shard, whole
+from pigeonhole.data.shards import Shard, all_rows
 from pigeonhole.networks.recipes import Recipe
 
 EVALUATION_PIXELS = 500 * 32 * 32  # in one batch; larger ones are no faster and only take memory
@@ -65,7 +65,7 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """What step number `step` (from 0) shows."""
         rows = self.rows(step)
-        shards = self._workers.shards(len(rows)) if self._workers else [whole(len(rows))]
+        shards = self._workers.shards(len(rows)) if self._workers else [all_rows(len(rows))]
         varied, shares = zip(*(self._varied(step, rows, shard) for shard in shards), strict=True)
         images = varied[0] if len(varied) == 1 else np.concatenate(varied)
         here = np.concatenate([rows[shard.positions] for shard in shards])
@@ -76,7 +76,7 @@ class Batches:
         """float32 [n, S, S, C]: about `count` pictures as the first steps of all workers show them."""
         for step in range(math.ceil(count / self._recipe.batch_size)):
             rows = self.rows(step)
-            images, _ = self._varied(step, rows, whole(len(rows)))
+            images, _ = self._varied(step, rows, all_rows(len(rows)))
             yield images.astype(np.float32)
 
     def rows(self, step: int) -> np.ndarray:

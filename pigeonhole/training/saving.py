@@ -19,7 +19,7 @@ MOST_PICTURES = 20_000
 
 
 def finish(run: Path, trainer: Trainer, rule: str = rejection.COMBINED) -> str | None:
-    """Write the network kept as the run's model; give the reason where there is no ONNX file beside it.
+    """Write the network kept as the run's model; give the reason where no ONNX file could be made.
 
     `rule`: of `rejection.RULES`. Temperature and limit of certainty follow from the validation pictures.
     """

@@ -136,7 +136,7 @@ class Answerer:
 
     @contextlib.contextmanager
     def _reserved(self, pixels: int, is_large: bool) -> Iterator[None]:
-        """Wait until so many pixels may be decoded beside what is being decoded for requests of that size."""
+        """Wait until so many pixels may be decoded in addition to those of other requests of that size."""
         with self._changed:
             self._changed.wait_for(lambda: self._free[is_large] >= pixels)
             self._free[is_large] -= pixels

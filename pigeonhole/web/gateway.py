@@ -32,7 +32,7 @@ class Limits:
 
     `queue`: requests that may wait for a thread. `request_bytes`: the longest body. `held_bytes`: what was
     received of all bodies together. `head_bytes`: the longest head of a request. `idle`: seconds in which a
-    connection may be without a request. `request_seconds`: for a whole body. `grace`: seconds after which a
+    connection may be without a request. `request_seconds`: for all of a body. `grace`: seconds after which a
     body must have come at `least_rate` bytes a second. `stop_seconds`: how long a stop waits for the requests
     that are being answered. `connections`: open at the same time.
     """
@@ -205,7 +205,7 @@ class _Request:
             yield message["body"]
 
     async def leave(self) -> None:
-        """Wait until the client has left; without end where its body has not come to an end."""
+        """Wait until the client has left; forever where its body is not complete."""
         if not self._is_complete:
             await asyncio.Event().wait()
         while (await self._receive())["type"] != "http.disconnect":

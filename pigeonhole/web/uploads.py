@@ -33,7 +33,7 @@ def is_form(request: flask.Request) -> bool:
 
 
 def pictures(request: flask.Request) -> list[Upload]:
-    """The files of a multipart form, under whatever fields, or the whole body as one picture.
+    """The files of a multipart form, under whatever fields, or the body as one picture.
 
     Raises BadRequest when there are none or too many.
     """

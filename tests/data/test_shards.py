@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pigeonhole.data.shards import shard, whole
+from pigeonhole.data.shards import all_rows, shard
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 5, 16, 250])
@@ -19,4 +19,4 @@ def test_shards_part_a_batch_and_keep_mirrored_pairs(total, parts):
 
 
 def test_the_only_shard_is_the_whole():
-    np.testing.assert_array_equal(shard(7, 0, 1).positions, whole(7).positions)
+    np.testing.assert_array_equal(shard(7, 0, 1).positions, all_rows(7).positions)

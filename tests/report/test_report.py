@@ -468,7 +468,7 @@ def test_a_page_of_many_noisy_pictures_stays_small(case, tmp_path):
     assert sum(section.num_bytes for section in fitted) <= writing.TEST_BYTES
     assert any("<img" in section.html for section in fitted)
     assert writing.TEST_BYTES + writing.TRAINING_BYTES + page.FRAME_BYTES <= page.MAX_BYTES == 5_000_000
-    assert len(page.whole("run", {}).encode()) < page.FRAME_BYTES
+    assert len(page.assemble("run", {}).encode()) < page.FRAME_BYTES
 
 
 class Repeated:

@@ -20,7 +20,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 class IdxError(PigeonholeError):
-    """Not an idx file of unsigned bytes, or not a whole one."""
+    """Not an idx file of unsigned bytes, or not a complete one."""
 
 
 def unpack(name: str, data: bytes) -> bytes:

@@ -207,7 +207,7 @@ def _write_file(path: Path, data: bytes, overwrite: bool, is_same: Callable[[byt
             raise ExportError(
                 f"{path} is there with other content: move it away, or replace it with --overwrite"
             )
-    # A killed export leaves whole files and at most a few hidden ones, which the next run writes over.
+    # A killed export leaves complete files and at most a few hidden ones, which the next run writes over.
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_bytes(data)
     unfinished.replace(path)

@@ -49,7 +49,7 @@ def take_away(folder: Path) -> int:
 
 
 def warning(folder: Path) -> str | None:
-    """Return a line for the user whose own class folders lie beside the sample's, or None."""
+    """Return a line for the user whose own class folders lie next to the sample's, or None."""
     classes = _class_folders(folder)
     digits = sorted(name for name in classes & set(CLASSES) if _has_sample_files(folder / name))
     own = sorted(classes - set(digits))

@@ -141,7 +141,7 @@ class Reader(pickle._Unpickler):
             self._set(key, value)
 
     def _set(self, key: Any, value: Any) -> None:
-        """Strings only: numbers can be chosen to collide, and a deep tuple takes the whole C stack."""
+        """Strings only: numbers can be chosen to collide, and a deep tuple takes all of the C stack."""
         if not isinstance(key, str) or not isinstance(self.stack[-1], dict):
             raise TypeError(f"it has {type(key).__name__} as a key")
         self.stack[-1][key] = value

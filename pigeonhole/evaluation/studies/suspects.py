@@ -35,7 +35,7 @@ def find(
 ) -> list[Suspect]:
     """The pictures whose label is wrong with a probability of at least `CUT`, the worst first.
 
-    `probabilities` float [N, K], from networks not trained on the pictures: of `out_of_fold` for a whole data
+    `probabilities` float [N, K], from networks not trained on the pictures: of `out_of_fold` for a data
     set, or one network's for its validation pictures alone. `labels` int [N], positions in `classes`. Rows of
     NaN are passed over.
     """

@@ -1,4 +1,4 @@
-"""A saved model as one ONNX file beside it, which answers without TensorFlow."""
+"""A saved model as one ONNX file, which answers without TensorFlow."""
 
 import contextlib
 import ctypes
@@ -69,7 +69,7 @@ def inference_graph(session: v1.Session) -> tf.compat.v1.GraphDef:
 
 
 def _around_dropout(graph_def: v1.GraphDef) -> dict[str, str]:
-    """Each dropout layer's output -> its input, which are named beside it."""
+    """Each dropout layer's output -> its input; their names begin alike."""
     sources = {node.name: node.input[0] for node in graph_def.node if node.op == "Identity"}
     return {
         sources[name.removesuffix("/input") + "/output"]: source

@@ -38,8 +38,8 @@ def _shared(config: TrainingConfig) -> dict[str, object]:
     """The flags that must be the same at all workers: those that decide the outcome, but for the threads, and
     those that end a training before its first step."""
     values = config.values(Effect.OUTCOME, Effect.LENGTH, Effect.OUTPUT, Effect.CALL)
-    beside = ("check_unseen", "learning_curve", "force")
-    names = [*(name for name in previous.DECISIVE if name != "threads"), *beside]
+    also = ("check_unseen", "learning_curve", "force")
+    names = [*(name for name in previous.DECISIVE if name != "threads"), *also]
     return {name: values[name] for name in names}
 
 

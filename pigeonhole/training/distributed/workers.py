@@ -104,7 +104,7 @@ class Workers:
         self._own_signal = own_signal
 
     def united(self, array: np.ndarray) -> np.ndarray:
-        """The whole of an array of which every worker has a part and zeros elsewhere, to the bit."""
+        """The complete array of which every worker has a part and zeros elsewhere, to the bit."""
         if self.count == 1:
             return array
         # Where all but one have zero bits, a sum of words is the word of that one, of whatever dtype.
