@@ -1,9 +1,12 @@
 """How far a picture is from the classes in a network's penultimate layer, as far as classes differ there."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 MOST_VALUES = 20_000_000  # from which a covariance is estimated; more would only take memory
 
@@ -48,11 +51,13 @@ class RelativeDistance:
         parts = (centre, projection, means @ projection, variances / (1 + variances))
         return RelativeDistance(*(part.astype(np.float32) for part in parts))
 
-    def advantage(self, features) -> tf.Tensor:
+    def advantage(self, features) -> "tf.Tensor":
         """float32 [N]: by how much the nearest class explains `features` [N, F] better than no class does.
 
         The logarithm of the ratio of the two densities, but for a constant: minus half the relative distance.
         """
+        import tensorflow as tf
+
         place = tf.matmul(features - self.centre, self.projection)
         towards = tf.matmul(place, self.means.T) - (self.means**2).sum(axis=1) / 2
         anywhere = tf.reduce_sum(self.between * place**2, axis=1) / 2

@@ -108,7 +108,7 @@ def flat(values: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _learning_curve(curve: "Curve") -> Section:
-    until = AHEAD * max(curve.sizes)
+    until = AHEAD * curve.pictures
     drawn = figures.learning_curve(curve.sizes, curve.accuracies, curve.forecast, until)
     drawing = rendering.svg(drawn, "Accuracy for different numbers of training pictures")
     html = render(

@@ -424,7 +424,7 @@ def test_what_was_not_looked_for_is_not_there(parsed):
 def test_the_learning_curve_is_told(case, tmp_path):
     halved = PowerLaw(1000, error=np.full(9, 0.4), floor=np.zeros(9), exponent=np.ones(9), noise=np.zeros(9))
     outlook = Outlook("cat", 300, 0.5, Forecast(0.75, 0.7, 0.8), 0.25)
-    curve = Curve((500, 1000), (0.2, 0.6), 200, (outlook,), halved)
+    curve = Curve((500, 1000), (0.2, 0.6), 200, (outlook,), 1000, halved)
     written = write_training(another_run(case, tmp_path), findings=AuditResult(learning_curve=curve))
     text = parse(written).text
     assert "With twice as many (2,000): 80 %" in text

@@ -82,16 +82,18 @@ class Outlook(NamedTuple):
 class Curve:
     """Accuracy by number of training pictures.
 
-    sizes       numbers of training pictures, ascending; the last is all
-    accuracies  mean share of the validation pictures right at each size
-    total       validation pictures
-    outlooks    one for each class that has validation pictures, the largest expected gain first
+    sizes       numbers of training pictures, ascending
+    accuracies  mean share of the pictures right at each size, of those not trained on
+    total       how many those were
+    outlooks    one for each class that has such pictures, the largest expected gain first
+    pictures    that the model learns from which the curve is about; forecasts are for multiples of it
     """
 
     sizes: tuple[int, ...]
     accuracies: tuple[float, ...]
     total: int
     outlooks: tuple[Outlook, ...]
+    pictures: int
     law: PowerLaw = field(repr=False, compare=False)
 
     def forecast(self, pictures: int) -> Forecast:
@@ -101,7 +103,7 @@ class Curve:
     @property
     def gain(self) -> float:
         """What twice as many pictures are expected to add to the accuracy."""
-        return float(np.median(self.law.accuracies(2 * self.sizes[-1]) - self.law.accuracies(self.sizes[-1])))
+        return float(np.median(self.law.accuracies(2 * self.pictures) - self.law.accuracies(self.pictures)))
 
     def lines(self) -> list[str]:
         """For people."""
@@ -110,11 +112,11 @@ class Curve:
             for size, accuracy in zip(self.sizes, self.accuracies, strict=True)
         )
         forecasts = [
-            f"with {words} as many ({factor * self.sizes[-1]:,}): {self.forecast(factor * self.sizes[-1])}"
+            f"with {words} as many ({factor * self.pictures:,}): {self.forecast(factor * self.pictures)}"
             for words, factor in (("twice", 2), ("four times", 4))
         ]
         return [
-            f"right by number of training pictures, of {self.total:,} for validation: {measured}",
+            f"right by number of training pictures, of {self.total:,} not trained on: {measured}",
             *forecasts,
             self._advice(),
         ]
@@ -136,7 +138,7 @@ class Curve:
             "validation_pictures": self.total,
             "forecast": [
                 {"pictures": pictures, **_json(self.forecast(pictures))}
-                for pictures in (2 * self.sizes[-1], 4 * self.sizes[-1])
+                for pictures in (2 * self.pictures, 4 * self.pictures)
             ],
             "classes": [
                 {
@@ -159,13 +161,18 @@ def part_sizes(train) -> list[int]:
 
     Raises PigeonholeError where the set is too small to be divided.
     """
-    needed = round(FEWEST * len(train.class_names) / PARTS[0][0])
-    if train.num_examples < needed:
-        raise PigeonholeError(
-            f"a learning curve of {len(train.class_names)} classes takes at least {needed} training "
-            f"pictures, not {train.num_examples}; add pictures or leave --learning-curve out"
-        )
+    require(train.num_examples, len(train.class_names))
     return [round(part * train.num_examples) for part, networks in PARTS for _ in range(networks)]
+
+
+def require(pictures: int, classes: int) -> None:
+    """Raise PigeonholeError where so few training pictures of so many classes cannot be divided."""
+    needed = round(FEWEST * classes / PARTS[0][0])
+    if pictures < needed:
+        raise PigeonholeError(
+            f"a learning curve of {classes} classes takes at least {needed} training pictures, not "
+            f"{pictures}; add pictures or leave --learning-curve out"
+        )
 
 
 def seconds(retrainer: "Retrainer", train) -> float:
@@ -223,24 +230,28 @@ def carry_on(
 ) -> Curve:
     """The curve through what T networks, each trained on `sizes[t]` pictures, had right of the same pictures.
 
-    `right` bool [T, n]; `labels` int [n], positions in `classes`; `pictures_of_class` int [K], trained on in
-    the largest size.
+    `right` bool [T, n]; `labels` int [n], positions in `classes`; `pictures_of_class` int [K], that the model
+    learns from which the curve is about.
     """
+    pictures = int(np.sum(pictures_of_class))
     distinct = sorted(set(sizes))
     accuracies = [float(right[np.equal(sizes, size)].mean()) for size in distinct]
     outlooks = [
-        _outlook(classes[label], int(pictures_of_class[label]), sizes, right[:, labels == label])
+        _outlook(
+            classes[label], int(pictures_of_class[label]), pictures, fit(sizes, right[:, labels == label])
+        )
         for label in np.unique(labels)
     ]
     outlooks.sort(key=lambda outlook: -outlook.gain)
-    return Curve(tuple(distinct), tuple(accuracies), len(labels), tuple(outlooks), fit(sizes, right))
+    return Curve(
+        tuple(distinct), tuple(accuracies), len(labels), tuple(outlooks), pictures, fit(sizes, right)
+    )
 
 
-def _outlook(class_name: str, pictures: int, sizes: Sequence[int], right: np.ndarray) -> Outlook:
-    law, largest = fit(sizes, right), max(sizes)
-    now, doubled = law.accuracies(largest), law.accuracies(2 * largest)
+def _outlook(class_name: str, of_class: int, pictures: int, law: PowerLaw) -> Outlook:
+    now, doubled = law.accuracies(pictures), law.accuracies(2 * pictures)
     gain = float(np.median(doubled - now))
-    return Outlook(class_name, pictures, float(np.median(now)), law.forecast(2 * largest), gain)
+    return Outlook(class_name, of_class, float(np.median(now)), law.forecast(2 * pictures), gain)
 
 
 def fit(sizes: Sequence[int], right: np.ndarray) -> PowerLaw:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.features import strangers
+from pigeonhole.features.neighbours import Rows
 from pigeonhole.model import calibration, rejection
 from pigeonhole.runs.records import Progress
 from pigeonhole.training.retraining import Outputs, Retrainer, outputs
@@ -31,7 +33,7 @@ class Trial(NamedTuple):
 class Unseen:
     """How often pictures of classes that a network does not know are called unsure.
 
-    rule             of `rejection.RULES`, the one with the highest AUROC; all the rest is about it
+    rule             of `rejection.RULES`, the one with the highest AUROC, or `strangers.RULE`
     false_rejection  the share of pictures of known classes for which its threshold was set, 0..1
     classes          each class left out -> how many of its pictures were caught, and how many there were
     mean             of the classes' shares, 0..1
@@ -123,6 +125,29 @@ def leave_one_out(
     return _summary(trials, false_rejection)
 
 
+def leave_one_out_of_features(
+    features: Rows, labels: np.ndarray, folds: np.ndarray, last: slice, classes: list[str], seed: int = 0
+) -> Unseen:
+    """The same for strangers by frozen features: no training, but distances measured anew for each class.
+
+    features  [n, D], whose columns `last` are the averaged last layer
+    labels    int [n], positions in `classes`
+    folds     int [n]; copies share a fold
+
+    Certainties of known classes are out of fold. Raises PigeonholeError for fewer than three classes.
+    """
+    trials = {}
+    for name in left_out(classes, seed):
+        own = labels == classes.index(name)
+        rows = np.flatnonzero(~own)
+        fitted = strangers.fit(features[rows], labels[rows], folds[rows], last)
+        chosen = np.random.default_rng(seed).permutation(np.flatnonzero(own))[:MOST_PICTURES]
+        if len(chosen):
+            certainties = fitted.certainty(features[np.sort(chosen)])
+            trials[name] = _counted(fitted.known, certainties, fitted.limit)
+    return _summary({strangers.RULE: trials}, strangers.SHARE)
+
+
 def _without(name: str, data):
     """The data set of the other classes."""
     kept = [other for other in data.class_names if other != name]
@@ -150,11 +175,16 @@ def _try(model, known, held_out, unseen_images, false_rejection: float) -> dict[
 
 
 def _trial(fitted: rejection.Rejection, known: Outputs, unseen: Outputs) -> Trial:
+    certainties = rejection.certainty(fitted, *known), rejection.certainty(fitted, *unseen)
+    return _counted(*certainties, fitted.threshold)
+
+
+def _counted(sure: np.ndarray, unsure: np.ndarray, limit: float) -> Trial:
+    """From the certainties of pictures of known classes, [n], and of the unseen one, [m]."""
     from sklearn.metrics import roc_auc_score
 
-    sure, unsure = rejection.certainty(fitted, *known), rejection.certainty(fitted, *unseen)
     auroc = roc_auc_score(np.repeat([1, 0], [len(sure), len(unsure)]), np.concatenate([sure, unsure]))
-    return Trial(int(np.sum(unsure < fitted.threshold)), len(unsure), float(auroc))
+    return Trial(int(np.sum(unsure < limit)), len(unsure), float(auroc))
 
 
 def _summary(trials: dict[str, dict[str, Trial]], false_rejection: float) -> Unseen:

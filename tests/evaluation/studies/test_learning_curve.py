@@ -123,7 +123,7 @@ def test_the_class_that_gains_is_named():
 
 def test_its_accuracies_are_the_means_of_the_trainings():
     right = answers([0.5, 0.3, 0.2, 0.2, 0.1], 100)
-    curve = carry_on(SIZES, right, np.arange(100) % 2, [10, 10], CLASSES)
+    curve = carry_on(SIZES, right, np.arange(100) % 2, [1000, 1000], CLASSES)
     assert curve.accuracies == pytest.approx((right[:2].mean(), right[2:4].mean(), right[4].mean()))
     assert curve.total == 100
 
@@ -134,7 +134,7 @@ def test_its_lines():
     shown = ", ".join(
         f"{size:,}: {100 * share:.1f} %" for size, share in zip(curve.sizes, curve.accuracies, strict=True)
     )
-    assert first == f"right by number of training pictures, of 4,000 for validation: {shown}"
+    assert first == f"right by number of training pictures, of 4,000 not trained on: {shown}"
     accuracy, low, high = (round(100 * share) for share in curve.forecast(4000))
     assert twice == f"with twice as many (4,000): {accuracy} % (95 % {low} to {high} %)"
     assert four_times.startswith("with four times as many (8,000): ")
@@ -142,7 +142,7 @@ def test_its_lines():
 
 
 def test_where_more_pictures_bring_little_it_says_so():
-    curve = carry_on(SIZES, answers([0.2] * 5, 4000), np.arange(4000) % 2, [9, 9], CLASSES)
+    curve = carry_on(SIZES, answers([0.2] * 5, 4000), np.arange(4000) % 2, [1000, 1000], CLASSES)
     assert curve.gain < 0.01
     assert curve.lines()[-1] == (
         "more pictures of the same kind would bring little; look at labels and mistakes instead"

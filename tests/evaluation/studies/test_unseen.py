@@ -12,9 +12,11 @@ from pigeonhole.evaluation.studies.unseen import (
     MOST_CLASSES,
     Unseen,
     leave_one_out,
+    leave_one_out_of_features,
     left_out,
     prediction_interval,
 )
+from pigeonhole.features import strangers
 from pigeonhole.model import calibration, rejection
 from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.retraining import Retrainer, outputs
@@ -179,3 +181,25 @@ def test_lines_say_all_figures():
     assert "5 in 100 of the classes it knows" in text
     assert "12 (cat) to 48 (ship) in 100" in text
     assert "0.721 by energy and relative distance, 0.705 by maximum softmax" in text
+
+
+def test_classes_are_left_out_of_features_too():
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    centres = random.normal(0, 2, (4, 50))
+    centres[3] = centres[0]  # nobody could tell these two apart
+    features = (centres[labels] + random.normal(0, 1, (400, 50))).astype(np.float32)
+    found = leave_one_out_of_features(features, labels, np.arange(400) // 4 % 5, slice(10, 50), CLASSES)
+    assert found.rule == strangers.RULE and found.false_rejection == strangers.SHARE
+    shares = {name: caught / total for name, (caught, total) in found.classes.items()}
+    assert list(shares) == CLASSES and {total for _, total in found.classes.values()} == {100}
+    assert max(shares["across"], shares["upright"]) < 0.1 < min(shares["chequered"], shares["plain"])
+    assert 0.6 < found.auroc[strangers.RULE] < 0.8  # about 1 for two classes, less than a half for two
+    assert found.lines()
+
+
+def test_two_classes_are_too_few_for_features_too():
+    with pytest.raises(PigeonholeError, match="at least 3 classes, not 2"):
+        leave_one_out_of_features(
+            np.zeros((9, 4)), np.arange(9) % 2, np.arange(9) % 3, slice(0, 4), CLASSES[:2]
+        )

@@ -1,0 +1,135 @@
+"""Is a picture like none of the classes? By its distance to training pictures, in features.
+
+That is another question than which of two classes it shows: a stranger may get a high probability.
+"""
+
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from pigeonhole.features import axes
+from pigeonhole.features.neighbours import Rows, unit
+from pigeonhole.features.threads import one_thread
+from pigeonhole.model.rejection import conformal_threshold
+from pigeonhole.model.relative_distance import RelativeDistance
+
+RULE = "nearness and relative distance"
+SHARE = 0.01  # of the pictures of known classes that may be called strangers
+FEWEST = 19  # pictures; of fewer none can be called a stranger with less than 5 % of the known ones
+MOST_EXEMPLARS = 1000
+MOST_PICTURES = 5000  # that the distances are fitted to
+MOST_AXES = 200
+PICTURES_PER_AXIS = 3
+NEAREST = 3  # exemplars
+LEAST_SPREAD = 1e-6
+MOST_RELATIVE = 2.0  # deviations by which the relative distance counts, so that it cannot outweigh nearness
+
+
+class Strangers(NamedTuple):
+    """How certain a picture is to show one of K known classes, from D features. Float32, but for the limit.
+
+    The certainty is the sum of two figures, each 0 for the usual picture of a known class and -1 one standard
+    deviation below. The first tells far strangers: the mean cosine with the three nearest `exemplars`. The
+    second tells near ones: the relative Mahalanobis distance (Ren et al., "A Simple Fix to Mahalanobis
+    Distance for Improving Near-OOD Detection", 2021), held between -2 and 2.
+
+    last               the averaged last layer's features, L of them
+    centre, exemplars  [L] and [E, L]: training pictures' last layer minus its mean, then of length one
+    kernel, bias       [D, C] and [C]: features @ kernel + bias are the coordinates in which classes differ
+    means, between     [K, C] and [C]: the classes' means there; the share of variance between classes, 0..1
+    usual, spread      [2] and [2]: of the two figures, out of fold
+    limit              a picture with a lower certainty is a stranger; minus infinity: none is
+    share              of the pictures of known classes that are below the limit, at most, in expectation
+    known              [m]: the certainties of training pictures, out of fold
+    """
+
+    last: slice
+    centre: np.ndarray
+    exemplars: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray
+    means: np.ndarray
+    between: np.ndarray
+    usual: np.ndarray
+    spread: np.ndarray
+    limit: float
+    share: float
+    known: np.ndarray
+
+    def certainty(self, features: np.ndarray) -> np.ndarray:
+        """float32 [n] for features float [n, D]."""
+        features = np.asarray(features, np.float32)
+        near = _nearness(unit(features[:, self.last] - self.centre) @ self.exemplars.T)
+        place = features @ self.kernel + self.bias
+        return _certainty(
+            np.stack([near, _advantage(place, self.means, self.between)]), self.usual, self.spread
+        )
+
+    def are_strangers(self, features: np.ndarray) -> np.ndarray:
+        """bool [n] for features float [n, D]."""
+        return self.certainty(features) < self.limit
+
+
+def fit(features: Rows, labels: np.ndarray, folds: np.ndarray, last: slice) -> Strangers:
+    """From training pictures' features [n, D], labels int [n] and folds int [n], which copies share.
+
+    The limit comes from certainties that were computed without the picture's own fold: 1 of 100 training
+    pictures is below it. With n under 99 pictures it is the lowest certainty, which a new picture of a known
+    class is below in 1 of n + 1; under `FEWEST` there is no limit, and nothing is a stranger.
+
+    Of more than `MOST_PICTURES` a random part is used. Takes a second or two.
+    """
+    rows = np.sort(np.random.default_rng(0).permutation(len(labels))[:MOST_PICTURES])
+    features, labels, folds = np.asarray(features[rows], np.float32), labels[rows], folds[rows]
+    centre = features[:, last].mean(axis=0)
+    directions = unit(features[:, last] - centre)
+    chosen = np.random.default_rng(1).permutation(len(labels))[:MOST_EXEMPLARS]
+    with one_thread():
+        found = axes.leading(features, max(2, min(MOST_AXES, len(labels) // PICTURES_PER_AXIS)))
+        coordinates = found.coordinates(features)
+        figures = np.empty((2, len(labels)), np.float32)
+        for fold in np.unique(folds):
+            inside, others = folds == fold, chosen[folds[chosen] != fold]
+            figures[0, inside] = _nearness(directions[inside] @ directions[others].T)
+            distance = RelativeDistance.fit(coordinates[~inside], labels[~inside])
+            figures[1, inside] = _relative(distance, coordinates[inside])
+        distance = RelativeDistance.fit(coordinates, labels)
+    usual, spread = _scales(figures)
+    known = _certainty(figures, usual, spread)
+    share = max(SHARE, 1 / (len(labels) + 1))
+    limit = conformal_threshold(known, share) if len(labels) >= FEWEST else -np.inf
+    kernel = found.directions @ distance.projection
+    bias = -(found.mean @ kernel + distance.centre @ distance.projection)
+    place = kernel, bias, distance.means, distance.between
+    return Strangers(last, centre, directions[chosen], *place, usual, spread, limit, share, known)
+
+
+def _scales(figures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and standard deviation, float32 [2] each, of figures [2, n]; by the lower decile, as the lower
+    half alone matters."""
+    usual, low = np.quantile(figures, (0.5, 0.1), axis=1)
+    deviation = (usual - low) / NormalDist().inv_cdf(0.9)
+    return usual.astype(np.float32), np.maximum(deviation, LEAST_SPREAD).astype(np.float32)
+
+
+def _nearness(cosines: np.ndarray) -> np.ndarray:
+    """The mean of the highest `NEAREST` of each row [n, E]."""
+    count = min(NEAREST, cosines.shape[1])
+    return np.partition(cosines, -count, axis=1)[:, -count:].mean(axis=1)
+
+
+def _relative(distance: RelativeDistance, coordinates: np.ndarray) -> np.ndarray:
+    place = (coordinates - distance.centre) @ distance.projection
+    return _advantage(place, distance.means, distance.between)
+
+
+def _advantage(place: np.ndarray, means: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """`RelativeDistance.advantage` of pictures at these places [n, C], without TensorFlow."""
+    towards = place @ means.T - (means**2).sum(axis=1) / 2
+    return towards.max(axis=1) - (place**2 @ between) / 2
+
+
+def _certainty(figures: np.ndarray, usual: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    near, relative = (figures - usual[:, None]) / spread[:, None]
+    return near + np.clip(relative, -MOST_RELATIVE, MOST_RELATIVE)
