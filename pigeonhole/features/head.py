@@ -25,11 +25,14 @@ from pigeonhole.features.threads import one_thread
 # Where the features tell nothing, the first leaves the shares of the classes as the answer.
 PENALTIES = 10.0 ** np.array([3, 1, 0, -1, -2, -3, -4])
 NEAR = 10 ** np.array([0.5, 0, -0.5, -1])  # tried in the end, relative to the best of those
-CHOOSING = 800  # pictures by which the setting and a first penalty are chosen ...
+CHOOSING, MOST_CHOOSING = (
+    800,
+    2_500,
+)  # pictures that choose settings and a first penalty: a 20th, within these, ...
 CHOOSING_CLASSES = 40  # ... of so many classes; of more, a part
 SAMPLE = 5_000  # pictures by which axes are found
 FEW_AXES, MANY_AXES = 800, 1_600
-MANY = 20_000  # pictures, from which on MANY_AXES are worth their time
+MANY = 20_000  # pictures; for more, MANY_AXES and fewer trials are worth it
 BLOCK = 1_024  # pictures read at a time
 
 
@@ -107,7 +110,8 @@ def fit(
     labels           int [n], 0..K-1; each class has a picture
     groups           int [n], equal for copies of one picture
 
-    At most `CHOOSING` pictures choose the setting and a first penalty, all of them a penalty near that one.
+    A part of the pictures chooses settings and a first penalty, all of them then choose among these settings
+    and among penalties near that one.
     A class with no picture in another fold has a small probability there.
     Raises PigeonholeError where there is but one class, where no class has two pictures that are not copies,
     and for features that are not finite.
@@ -179,23 +183,27 @@ def _blocks(plain: Rows, mirrored: Rows, average: bool) -> Iterator[np.ndarray]:
 
 
 class _Trial(NamedTuple):
-    """A setting tried with S penalties on each of F folds: problem f * S + s is fitted without fold f.
+    """A setting with S penalties, fitted without each of Q sets of folds: problem q * S + s without set q."""
 
-    `losses` float64 [S, F]: the sums over the pictures of a fold, weighted (nats).
-    """
-
+    setting: Setting
+    pictures: _Pictures
     axes: Axes
     coordinates: np.ndarray
     penalties: np.ndarray
     regressions: Regressions
-    losses: np.ndarray
 
-    def answers(self, rows: np.ndarray, fold: int, penalties: slice) -> np.ndarray:
-        """Log-probabilities [m, K, S] of the regressions that were fitted without the fold."""
+    def answers(self, without: int, rows: np.ndarray, penalties: slice) -> np.ndarray:
+        """Log-probabilities [m, K, S] of the regressions that were fitted without this set of folds."""
         count = len(self.penalties)
-        chosen = slice(fold * count, fold * count + count)
+        chosen = slice(without * count, without * count + count)
         kernel, bias = (each[..., chosen][..., penalties] for each in self.regressions)
         return Regressions(kernel, bias).log_probabilities(self.coordinates[rows])
+
+    def loss(self, without: int, fold: int) -> np.ndarray:
+        """The sums float64 [S] of the log-loss (nats) of a fold's pictures, weighted."""
+        rows = np.flatnonzero(self.pictures.folds == fold)
+        own = self.answers(without, rows, slice(None))[np.arange(len(rows)), self.pictures.labels[rows]]
+        return -(self.pictures.weights[rows] @ np.where(np.isneginf(own), 0, own)).astype(np.float64)
 
 
 class _Fitting:
@@ -207,52 +215,77 @@ class _Fitting:
 
     def head(self) -> Head:
         """The head fitted to all pictures, with the answers out of fold."""
-        pictures = self._pictures
+        pictures, folds = self._pictures, range(self._num_folds)
         some = self._some()
-        losses = np.stack([self._try(some, setting, PENALTIES).losses for setting in SETTINGS])
-        picks = {fold: cross_validation.best(losses, fold) for fold in (*range(self._num_folds), None)}
-        trials = {}
-        for number in sorted({number for number, _ in picks.values()}):
-            centres = sorted({PENALTIES[best] for each, best in picks.values() if each == number})
-            penalties = np.unique(np.outer(centres, NEAR).round(12))[::-1]
-            trials[number] = self._try(pictures, SETTINGS[number], penalties)
+        losses = np.stack([self._survey(some, setting) for setting in SETTINGS])
+        overall, centre = cross_validation.best(losses.sum(axis=(2, 3)))
+        # For very many pictures the choice flatters no more, and a further trial takes long.
+        few = len(pictures) <= MANY
+        picks = [
+            cross_validation.best(losses[:, :, fold].sum(axis=2))[0] if few else overall for fold in folds
+        ]
+        trials = {
+            number: self._try(
+                pictures, SETTINGS[number], [(fold,) for fold in folds], PENALTIES[centre] * NEAR
+            )
+            for number in {*picks, overall}
+        }
+        tables = {
+            number: np.stack([trial.loss(fold, fold) for fold in folds], axis=1)
+            for number, trial in trials.items()
+        }
         answers = np.empty((len(pictures), int(pictures.labels.max()) + 1), np.float32)
-        for fold in range(self._num_folds):
-            trial = trials[picks[fold][0]]
-            (best,) = cross_validation.best(trial.losses, fold)
+        for fold, number in enumerate(picks):
+            (best,) = cross_validation.best(np.delete(tables[number], fold, axis=1).sum(axis=1))
             rows = np.flatnonzero(pictures.folds == fold)
-            found = trial.answers(rows, fold, slice(best, best + 1))[..., 0]
+            found = trials[number].answers(fold, rows, slice(best, best + 1))[..., 0]
             answers[rows] = cross_validation.with_unseen(found, len(pictures) - len(rows))
-        return self._fit(SETTINGS[picks[None][0]], trials[picks[None][0]], answers)
+        (best,) = cross_validation.best(tables[overall].sum(axis=1))
+        return self._fit(trials[overall], best, answers)
 
     def _some(self) -> _Pictures:
         """The pictures that choose the setting: of some classes, and of each class and fold its share."""
         pictures = self._pictures
         num_classes = int(pictures.labels.max()) + 1
         classes = np.unique(np.linspace(0, num_classes - 1, CHOOSING_CLASSES).astype(np.int64))
+        count = min(max(CHOOSING, len(pictures) // 20), MOST_CHOOSING)
         rows = np.flatnonzero(np.isin(pictures.labels, classes))
         rows = rows[np.lexsort((pictures.folds[rows], pictures.labels[rows]))]
-        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, CHOOSING).astype(np.int64))]
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
         first_of_each = rows[np.unique(pictures.labels[rows], return_index=True)[1]]
         some = pictures.select(np.union1d(chosen, first_of_each))
         return replace(some, labels=np.searchsorted(classes, some.labels))
 
-    def _try(self, pictures: _Pictures, setting: Setting, penalties: np.ndarray) -> _Trial:
-        """Fit and judge a setting with each of the penalties, on each fold."""
+    def _survey(self, pictures: _Pictures, setting: Setting) -> np.ndarray:
+        """The losses float64 [S, F, F] of the second fold by regressions that were fitted to neither.
+
+        Zero for the pairs that were not tried. Where there are but two folds, the first is fitted to.
+        """
+        losses = np.zeros((len(PENALTIES), self._num_folds, self._num_folds))
+        if pairs := cross_validation.pairs(self._num_folds):
+            trial = self._try(pictures, setting, pairs, PENALTIES)
+            for number, (one, other) in enumerate(pairs):
+                losses[:, one, other] = trial.loss(number, other)
+                losses[:, other, one] = trial.loss(number, one)
+        else:
+            trial = self._try(pictures, setting, [(0,), (1,)], PENALTIES)
+            losses[:, 0, 1], losses[:, 1, 0] = trial.loss(1, 1), trial.loss(0, 0)
+        return losses
+
+    def _try(
+        self, pictures: _Pictures, setting: Setting, without: list[tuple[int, ...]], penalties: np.ndarray
+    ) -> _Trial:
+        """Fit a setting with each of the penalties, without each of these sets of folds."""
         found = self._axes(pictures, setting)
         coordinates = np.empty((len(pictures), found.directions.shape[1]), np.float32)
         for number, block in enumerate(pictures.blocks(setting.mirror_average)):
             coordinates[number * BLOCK : (number + 1) * BLOCK] = found.coordinates(block)
-        outside = pictures.folds[:, None] != np.arange(self._num_folds)
+        outside = ~np.stack([np.isin(pictures.folds, each) for each in without], axis=1)
         weights = np.repeat(outside * pictures.weights[:, None], len(penalties), axis=1)
-        every = np.tile(penalties, self._num_folds)
-        fitted = softmax_regression.fit(coordinates, pictures.labels, weights, every)
-        trial = _Trial(found, coordinates, penalties, fitted, np.zeros((len(penalties), self._num_folds)))
-        for fold in range(self._num_folds):
-            rows = np.flatnonzero(pictures.folds == fold)
-            own = trial.answers(rows, fold, slice(None))[np.arange(len(rows)), pictures.labels[rows]]
-            trial.losses[:, fold] = -(pictures.weights[rows] @ np.where(np.isneginf(own), 0, own))
-        return trial
+        fitted = softmax_regression.fit(
+            coordinates, pictures.labels, weights, np.tile(penalties, len(without))
+        )
+        return _Trial(setting, pictures, found, coordinates, penalties, fitted)
 
     def _axes(self, pictures: _Pictures, setting: Setting) -> Axes:
         rows = np.unique(np.linspace(0, len(pictures) - 1, SAMPLE).astype(np.int64))
@@ -261,11 +294,9 @@ class _Fitting:
         most = MANY_AXES if len(pictures) > MANY else FEW_AXES
         return axes.leading(features, most, setting.exponent)
 
-    def _fit(self, setting: Setting, trial: _Trial, answers: np.ndarray) -> Head:
-        """The head for the best penalty of the trial."""
-        pictures = self._pictures
-        (best,) = cross_validation.best(trial.losses)
-        penalty = trial.penalties[best : best + 1]
+    def _fit(self, trial: _Trial, best: int, answers: np.ndarray) -> Head:
+        """The head for one of the trial's penalties."""
+        pictures, penalty = self._pictures, trial.penalties[best : best + 1]
         fitted = softmax_regression.fit(
             trial.coordinates, pictures.labels, pictures.weights[:, None], penalty
         )
@@ -273,8 +304,8 @@ class _Fitting:
         return Head(
             kernel=kernel,
             bias=bias,
-            mirror_average=setting.mirror_average,
-            setting=f"{setting}, penalty {penalty[0]:.2g}",
+            mirror_average=trial.setting.mirror_average,
+            setting=f"{trial.setting}, penalty {penalty[0]:.2g}",
             log_probabilities=answers,
             folds=pictures.folds,
             judged=cross_validation.judged(pictures.labels, pictures.folds),

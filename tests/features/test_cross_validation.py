@@ -28,16 +28,17 @@ def test_copies_count_once():
     assert cross_validation.num_folds(labels, groups) == 4
 
 
-def test_a_choice_without_a_fold_does_not_see_it():
-    losses = np.array([[[1, 1, 0], [2, 2, 2]], [[3, 0, 9], [2, 2, 0]]])
-    assert cross_validation.best(losses) == (0, 0)
-    assert cross_validation.best(losses, without=0) == (0, 0)
-    assert cross_validation.best(losses, without=1) == (0, 0)
-    assert cross_validation.best(losses, without=2) == (0, 0)
-    losses[0, 0, 0] = 4
-    assert cross_validation.best(losses) == (1, 1)
-    assert cross_validation.best(losses, without=0) == (0, 0)
-    assert cross_validation.best(losses, without=2) == (1, 0)
+@pytest.mark.parametrize(("folds", "count"), [(2, 0), (3, 3), (4, 6), (5, 10), (10, 20)])
+def test_each_fold_is_left_out_with_several_others(folds, count):
+    found = cross_validation.pairs(folds)
+    assert len(found) == len(set(found)) == count
+    assert all(one < other for one, other in found)
+    if found:
+        assert set(np.bincount(np.ravel(found))) == {min(4, folds - 1)}
+
+
+def test_the_best_is_the_least():
+    assert cross_validation.best(np.array([[3, 1], [0.5, 2]])) == (1, 0)
 
 
 def test_only_a_class_of_several_folds_can_be_judged():
