@@ -13,6 +13,7 @@ them in TF_CONFIG on each.
 from pigeonhole import cli, extras
 from pigeonhole.commands import training_flags
 from pigeonhole.errors import UsageError
+from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.training.distributed import cluster, launcher
 
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
     """Train as the command line says; the exit status."""
     given = training_flags.parse(arguments, __doc__)
     extras.require("training", *extras.modules_of("train"))
-    from pigeonhole.jobs import checks, resuming, training_job
+    from pigeonhole.jobs import checks, choosing, resuming, training_job
 
     asked = TrainingConfig(**given)
     together = cluster.from_environment()
@@ -33,8 +34,13 @@ def main(arguments: list[str]) -> int:
             f"--workers {asked.workers}: {cluster.VARIABLE} names {count}; give one or the other"
         )
     config, previous_run = resuming.config_of(given, count)
+    config = choosing.decided(config) if count == 1 else config
     checks.check(config, previous_run)
     if count > 1 and not together:
         return launcher.run([*cli.process("train"), *arguments], count)
+    if config.network == AUTO:
+        from pigeonhole.jobs.auto_job import AutoJob
+
+        return AutoJob(config, previous_run).train()
     workers, _ = training_job.join(together, asked, config, previous_run) if together else (None, None)
     return training_job.TrainingJob(config, previous_run, workers).train()

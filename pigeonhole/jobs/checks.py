@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pigeonhole.errors import UsageError
-from pigeonhole.networks.registry import DEFAULT, NETWORKS
+from pigeonhole.networks.registry import AUTO, DEFAULT, NETWORKS
 from pigeonhole.runs import creation
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
@@ -68,6 +68,8 @@ def _choose_network(config: TrainingConfig) -> NetworkChoice:
 
     Raises UsageError where those weights cannot be used.
     """
+    if config.network == AUTO:
+        return NetworkChoice(AUTO, None)
     weights = _asked_weights(config)
     if weights is None:
         return NetworkChoice(config.network or DEFAULT, config.image_size)
@@ -89,6 +91,12 @@ def _asked_weights(config: TrainingConfig) -> str | None:
 
 def _check_network(config: TrainingConfig, choice: NetworkChoice) -> None:
     """Raise UsageError where the flags do not fit the network, or each other."""
+    if choice.network == AUTO:
+        if given := about_one_training(config):
+            raise UsageError(f"{given[0]}: is about one training; name its network, or leave the flag out")
+        return
+    if config.quick or config.single:
+        raise UsageError(f"--{'quick' if config.quick else 'single'}: belongs to --network {AUTO}")
     network, side = NETWORKS[choice.network], choice.image_size
     if side is not None and side < network.smallest_side:
         raise UsageError(
@@ -98,3 +106,20 @@ def _check_network(config: TrainingConfig, choice: NetworkChoice) -> None:
         raise UsageError(f"--dropout {config.dropout:g}: {network.name} has no dropout layers; leave it out")
     if config.decay_steps is not None and config.schedule != "exponential":
         raise UsageError(f"--decay-steps {config.decay_steps}: belongs to --schedule exponential")
+
+
+def about_one_training(config: TrainingConfig) -> list[str]:
+    """The flags given that tell how one network is to be trained, and so say nothing about several ways."""
+    given = {
+        **config.recipe_changes,
+        "weights": config.weights,
+        "image_size": config.image_size,
+        "steps": config.steps,
+        "channels": config.channels if config.channels == 1 else None,
+        "flip_average": config.flip_average,
+        "shift_average": config.shift_average,
+        "workers": config.workers if config.workers != 1 else None,
+        "check_unseen": config.check_unseen or None,
+        "learning_curve": config.learning_curve or None,
+    }
+    return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]

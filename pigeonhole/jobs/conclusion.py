@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pigeonhole import cli, terminal
 from pigeonhole.data import cache, fixes, folders
-from pigeonhole.data.cache import Cache
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import evaluation, measures, predictions, usefulness
+from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
 from pigeonhole.jobs import trainers
 from pigeonhole.jobs.following import Trained
@@ -40,34 +40,29 @@ def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained, began: 
         terminal.say(f"no {run.onnx_file.name}: {reason}")
     corrected = saving.expected_accuracy(trainer.validations, trainer.recipe)
     with Classifier.load(run, engine="tensorflow") as classifier:
-        judged = _judge(classifier, config.data, sets, corrected)
+        judged = judge(_answers(classifier, config.data, sets), sets, corrected)
         if not (stopped or config.no_report):
             findings = audit.look(judged.answers, findings, config.check_labels, config.learning_curve)
             terminal.say(*findings.lines())
-            _write_report(run, sets, judged, classifier, findings)
-        if test := config.test or sets.preflight.test:
-            _test(classifier, run, Path(test), cache.of_flags(config.cache_dir, config.no_cache))
+            write_report(run, sets, judged, classifier, findings)
+        test_if_asked(setup, classifier, run)
     outcome = digests.digests(trainer.best_weights, trainer.validations, judged.answers.probabilities)
-    _write_result(run, judged, trained.seconds, findings, outcome)
-    terminal.say(*_last_lines(run, sets, trainer, (time.perf_counter() - began, trained.seconds)))
+    write_result(run, judged, trained.seconds, findings, outcome)
+    saved = f"the network of epoch {trainer.best.epoch:.1f}, chosen by its validation"
+    terminal.say(*last_lines(run, sets, saved, (time.perf_counter() - began, trained.seconds)))
     return audit.exit_status
 
 
-def _judge(classifier: Classifier, folder: Path, sets: DataSets, corrected: CorrectedAccuracy) -> Judged:
-    """Ask the saved network for all validation pictures, and say how good its answers are.
+def _answers(classifier: Classifier, folder: Path, sets: DataSets) -> Evaluation:
+    """What the saved network says to all validation pictures. `sets` were read from `folder`."""
+    valid, digest_of = sets.valid, digests_of(sets)
+    digests = [digest_of[name] for name in valid.names]
+    return predictions.answer(classifier, folder, valid.names, valid.label_indices, valid.images, digests)
 
-    `sets` were read from `folder`.
-    """
+
+def judge(answers: Evaluation, sets: DataSets, corrected: CorrectedAccuracy) -> Judged:
+    """Say how good the answers are that a network gave to pictures from which it has not learnt."""
     train, valid = sets.train, sets.valid
-    digest_of = _digests(sets)
-    answers = predictions.answer(
-        classifier,
-        folder,
-        valid.names,
-        valid.label_indices,
-        valid.images,
-        [digest_of[name] for name in valid.names],
-    )
     thumbnail = measures.nearest_thumbnail(
         train.images, train.label_indices, valid.images, valid.label_indices
     )
@@ -79,16 +74,16 @@ def _judge(classifier: Classifier, folder: Path, sets: DataSets, corrected: Corr
     return Judged(answers, figures, corrected)
 
 
-def _write_report(
+def write_report(
     run: Run, sets: DataSets, judged: Judged, classifier: Classifier, findings: AuditResult
 ) -> None:
     """Write the run's report, and the list of labels to look at."""
-    fixes.write(run.fixes_file, findings.suspects or (), _digests(sets), sets.fixes)
+    fixes.write(run.fixes_file, findings.suspects or (), digests_of(sets), sets.fixes)
     page = writing.write_training(run, sets, judged, classifier, findings)
     terminal.say(f"report      {page}")
 
 
-def _write_result(
+def write_result(
     run: Run,
     judged: Judged,
     seconds: float,
@@ -113,28 +108,33 @@ def _write_result(
     )
 
 
-def _test(classifier: Classifier, run: Run, folder: Path, store: Cache) -> None:
-    """Say how good the saved network is on all pictures of a folder, and add that to the report."""
-    judged = evaluation.judge(classifier, run, folders.scan(folder, for_training=False), store)
+def test_if_asked(setup: Setup, classifier: Classifier, run: Run) -> None:
+    """Say how good the saved network is on all pictures of the test folder, and add that to the report."""
+    config = setup.config
+    folder = config.test or setup.sets.preflight.test
+    if not folder:
+        return
+    store = cache.of_flags(config.cache_dir, config.no_cache)
+    judged = evaluation.judge(classifier, run, folders.scan(Path(folder), for_training=False), store)
     terminal.say(*judged.summary())
     writing.write_test(run, judged.evaluation, judged.measures, judged.copies, classifier)
 
 
-def _digests(sets: DataSets) -> dict[str, str]:
+def digests_of(sets: DataSets) -> dict[str, str]:
     """Name -> sha256 of the content."""
     return {record.entry.name: record.digest for record in sets.records}
 
 
-def _last_lines(run: Run, sets: DataSets, trainer: Trainer, seconds: tuple[float, float]) -> list[str]:
+def last_lines(run: Run, sets: DataSets, saved: str, seconds: tuple[float, float]) -> list[str]:
     """How long it took, what was saved where, and the command to try next.
 
-    `seconds`: of everything, and of the training alone.
+    `saved`: the network in words. `seconds`: of everything, and of the training alone.
     """
     entries = (record.entry for record in sets.records if sets.sides.get(record.entry.name) == "valid")
     example = next(entries).path
     return [
         f"time        {clock(seconds[0])} (minutes:seconds) for everything, {clock(seconds[1])} to train",
         f"saved       {run}",
-        f"            the network of epoch {trainer.best.epoch:.1f}, chosen by its validation",
+        f"            {saved}",
         f"next        {cli.command('predict')} --model {cli.quote(run)} {cli.quote(example)}",
     ]

@@ -11,8 +11,8 @@ from pigeonhole.data.parallel import available_cores
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.jobs import checks
 from pigeonhole.jobs.checks import NetworkChoice
-from pigeonhole.networks.recipes import Recipe
-from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.networks.recipes import THUMBNAIL, Recipe
+from pigeonhole.networks.registry import AUTO, DEFAULT, NETWORKS
 from pigeonhole.runs import seals
 from pigeonhole.runs.config import Machine, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pigeonhole.training.distributed.workers import Workers
     from pigeonhole.training.initial_weights import InitialWeights
 
+PRETRAINED_SIZE = 224  # pixels; the side at which the pretrained network looks at photos
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 SPLIT_FLAGS = ("split", "seed", "validation_size")  # what decides the sides, besides the pictures
 
@@ -54,13 +55,15 @@ class Setup:
     def _all_grey(self) -> bool:
         return all("grey" in record.oddities for record in self.sets.records if not record.skipped)
 
-    def recipe_for(self, num_pictures: int, brief: bool) -> Recipe:
+    def recipe_for(self, num_pictures: int, brief: bool, image_size: int | None = None) -> Recipe:
         """The recipe for so many training pictures, with what is asked for in place of its settings.
 
-        `brief`: for a training of few epochs.
+        `brief`: for a training of few epochs. `image_size`: the side at which the network looks at pictures,
+        if not that of the data.
         """
         network, trained = NETWORKS[self.choice.network], self.initial_weights is not None
-        usual = network.recipe(self.image_size, num_pictures, self._all_grey, brief, trained)
+        size = image_size or self.image_size
+        usual = network.recipe(size, num_pictures, self._all_grey, brief, trained)
         balanced = self.config.class_weights == "balanced"
         return usual.with_given(balanced=balanced, **self.config.recipe_changes)
 
@@ -83,6 +86,9 @@ def prepare(
     threads = start_tensorflow(config.threads)
     if previous_run and (workers is None or workers.is_chief):
         _tell_changed_environment(previous_run, workers)
+    if choice.network == AUTO:  # each candidate has a number format of its own
+        machine = Machine(config.precision, None, threads, 1)
+        return Setup(config, previous_run, choice, None, sets, machine, None)
     depthwise = NETWORKS[choice.network].depthwise
     machine, workers = _settle_machine(config.precision, depthwise, threads, workers)
     return Setup(config, previous_run, choice, weights, sets, machine, workers)
@@ -105,17 +111,17 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
 
     if warning := sample.warning(config.data):
         say(warning)
-    tree, network = folders.scan(config.data, config.classes), NETWORKS[choice.network]
+    tree = folders.scan(config.data, config.classes)
     split = _split(config, previous_run)
     if split is not None:
         seals.check(split)
     sets = dataset.read_train_sets(
         config.data,
-        choice.image_size or network.usual_size(_median_side(tree)),
+        choice.image_size or _usual_size(choice.network, median_side(tree)),
         config.classes,
         config.validation_size,
         config.seed,
-        channels=config.channels or network.channels,
+        channels=config.channels or (3 if choice.network == AUTO else NETWORKS[choice.network].channels),
         fraction=config.fraction,
         split=split,
         fixes=config.fixes,
@@ -139,7 +145,15 @@ def _split(config: TrainingConfig, previous_run: PreviousRun | None) -> "Path | 
     return config.split if asked_anew and not config.is_resumed else previous_run.run.split_file
 
 
-def _median_side(tree: "Tree") -> float:
+def _usual_size(network: str, median_side: float) -> int:
+    """The side in pixels at which pictures of this median shorter side are looked at by default."""
+    if network != AUTO:
+        return NETWORKS[network].usual_size(median_side)
+    small = NETWORKS[DEFAULT].usual_size(median_side)
+    return PRETRAINED_SIZE if median_side > THUMBNAIL else small
+
+
+def median_side(tree: "Tree") -> float:
     """The median of the shorter sides of some of the pictures, in pixels."""
     from pigeonhole.pictures import images
 

@@ -7,21 +7,17 @@ print(job.run)
 
 import contextlib
 import os
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole import atomic_file, cli
+from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.interrupts import Terminated
 from pigeonhole.jobs import setup as setups
-from pigeonhole.runs import creation
-from pigeonhole.runs.config import Settled, TrainingConfig
+from pigeonhole.jobs.job import Job, resumable, resume_command
+from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
-from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
 from pigeonhole.training.distributed import agreement
 from pigeonhole.training.distributed.cluster import Cluster
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
     from pigeonhole.training.distributed.workers import Workers
 
 
-class TrainingJob:
+class TrainingJob(Job):
     """A training whose pictures are read and whose network is built as soon as this object is made.
 
     `previous_run`: the run that is resumed or repeated. `workers`: who trains together, None for one process.
@@ -45,28 +41,12 @@ class TrainingJob:
         previous_run: PreviousRun | None = None,
         workers: "Workers | None" = None,
     ):
-        self._began = time.perf_counter()
-        self.config = config
-        self.setup = setups.prepare(config, previous_run, workers)
+        began = time.perf_counter()
+        super().__init__(config, setups.prepare(config, previous_run, workers), began)
         from pigeonhole.jobs import trainers
 
         self.trainer = trainers.make(self.setup)
-        self.run: Run | None = None  # known once `train` has begun
         self._changes: list[str] = []  # since the run was begun, where it is resumed
-
-    def train(self) -> int:
-        """Train, save, judge and report; the exit status.
-
-        0: done; 1: a repetition that came out differently, or a loss that is not a number; 128 + a signal's
-        number: stopped by it. Raises Diverged where there is no network to save.
-        """
-        try:
-            self.run = self._folder()
-            return self._train()
-        except (KeyboardInterrupt, Terminated) as interrupt:
-            if self.run is None or not self._says_how_to_go_on(isinstance(interrupt, Terminated)):
-                raise
-            return cli.TERMINATED if isinstance(interrupt, Terminated) else cli.INTERRUPTED
 
     def _train(self) -> int:
         """Train, save, judge and report in the run's folder; the exit status as of `train`."""
@@ -74,7 +54,7 @@ class TrainingJob:
 
         with self.run.held():
             self._begin()
-            with _resumable(self.run):
+            with resumable(self.run):
                 trained = self._follow()
                 if trained.exit_status == following.TERMINATED:
                     say(f"terminated  go on with: {resume_command(self.run)}")
@@ -85,28 +65,7 @@ class TrainingJob:
         if trained.exit_status:
             say(f"resume      {resume_command(self.run)}")
             return trained.exit_status
-        shutil.rmtree(self.run.checkpoints_folder)  # nothing is left to go on with
-        if self.config.repeat is None:
-            return stopped_by
-        differing = self._differing()
-        self._tell_repetition(differing)
-        return stopped_by or (1 if differing else 0)
-
-    def _says_how_to_go_on(self, terminated: bool) -> bool:
-        """Say how to go on after a signal before the first step or after the last.
-
-        False where nothing is left to do or to go on with; a folder without settings is removed.
-        """
-        if not (self.config.is_resumed or self.run.settings_file.is_file()):
-            shutil.rmtree(self.run.folder)  # made by this call
-            return False
-        if self.run.is_complete:
-            return False
-        if terminated:
-            say("", f"terminated  go on with: {resume_command(self.run)}")
-        else:
-            say("", f"resume      {resume_command(self.run)}")
-        return True
+        return self._end(stopped_by)
 
     def follow_chief(self) -> int:
         """Train as one of several workers, of which the chief alone writes; the exit status."""
@@ -149,20 +108,17 @@ class TrainingJob:
         settled = trainers.settled(self.setup, self.trainer, self._changes)
         settings.write(self.run, self.config, settled, self.setup.sets)
 
-    def _folder(self) -> Run:
-        if self.config.is_resumed:
-            return self.setup.previous_run.run
-        return creation.create(self.config.output, self.config.name)
-
     def _begin(self) -> None:
         """Bring a resumed trainer to where it was, say what will be done, and write down what is known."""
         from pigeonhole.jobs import announcement, trainers
+        from pigeonhole.runs import settings
 
         changes = self._changes = self._resume() if self.config.is_resumed else []
         settled = trainers.settled(self.setup, self.trainer, changes)
         say("", *announcement.lines(self.setup, settled, self.trainer, self.run))
         if changes or not self.config.is_resumed:
-            self._write_start(settled)
+            self._write_pictures()
+            settings.write(self.run, self.config, settled, self.setup.sets)
 
     def _resume(self) -> list[str]:
         """Restore the last checkpoint; the changes since the run was begun."""
@@ -187,37 +143,6 @@ class TrainingJob:
         except ValueError as error:
             raise PigeonholeError(f"{self.run}: its checkpoint is of another network; train again") from error
 
-    def _write_start(self, settled: Settled) -> None:
-        """Write what is known before the first step: split, what each picture looks like, and settings.
-
-        The settings come last: a run that has them can be resumed.
-        """
-        from pigeonhole.data import split
-        from pigeonhole.evaluation import leakage
-        from pigeonhole.runs import seals, settings
-
-        seals.forget(self.run.split_file)
-        sets = self.setup.sets
-        split.write_split(self.run.split_file, sets.records, sets.sides)
-        record_of = {record.entry.name: record for record in sets.records}
-        records = [record_of[name] for name in sets.everything.names]
-        seals.note(self.run.split_file)
-        leakage.write(self.run, records, sets.everything.images, sets.sides)
-        settings.write(self.run, self.config, settled, sets)
-
-    def _differing(self) -> list[str]:
-        """Which of weights, history and predictions came out differently from the run that was repeated."""
-        from pigeonhole.runs import digests
-
-        return digests.differing(digests.read(self.setup.previous_run.run), digests.read(self.run))
-
-    def _tell_repetition(self, differing: list[str]) -> None:
-        before = self.setup.previous_run.run
-        if differing:
-            say(f"repeated    not identical to {before}: other {', '.join(differing)}")
-        else:
-            say(f"repeated    identical to {before}: weights, history and predictions")
-
 
 def join(
     cluster: Cluster, asked: TrainingConfig, config: TrainingConfig, previous_run: PreviousRun | None = None
@@ -239,19 +164,3 @@ def run_worker(asked: TrainingConfig, cluster: Cluster) -> int:
         exit_status = job.follow_chief()
     say(f"{name} has ended after step {job.trainer.steps_done:,}")
     return exit_status
-
-
-def resume_command(run: Run) -> str:
-    return f"{cli.command('train')} --resume {cli.quote(run)}"
-
-
-@contextlib.contextmanager
-def _resumable(run: Run) -> Iterator[None]:
-    """Add to the error of a full or failing disk that what the last checkpoint holds is not lost."""
-    try:
-        yield
-    except OSError as error:
-        place = f": {error.filename}" if error.filename else ""
-        raise PigeonholeError(
-            f"{error.strerror or error}{place}; fix that, and go on with: {resume_command(run)}"
-        ) from error

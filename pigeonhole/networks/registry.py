@@ -142,7 +142,7 @@ _ENTRIES = (
     Network(
         "efficientnet_lite0",
         "lite.efficientnet_lite0",
-        recipes.pretrained,
+        recipes.fine_tuned,
         224,
         dropout=("dropout",),
         depthwise=True,
@@ -179,5 +179,6 @@ _ENTRIES = (
 )
 NETWORKS: dict[str, Network] = {network.name: network for network in _ENTRIES}
 DEFAULT = _ENTRIES[0].name
+AUTO = "auto"  # no network, but several ways to train of which the best are kept
 APPLICATIONS = tuple(network.name for network in _ENTRIES if network.application)
 PRETRAINED = tuple(network.name for network in _ENTRIES if network.application or network.has_weights)

@@ -24,9 +24,13 @@ def sections(run: Run, sets: DataSets, parameters: int, kept: int, findings: "Au
     `run` holds its settings and its history; PigeonholeError where one of the files is not there or damaged.
     `parameters`: how many weights the network has. `kept`: the validation, from 0, whose network was saved.
     """
-    settings, history = run.settings(), run.history()
-    intro = _intro(settings, sets, parameters, duration(history["seconds"][-1]))
-    made = [intro, _curves(history, kept), _settings(settings)]
+    settings = run.settings()
+    if settings["recipe"]:
+        history = run.history()
+        time, curves = duration(history["seconds"][-1]), [_curves(history, kept)]
+    else:
+        time, curves = None, []  # several ways to train have no common history
+    made = [_intro(settings, sets, parameters, time), *curves, _settings(settings)]
     if findings.unseen is not None:
         html = render("unseen.html", unseen=findings.unseen)
         made.append(Section("unseen", "Would it notice a class it does not know?", html))
@@ -35,14 +39,14 @@ def sections(run: Run, sets: DataSets, parameters: int, kept: int, findings: "Au
     return made
 
 
-def _intro(settings: dict, sets: DataSets, parameters: int, time: str) -> Section:
+def _intro(settings: dict, sets: DataSets, parameters: int, time: str | None) -> Section:
     html = render(
         "intro.html",
         heading=heading(settings["classes"]),
         classes=settings["classes"],
         network=settings["options"]["network"],
         data=settings["options"]["data"],
-        side=settings["recipe"]["image_size"],
+        side=sets.everything.images.shape[1],
         parameters=parameters,
         training=len(sets.train.label_indices),
         validation=len(sets.valid.label_indices),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pigeonhole.data.augmentation import Augmentation
+from pigeonhole.data.augmentation import NONE, Augmentation
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
@@ -51,7 +51,8 @@ def write_training(
     evaluation, measures, corrected = judged
     answers = Answers(evaluation, measures, attention(classifier, evaluation), False, corrected)
     inside = Inside.of(classifier, evaluation, telling(evaluation))
-    augmentation = Augmentation(**run.settings()["recipe"]["augmentation"])
+    recipe = run.settings()["recipe"]
+    augmentation = Augmentation(**recipe["augmentation"]) if recipe else NONE
     parameters = sum(layer.parameters for layer in inside.layers)
     fixed = training.sections(run, sets, parameters, corrected.kept, findings)
 

@@ -46,6 +46,34 @@ def remove(run: Run) -> None:
         file.unlink()
 
 
+def set_aside(run: Run, candidate: str) -> None:
+    """Keep the run's newest checkpoint as that of a candidate whose training has ended; remove the others."""
+    run.candidates_folder.mkdir(exist_ok=True)
+    newest_file, *others = _files(run)
+    newest_file.replace(_candidate_file(run, candidate))
+    for file in others:
+        file.unlink()
+
+
+def forget_all(run: Run) -> None:
+    """Remove all checkpoints, those of candidates too: the pictures have changed."""
+    remove(run)
+    for file in run.candidates_folder.glob("*.npz"):
+        file.unlink()
+
+
+def ended(run: Run, candidate: str) -> State | None:
+    """What `set_aside` has kept of the candidate; None where its training has not ended, or it is damaged."""
+    file = _candidate_file(run, candidate)
+    if not file.is_file():
+        return None
+    try:
+        return _state(archives.read(file))
+    except DAMAGE as error:
+        say(f"{file}: damaged ({error}); this candidate is trained again", to=sys.stderr)
+        return None
+
+
 def newest(run: Run) -> State | None:
     """The run's last state that can be read; None where there is none at all.
 
@@ -118,6 +146,10 @@ class Writer(AbstractContextManager):
 def _files(run: Run) -> list[Path]:
     """The run's checkpoints, the newest first."""
     return sorted((run.checkpoints_folder).glob("step-*.npz"), reverse=True)
+
+
+def _candidate_file(run: Run, candidate: str) -> Path:
+    return run.candidates_folder / f"{candidate}.npz"
 
 
 def _arrays(state: State) -> dict[str, np.ndarray]:

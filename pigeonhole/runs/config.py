@@ -23,7 +23,7 @@ from pigeonhole.arguments import (
 )
 from pigeonhole.networks import recipes
 from pigeonhole.networks.recipes import Recipe
-from pigeonhole.networks.registry import DEFAULT, NETWORKS
+from pigeonhole.networks.registry import AUTO, DEFAULT, NETWORKS
 from pigeonhole.runs import search
 
 NEWEST = Path("")  # what --resume means without a run
@@ -60,7 +60,14 @@ class TrainingConfig(ReadingFlags):
         Effect.WHERE, DATA, "give the accuracy on this folder at the end", type=as_path, metavar="FOLDER"
     )
 
-    network: str | None = _network(f"({DEFAULT}, or that of --weights)", choices=NETWORKS)
+    network: str | None = _network(
+        f"auto: pretrained features first, then what pays (auto; {DEFAULT} with flags for one training)",
+        choices=(AUTO, *NETWORKS),
+    )
+    quick: bool = _network("with auto: stop after the first answer", False, action="store_true")
+    single: bool = _network(
+        "with auto: answer by the best network alone, not by several", False, action="store_true"
+    )
     # The outcome depends on what lies there: `Settled.weights_digest`.
     weights: str | None = flag(
         Effect.WHERE,
@@ -211,13 +218,24 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class SettledCandidate:
+    """What is settled about one candidate of `--network auto`, by its name there."""
+
+    name: str
+    precision: str
+    recipe: Recipe
+    total_steps: int
+
+
+@dataclass(frozen=True)
 class Settled:
     """What is settled about a training once its pictures are read and its network is built.
 
     `image_size` in pixels. `weights_digest`: sha256 of the weights that it starts from, None for random ones.
     `changes`: lines on what is different from when the run was begun, where it is a resumed one.
     `may_restart`: whether it starts once more where its loss does not move; `restarted_after`: the step after
-    which it has, None where it has not.
+    which it has, None where it has not. `candidates`: with `--network auto` those that are trained, in their
+    order; there is then no recipe and no number of steps for all.
     """
 
     network: str
@@ -225,12 +243,13 @@ class Settled:
     channels: int
     weights_digest: str | None
     machine: Machine
-    recipe: Recipe
+    recipe: Recipe | None
     total_steps: int
     steps_per_epoch: int
     changes: tuple[str, ...] = ()
     may_restart: bool = False
     restarted_after: int | None = None
+    candidates: tuple["SettledCandidate", ...] = ()
 
     @property
     def epochs(self) -> float:
@@ -239,5 +258,7 @@ class Settled:
     @property
     def options(self) -> dict[str, object]:
         """What takes the place of flags that left it open, by their names."""
-        names = ("network", "image_size", "channels", "weights_digest")
+        names = ["network", "channels", "weights_digest"]
+        if self.recipe:  # each candidate has a size of its own
+            names.append("image_size")
         return {name: getattr(self, name) for name in names}

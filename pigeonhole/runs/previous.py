@@ -9,7 +9,7 @@ from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.runs import config as configs
-from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.config import SettledCandidate, TrainingConfig
 from pigeonhole.runs.run import Run
 
 DECISIVE = configs.named(Effect.OUTCOME, Effect.LENGTH)
@@ -22,18 +22,20 @@ class PreviousRun:
 
     `options`: the flags by name, as `TrainingConfig` has them, with what was measured in place of what was
     left to be measured. `weights_digest`: of the weights that it started from. `changed_midway`: changes
-    since it was begun that the user accepted. `may_restart`, `restarted_after`: as of `config.Settled`.
+    since it was begun that the user accepted. `may_restart`, `restarted_after`, `candidates`: as of
+    `config.Settled`.
     """
 
     run: Run
     options: dict[str, object]
     weights_digest: str | None
-    recipe: Recipe
+    recipe: Recipe | None
     total_steps: int
     environment: dict[str, str]
     changed_midway: list[str]
     may_restart: bool = False
     restarted_after: int | None = None
+    candidates: tuple[SettledCandidate, ...] = ()
 
     def changed_options(self, config: TrainingConfig, weights_digest: str | None) -> list[str]:
         """A line for each flag that decides the outcome and has another value now."""
@@ -92,15 +94,13 @@ def read(run: Run) -> PreviousRun:
         )
     settings = run.settings()
     try:
-        machine, recipe = settings["machine"], settings["recipe"]
-        # Runs that were begun before recipes had this field say it among their flags alone.
-        balanced = {"balanced": settings["options"]["class_weights"] == "balanced"}
+        machine = settings["machine"]
         measured = {"precision": machine["precision"], "threads": machine["threads"]}
         return PreviousRun(
             run=run,
             options={**configs.parsed(settings["options"]), **measured},
             weights_digest=settings["options"].get("weights_digest"),
-            recipe=Recipe(**{**recipe, "augmentation": Augmentation(**recipe["augmentation"]), **balanced}),
+            recipe=_recipe(settings["recipe"], settings["options"]),
             total_steps=settings["total_steps"],
             environment={
                 **settings["versions"],
@@ -110,9 +110,22 @@ def read(run: Run) -> PreviousRun:
             changed_midway=settings["changed_midway"],
             may_restart=settings.get("may_restart", False),  # older runs never did
             restarted_after=settings.get("restarted_after"),
+            candidates=tuple(
+                SettledCandidate(**{**each, "recipe": _recipe(each["recipe"], settings["options"])})
+                for each in settings.get("candidates", ())
+            ),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PigeonholeError(f"{file}: damaged, or of another version ({error})") from error
+
+
+def _recipe(values: Mapping, options: Mapping) -> Recipe | None:
+    """The recipe of these settings; None where they have none, as with `--network auto`."""
+    if not values:
+        return None
+    # Runs that were begun before recipes had this field say it among their flags alone.
+    balanced = {"balanced": options["class_weights"] == "balanced"}
+    return Recipe(**{**values, "augmentation": Augmentation(**values["augmentation"]), **balanced})
 
 
 def _told(value: object) -> str:

@@ -62,6 +62,7 @@ class Run:
     report_page = Inside("report.html")  # by report.page, from the sections in report_store
     report_store = Inside("report.json")
     checkpoints_folder = Inside("checkpoints")  # by runs.checkpoints; removed when the training is complete
+    candidates_folder = Inside(os.path.join("checkpoints", "candidates"))  # those whose training has ended
     lock_file = Inside(os.path.join("checkpoints", "lock"))
     seals_file = Inside(seals.FILE)  # by runs.seals: digests of other files
     unfinished_model_folder = Inside(".saving")  # by model.metagraph

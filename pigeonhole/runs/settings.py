@@ -30,7 +30,7 @@ def write(run: Run, config: TrainingConfig, settled: Settled, sets: DataSets) ->
         {
             "options": {**config.values(*kept), **settled.options},
             "classes": sets.classes,
-            "recipe": asdict(settled.recipe),
+            "recipe": asdict(settled.recipe) if settled.recipe else {},
             "total_steps": settled.total_steps,
             "steps_per_epoch": settled.steps_per_epoch,
             "machine": {**asdict(settled.machine), "processor": processor()},
@@ -39,6 +39,7 @@ def write(run: Run, config: TrainingConfig, settled: Settled, sets: DataSets) ->
             "changed_midway": settled.changes,
             "may_restart": settled.may_restart,
             "restarted_after": settled.restarted_after,
+            "candidates": [asdict(candidate) for candidate in settled.candidates],
         }
     )
 

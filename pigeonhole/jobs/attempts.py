@@ -1,0 +1,120 @@
+"""What `--network auto` tries: the first answer, whose model is saved at once, and then the candidates."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from pigeonhole import cli
+from pigeonhole.interrupts import StopRequest
+from pigeonhole.jobs import candidates, first_answer, following, mixed
+from pigeonhole.jobs.candidates import Candidate, Tried
+from pigeonhole.jobs.first_answer import FirstAnswer
+from pigeonhole.jobs.mixed import Saved
+from pigeonhole.jobs.setup import Setup
+from pigeonhole.runs import checkpoints
+from pigeonhole.runs.config import SettledCandidate
+from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say, titled
+from pigeonhole.training.failures import Diverged
+from pigeonhole.training.trainer import Trainer
+
+LEAST_SECONDS = 5.0  # in which a candidate is worth beginning
+
+
+class First(NamedTuple):
+    """The first answer and its model, as it was saved."""
+
+    answer: FirstAnswer
+    saved: Saved
+
+
+class Attempts:
+    """`note` is called with what is settled about each candidate before its first step."""
+
+    def __init__(self, setup: Setup, run: Run, note: Callable[[SettledCandidate], None]):
+        self._setup = setup
+        self._run = run
+        self._note = note
+        previous = setup.previous_run
+        self._known = {each.name: each for each in previous.candidates} if previous else {}
+
+    def first_answer(self, began: float) -> First:
+        """Fit it, save its model, and say how good it is. `began`: by `time.perf_counter`."""
+        answer = first_answer.fit(self._setup)
+        result = mixed.weigh(answer, [], self._setup, single=False)
+        saved = mixed.save(self._setup, self._run, result)
+        seconds = time.perf_counter() - began
+        say(
+            f"first answer after {seconds:.0f} s: expect {result.expected.lines()[0].split(': ')[1]}",
+            f"            it answers now: {cli.command('predict')} --model {cli.quote(self._run)} PICTURE",
+        )
+        return First(answer, saved)
+
+    def others(self, first: FirstAnswer, ends: float) -> tuple[list[Tried], int]:
+        """Train the candidates that may do better, one after the other; and the exit status of a signal.
+
+        `ends`: when, by `time.perf_counter`, they are to have ended.
+        """
+        chosen = self._chosen(first)
+        if not chosen:
+            return [], 0
+        head = first.start_of_last_layer(self._setup.sets.everything.label_indices)
+        tried: list[Tried] = []
+        with StopRequest() as request:
+            for candidate in chosen:
+                trainer = self._trainer(candidate, head, ends)
+                if trainer is None:
+                    continue
+                exit_status = self._train(candidate, trainer, request)
+                if trainer.best is not None and exit_status != following.TERMINATED:
+                    tried.append(candidates.tried(candidate, trainer))
+                if exit_status:
+                    return tried, exit_status
+        return tried, 0
+
+    def _chosen(self, first: FirstAnswer) -> Sequence[Candidate]:
+        if self._setup.config.quick:
+            return ()
+        chosen = candidates.worth_trying(first.head, self._setup.sets.everything)
+        if not chosen:
+            say("            too few mistakes are left to do better")
+        return chosen
+
+    def _trainer(
+        self, candidate: Candidate, head: tuple[np.ndarray, np.ndarray], ends: float
+    ) -> Trainer | None:
+        """What trains the candidate for its share of the time; None where too little is left."""
+        known = self._known.get(candidate.name)
+        moment = time.perf_counter()
+        seconds = (ends - moment) * candidate.share
+        if known is None and seconds < LEAST_SECONDS:
+            return None
+        say("", *titled("trying", [candidate.title]))
+        keras.backend.clear_session()
+        trainer = candidates.make(self._setup, candidate, head, known)
+        if known is None:
+            trainer.fit_to(seconds - (time.perf_counter() - moment))
+            checkpoints.remove(self._run)
+        self._note(candidates.settled(candidate, trainer))
+        return trainer
+
+    def _train(self, candidate: Candidate, trainer: Trainer, request: StopRequest) -> int:
+        """Train it to its end, from where a resumed run had come to; the exit status of a signal."""
+        if state := checkpoints.ended(self._run, candidate.name):
+            trainer.restore(state)
+            return 0
+        goes_on = self._setup.config.is_resumed and candidate.name in self._known
+        if goes_on and (state := checkpoints.newest(self._run)):
+            trainer.restore(state)
+        try:
+            trained = following.follow(trainer, self._run, self._setup.config, request)
+        except Diverged as error:
+            say(f"left out: {error}")
+            return 0
+        if trained.exit_status in (0, following.DIVERGED):
+            checkpoints.set_aside(self._run, candidate.name)
+            return 0
+        return trained.exit_status

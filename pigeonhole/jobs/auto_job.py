@@ -1,0 +1,119 @@
+"""A training that tries several ways: the first answer after seconds, then others while they pay.
+
+job = AutoJob(TrainingConfig(data=Path("my_photos"), network="auto"))
+exit_status = job.train()
+print(job.run)
+"""
+
+import math
+import time
+
+import numpy as np
+
+from pigeonhole import atomic_file
+from pigeonhole.jobs import setup as setups
+from pigeonhole.jobs.job import Job, resumable, resume_command
+from pigeonhole.networks.registry import AUTO
+from pigeonhole.runs.config import Settled, SettledCandidate, TrainingConfig
+from pigeonhole.runs.previous import PreviousRun
+from pigeonhole.terminal import say, titled
+
+MINUTES = {1_000: 2.0, 5_000: 4.0, 50_000: 10.0}  # pictures -> default budget, between them by logarithm
+SAVING = 0.1  # the share of the budget that is left for the last model and the report
+
+
+class AutoJob(Job):
+    """Pictures are read as soon as this object is made.
+
+    `previous_run`: the run that is resumed or repeated. Raises UsageError and PigeonholeError where the
+    config does not fit itself, the data or the previous run.
+    """
+
+    def __init__(self, config: TrainingConfig, previous_run: PreviousRun | None = None):
+        began = time.perf_counter()
+        super().__init__(config, setups.prepare(config, previous_run), began)
+        self._settled: list[SettledCandidate] = []
+        self._changes: list[str] = []
+
+    @property
+    def minutes(self) -> float:
+        """The budget for everything."""
+        return self.config.minutes or default_minutes(self.setup.sets.everything.num_examples)
+
+    def _train(self) -> int:
+        from pigeonhole.jobs import attempts, following, mixed
+
+        with self.run.held():
+            self._begin()
+            with resumable(self.run):
+                ends = self._began + 60 * self.minutes * (1 - SAVING)
+                trying = attempts.Attempts(self.setup, self.run, self._note)
+                first = trying.first_answer(self._began)
+                tried, exit_status = trying.others(first.answer, ends)
+                if exit_status == following.TERMINATED:
+                    say(f"terminated  go on with: {resume_command(self.run)}")
+                    return exit_status
+                result = mixed.weigh(first.answer, tried, self.setup, self.config.single)
+                saved = mixed.save(self.setup, self.run, result) if tried else first.saved
+                stopped_by = mixed.conclude(self.setup, self.run, result, saved, self._began)
+        if exit_status:
+            say(f"resume      {resume_command(self.run)}")
+            return exit_status
+        return self._end(stopped_by)
+
+    def _begin(self) -> None:
+        """Say what will be done, and write down what is known before the first step."""
+        atomic_file.remove_leftovers(self.run.folder)
+        if self.config.is_resumed:
+            self._note_changes()
+        else:
+            self._write_pictures()
+        self._write_settings()
+        train, valid = self.setup.sets.train.num_examples, self.setup.sets.valid.num_examples
+        say(
+            "",
+            *titled("network", ["auto: a pretrained network as it comes, then what does better"]),
+            *titled("data", [f"{train:,} pictures to learn from, {valid:,} to compare by"]),
+            *titled("budget", [f"at most {self.minutes:.3g} minutes; Ctrl-C keeps the best so far"]),
+            *titled("run", [str(self.run)]),
+            "",
+        )
+
+    def _note_changes(self) -> None:
+        """What is different from when the resumed run was begun; of other pictures nothing is left to use."""
+        from pigeonhole.runs import checkpoints
+
+        before, sets = self.setup.previous_run, self.setup.sets
+        of_data = before.changed_data(sets.records, sets.sides)
+        self._changes = [*before.changed_midway, *before.changed_options(self.config, None), *of_data]
+        self._settled = [] if of_data else list(before.candidates)
+        if of_data:
+            checkpoints.forget_all(self.run)
+
+    def _note(self, candidate: SettledCandidate) -> None:
+        """Write down what has been settled about a candidate, before its first step."""
+        self._settled = [each for each in self._settled if each.name != candidate.name] + [candidate]
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        from pigeonhole.runs import settings
+
+        settled = Settled(
+            network=AUTO,
+            image_size=self.setup.image_size,
+            channels=self.setup.channels,
+            weights_digest=None,
+            machine=self.setup.machine,
+            recipe=None,
+            total_steps=0,
+            steps_per_epoch=1,
+            changes=tuple(self._changes),
+            candidates=tuple(self._settled),
+        )
+        settings.write(self.run, self.config, settled, self.setup.sets)
+
+
+def default_minutes(num_pictures: int) -> float:
+    """The budget for so many pictures, on a machine of two cores."""
+    counts, minutes = zip(*MINUTES.items(), strict=True)
+    return float(np.interp(math.log(max(num_pictures, 1)), np.log(counts), minutes))

@@ -1,0 +1,112 @@
+"""The ways to train that `--network auto` tries after its first answer, and how long each may take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+
+from pigeonhole.data.dataset import DataSet
+from pigeonhole.features.head import Head
+from pigeonhole.jobs.setup import Setup
+from pigeonhole.networks.averaging import Averaging
+from pigeonhole.networks.building import in_float32
+from pigeonhole.networks.recipes import THUMBNAIL, Recipe
+from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.runs.config import SettledCandidate
+from pigeonhole.runs.records import Validation
+from pigeonhole.training import initial_weights, precision, weights_source
+from pigeonhole.training.blueprint import Blueprint
+from pigeonhole.training.trainer import Trainer
+
+FEWEST_MISTAKES = 5  # of the first answer on all pictures, out of fold, from which others are tried
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """`name`: of its layers in the saved graph. `network`: in the registry. `image_size`: of photos, in
+    pixels. `share`: of the time that is left to all candidates from it on."""
+
+    name: str
+    network: str
+    image_size: int
+    share: float
+    title: str
+
+
+CANDIDATES = (
+    Candidate("tuned", "efficientnet_lite0", 160, 0.6, "all layers of the pretrained network"),
+    Candidate("standard", "standard", 128, 1.0, "a small network from nothing"),
+)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate that was trained: `model` in float32, its `logits` float32 [v, K] for the validation
+    pictures, from which it has learnt nothing, and how long it took. `validations`: those of its training."""
+
+    name: str
+    title: str
+    model: keras.Model
+    logits: np.ndarray
+    seconds: float
+    validations: Sequence[Validation]
+
+
+def worth_trying(first: Head, everything: DataSet) -> Sequence[Candidate]:
+    """The candidates that may do better than the first answer: none where it hardly makes a mistake."""
+    mistakes = int((first.log_probabilities.argmax(axis=1) != everything.label_indices).sum())
+    return CANDIDATES if mistakes >= FEWEST_MISTAKES else ()
+
+
+def make(
+    setup: Setup, candidate: Candidate, head: tuple[np.ndarray, np.ndarray], known: SettledCandidate | None
+) -> Trainer:
+    """A trainer of the candidate with its first weights.
+
+    `head`: kernel and bias for the pretrained network's last layer, as it starts. `known`: what was settled
+    in the run that is resumed or repeated; None: the number of steps is still to be set.
+    """
+    own = _own_setup(setup, candidate)
+    recipe = known.recipe if known else _recipe(own, candidate)
+    chosen = known.precision if known else _precision(own)
+    averaging = Averaging(flip=recipe.augmentation.flip)
+    blueprint = Blueprint(candidate.network, own.config.seed, chosen, averaging, own.initial_weights)
+    trainer = blueprint.trainer(recipe, own.sets.train, own.sets.valid)
+    if own.initial_weights:
+        trainer.model.layers[-1].set_weights(list(head))
+    if known:
+        trainer.total_steps = known.total_steps
+    return trainer
+
+
+def settled(candidate: Candidate, trainer: Trainer) -> SettledCandidate:
+    """What a repetition needs to know about the candidate."""
+    dtypes = {layer.compute_dtype for layer in trainer.model.layers}
+    chosen = "bfloat16" if "bfloat16" in dtypes else "float32"
+    return SettledCandidate(candidate.name, chosen, trainer.recipe, trainer.total_steps)
+
+
+def tried(candidate: Candidate, trainer: Trainer) -> Tried:
+    """What the trainer has arrived at, after at least one validation."""
+    model = in_float32(trainer.model, trainer.best_weights)
+    seconds = trainer.validations[-1].seconds
+    return Tried(candidate.name, candidate.title, model, trainer.best_logits, seconds, trainer.validations)
+
+
+def _own_setup(setup: Setup, candidate: Candidate) -> Setup:
+    """The same data for the candidate's network, with the weights that it starts from."""
+    network, weights = candidate.network, None
+    if NETWORKS[network].has_weights:
+        weights = initial_weights.read(weights_source.find(weights_source.IMAGENET, network), network)
+    return replace(setup, choice=replace(setup.choice, network=network), initial_weights=weights)
+
+
+def _recipe(own: Setup, candidate: Candidate) -> Recipe:
+    """The usual recipe of the candidate's network for a short training on these pictures."""
+    size = candidate.image_size if own.image_size > THUMBNAIL else None
+    return own.recipe_for(own.sets.train.num_examples, brief=True, image_size=size)
+
+
+def _precision(own: Setup) -> str:
+    return precision.choose(own.config.precision, NETWORKS[own.choice.network].depthwise)[0]

@@ -1,0 +1,84 @@
+"""The first answer of `--network auto`: a head on the features of a pretrained network, fitted in seconds."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from pigeonhole.data import cache, duplicates
+from pigeonhole.features import extractor, frozen, head, store
+from pigeonhole.features.head import Head, Options
+from pigeonhole.jobs.setup import PRETRAINED_SIZE, Setup
+from pigeonhole.statistics import CorrectedAccuracy
+from pigeonhole.training import steps
+
+ENLARGED = 128  # pixels to which thumbnails are enlarged for the pretrained network
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """What is known before any network was trained.
+
+    `head`: with an out-of-fold answer for each of the n pictures of `sets.everything`. `features`: float32
+    [n, D], as the head takes them. `last`: the columns of D that the pretrained network's own last layer
+    takes. `image_size`: at which it looks at pictures.
+    """
+
+    head: Head
+    features: np.ndarray
+    last: slice
+    image_size: int
+    num_training: int
+
+    @property
+    def logits(self) -> np.ndarray:
+        """float32 [v, K], out of fold, for the validation pictures."""
+        return self.head.log_probabilities[self.num_training :]
+
+    def model(self, shape: tuple[int, int]) -> keras.Model:
+        """The network in float32 for pictures of `shape`, side and channels."""
+        kernel, bias = self.head.kernel, self.head.bias
+        return frozen.classifier(kernel, bias, shape, self.image_size, self.head.mirror_average)
+
+    def expected(self, labels: np.ndarray) -> CorrectedAccuracy:
+        """What to expect of new pictures: `labels` int [n] against the answers out of fold."""
+        right = self.head.log_probabilities.argmax(axis=1) == labels
+        return CorrectedAccuracy(float(right.sum()), len(labels), 0.0, 1, 0)
+
+    def start_of_last_layer(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel and bias for the pretrained network's last layer: a head on its features alone, fitted to
+        the training pictures, `labels` int [n] of all."""
+        training = slice(0, self.num_training)
+        features = self.features[training, self.last]
+        fitted = head.fit(features, features, labels[training], np.arange(self.num_training))
+        return fitted.kernel, fitted.bias
+
+
+def fit(setup: Setup) -> FirstAnswer:
+    """Compute the features that are not kept yet, and fit the head. Raises PigeonholeError as those do."""
+    config, sets = setup.config, setup.sets
+    size = PRETRAINED_SIZE if setup.image_size == PRETRAINED_SIZE else ENLARGED
+    opened = extractor.open_pretrained(size, setup.machine.threads)
+    try:
+        kept = store.of_sets(sets, opened, cache.of_flags(config.cache_dir, config.no_cache))
+        last = opened.last
+    finally:
+        opened.close()
+    labels = sets.everything.label_indices
+    weights = None
+    if config.class_weights == "balanced":
+        weights = steps.balanced_weights(labels, len(sets.classes))
+    fitted = head.fit(kept.plain, kept.mirrored, labels, _groups(setup), Options(weights, config.seed))
+    features = np.asarray(kept.plain)
+    if fitted.mirror_average:
+        features = (features + np.asarray(kept.mirrored)) / 2
+    return FirstAnswer(fitted, features, last, size, sets.train.num_examples)
+
+
+def _groups(setup: Setup) -> np.ndarray:
+    """int64 [n]: equal for copies of one picture."""
+    sets = setup.sets
+    pairs = [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across]
+    groups = duplicates.groups(sets.records, pairs)
+    number_of = {record.entry.name: number for number, group in enumerate(groups) for record in group}
+    return np.array([number_of[name] for name in sets.everything.names])

@@ -1,0 +1,179 @@
+"""What comes of the candidates of `--network auto`: how much each counts, one saved model, one judgement."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from pigeonhole import terminal
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.evaluation.studies import suspects
+from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
+from pigeonhole.jobs import conclusion
+from pigeonhole.jobs.candidates import Tried
+from pigeonhole.jobs.first_answer import FirstAnswer
+from pigeonhole.jobs.setup import Setup
+from pigeonhole.model import calibration, metagraph, mixing, rejection
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.export import exporting
+from pigeonhole.networks.combining import Part, combine
+from pigeonhole.runs import digests
+from pigeonhole.runs.run import Run
+from pigeonhole.statistics import CorrectedAccuracy
+
+FROZEN = "frozen"
+FIRST_TITLE = "the pretrained network as it comes"
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The answer of several networks together, or of one.
+
+    `weights`: how much each counts, that of the first answer first. `logits` float32 [m, K]: for the pictures
+    `rows` of `sets.everything`, by weights that were fitted without them. `expected`: of new pictures.
+    """
+
+    first: FirstAnswer
+    tried: Sequence[Tried]
+    weights: np.ndarray
+    rows: np.ndarray
+    logits: np.ndarray
+    expected: CorrectedAccuracy
+    labels: np.ndarray
+
+    def describe(self) -> str:
+        """What answers, in words."""
+        titles = [FIRST_TITLE, *(each.title for each in self.tried)]
+        used = [title for title, weight in zip(titles, self.weights, strict=True) if weight]
+        return used[0] if len(used) == 1 else f"the weighted mean of {' and '.join(used)}"
+
+    def table(self) -> list[str]:
+        """For people: what was tried, what it reached on the pictures to compare by, how much it counts."""
+        valid = self.labels[self.first.num_training :]
+        rows = [(FIRST_TITLE, self.first.logits, None)]
+        rows += [(each.title, each.logits, each.seconds) for each in self.tried]
+        lines = []
+        for (title, logits, seconds), weight in zip(rows, self.weights, strict=True):
+            right = int((logits.argmax(axis=1) == valid).sum())
+            loss = float(-_log_softmax(logits)[np.arange(len(valid)), valid].mean())
+            took = "" if seconds is None else f", {seconds:.0f} s"
+            used = f"weight {weight:.2f}" if weight else "left out"
+            share = f"{100 * right / len(valid):5.1f} %"
+            lines.append(f"{title:38} {share}  log-loss {loss:.3f}  {used}{took}")
+        return terminal.titled("tried", lines)
+
+
+def weigh(first: FirstAnswer, tried: Sequence[Tried], setup: Setup, single: bool) -> Mixed:
+    """Fit how much each network counts, on the validation pictures. `single`: the best alone counts."""
+    labels = setup.sets.everything.label_indices
+    if not tried:
+        everything = np.arange(len(labels))
+        expected = first.expected(labels)
+        return Mixed(first, tried, np.ones(1), everything, first.head.log_probabilities, expected, labels)
+    valid = labels[first.num_training :]
+    logits = [first.logits, *(each.logits for each in tried)]
+    mixture = mixing.fit(logits, valid, single)
+    right = float((mixture.out_of_fold.argmax(axis=1) == valid).sum())
+    expected = CorrectedAccuracy(right, len(valid), 0.0, len(logits), 0)
+    rows = np.arange(first.num_training, len(labels))
+    return Mixed(first, tried, mixture.weights, rows, mixture.out_of_fold, expected, labels)
+
+
+class Saved(NamedTuple):
+    """The answers that the saved model is judged by, and its weights."""
+
+    answers: Evaluation
+    weights: list[np.ndarray]
+
+
+def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) -> int:
+    """Say how good the saved model is and what was found, write the report, and say what to do next.
+
+    `began`: when the command did, by `time.perf_counter`. The exit status is that of the signal that ended a
+    search of the data, 0 where there was none.
+    """
+    config, sets = setup.config, setup.sets
+    findings = AuditResult()
+    if result.tried:
+        terminal.say("", *result.table())
+    with Classifier.load(run, engine="tensorflow") as classifier:
+        judged = conclusion.judge(saved.answers, sets, result.expected)
+        if not config.no_report:
+            findings = _findings(setup, result.first)
+            terminal.say(*findings.lines())
+            conclusion.write_report(run, sets, judged, classifier, findings)
+        conclusion.test_if_asked(setup, classifier, run)
+    validations = [validation for each in result.tried for validation in each.validations]
+    outcome = digests.digests(saved.weights, validations, saved.answers.probabilities)
+    seconds = sum(each.seconds for each in result.tried)
+    conclusion.write_result(run, judged, seconds, findings, outcome)
+    times = (time.perf_counter() - began, seconds)
+    terminal.say(*conclusion.last_lines(run, sets, result.describe(), times))
+    return 0
+
+
+def _findings(setup: Setup, first: FirstAnswer) -> AuditResult:
+    """Shortcuts, and suspected labels among all pictures, which out-of-fold answers tell at no cost."""
+    sets = setup.sets
+    every = sets.everything
+    probabilities = np.where(first.head.judged[:, None], np.exp(first.head.log_probabilities), np.nan)
+    wrong = suspects.find(probabilities, every.label_indices, every.names, every.class_names)
+    shortcuts = DataAudit(sets, None, setup.config.seed).shortcuts()
+    return AuditResult(shortcuts=shortcuts, suspects=wrong, all_labels=True)
+
+
+def save(setup: Setup, run: Run, result: Mixed) -> Saved:
+    """Write the networks as one model into the run."""
+    sets, first = setup.sets, result.first
+    shape = (setup.image_size, setup.channels)
+    parts = [Part(FROZEN, first.model(shape), float(result.weights[0]))]
+    parts += [
+        Part(each.name, each.model, float(weight))
+        for each, weight in zip(result.tried, result.weights[1:], strict=True)
+        if weight
+    ]
+    model = combine(parts)
+    labels = result.labels[result.rows]
+    temperature = calibration.fit_temperature(result.logits, labels)
+    rule = _rule(result, temperature)
+    width = model.layers[-1].input.shape[-1]
+    fitted = metagraph.Fitted(0, temperature, rejection.widened(rule, width))
+    metagraph.save(model, sets.classes, run.folder, fitted, replace=True)
+    try:
+        exporting.export(run.folder)
+    except PigeonholeError as error:
+        terminal.say(f"no {run.onnx_file.name}: {error}")
+    features = first.features[result.rows]
+    digest_of = conclusion.digests_of(sets)
+    everything = sets.everything.select(result.rows)
+    answers = Evaluation(
+        root=setup.config.data,
+        classes=tuple(sets.classes),
+        names=everything.names,
+        labels=labels,
+        images=everything.images,
+        logits=result.logits,
+        probabilities=np.exp(_log_softmax(result.logits / temperature)).astype(np.float32),
+        features=features,
+        unsure=rejection.certainty(rule, result.logits, features) < rule.threshold,
+        digests=[digest_of[name] for name in everything.names],
+    )
+    return Saved(answers, model.get_weights())
+
+
+def _rule(result: Mixed, temperature: float) -> rejection.Rejection:
+    """When the model is unsure: by its logits and by the pretrained network's features."""
+    first = result.first
+    training = slice(0, first.num_training)
+    judged = result.rows >= first.num_training
+    valid = (result.logits[judged], first.features[result.rows[judged]])
+    return rejection.fit(first.features[training], result.labels[training], valid, temperature)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import log_softmax
+
+    return log_softmax(logits, axis=1)

@@ -1,0 +1,114 @@
+"""`--network auto`: the first answer, the candidates after it, and the model that answers in the end."""
+
+import json
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pigeonhole.commands import train
+from pigeonhole.errors import UsageError
+from pigeonhole.features import pretrained
+from pigeonhole.jobs import choosing
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.run import Run
+from tests.support.drawn_folders import draw_patches
+from tests.support.training_program import WEIGHTS, done, stopped
+
+pytestmark = pytest.mark.skipif(not pretrained.available(), reason=f"needs {pretrained.REQUIREMENT}")
+
+SIDE = 64
+
+
+def draw_photos(folder: Path, count: int, wrong: int = 0) -> Path:
+    """`count` noisy pictures above thumbnail size of each of two classes, so many of them in the other's."""
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("stripes", "spots")):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            image = random.integers(60, 200, (SIDE, SIDE + 8, 3), np.uint8)
+            if label ^ (number < wrong):
+                cv2.circle(
+                    image, tuple(int(value) for value in random.integers(16, 48, 2)), 12, (0, 0, 255), -1
+                )
+            else:
+                image[:, int(random.integers(8, 48)) :: 16] = 255
+            (folder / name / f"{number:03}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    return draw_photos(tmp_path_factory.mktemp("pictures") / "photos", 20)
+
+
+def flags(data: Path, output: Path, name: str, *more: str) -> list[str]:
+    where = ["--data", data, "--output", output, "--cache-dir", data.parent / "cache", "--name", name]
+    return [*map(str, where), *more]
+
+
+def test_photos_are_tried_in_several_ways_unless_a_flag_is_about_one(photos, tmp_path):
+    assert choosing.decided(TrainingConfig(data=photos)).network == "auto"
+    for flag in ({"epochs": 3.0}, {"image_size": 64}, {"weights": "imagenet"}, {"learning_rate": 1e-3}):
+        assert choosing.decided(TrainingConfig(data=photos, **flag)).network is None
+    thumbnails = draw_patches(tmp_path / "thumbnails", 2)
+    assert choosing.decided(TrainingConfig(data=thumbnails)).network is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--network", "auto", "--epochs", "3"], ["--network", "standard", "--quick"]]
+)
+def test_flags_that_do_not_go_together_are_refused(photos, tmp_path, wrong):
+    with pytest.raises(UsageError, match=f"^{wrong[-2] if wrong[-1] == '3' else wrong[-1]}: "):
+        train.main(flags(photos, tmp_path / "runs", "one", *wrong))
+    assert not (tmp_path / "runs" / "one").exists()
+
+
+def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
+    assert train.main(flags(photos, tmp_path / "runs", "quick", "--quick")) == 0
+    said = capsys.readouterr().out
+    assert "first answer after" in said and "trying" not in said
+    run = Run(tmp_path / "runs" / "quick")
+    assert run.is_complete and run.report_page.is_file() and run.onnx_file.is_file()
+    result = run.result()
+    # All pictures are judged, by answers out of fold: none is set apart.
+    assert result["validation_pictures"] == 40 and result["expected_accuracy"] > 0.9
+    picture = photos / "stripes" / "000.png"
+    by_engine = [Classifier.load(run, engine=engine).predict(picture) for engine in ("onnx", "tensorflow")]
+    np.testing.assert_allclose(by_engine[0], by_engine[1], atol=1e-4)
+    assert by_engine[0][0].argmax() == run.labels().index("stripes")
+
+
+@pytest.mark.slow
+def test_a_stopped_one_is_resumed_and_repeated_to_the_same_bits(tmp_path):
+    """Labels that are partly wrong leave mistakes, by which further ways are tried."""
+    data = draw_photos(tmp_path / "photos", 60, wrong=12)
+    output = tmp_path / "runs"
+    arguments = flags(data, output, "cut", "--minutes", "2", "--threads", "2", "--precision", "float32")
+    status, said = stopped(arguments, signal.SIGTERM, after="epoch")
+    assert status == 128 + signal.SIGTERM and "go on with" in said
+    cut = Run(output / "cut")
+    assert cut.has_model and not cut.is_complete
+    assert Classifier.load(cut).predict(next(data.glob("*/*.png"))).shape == (1, 2)
+    resumed = done("--resume", cut.folder)
+    assert resumed.returncode == 0, resumed.stderr
+    assert cut.is_complete and [each["name"] for each in cut.settings()["candidates"]] == [
+        "tuned",
+        "standard",
+    ]
+    again = done("--repeat", cut.folder, "--output", output, "--name", "again")
+    assert "identical to" in again.stdout and again.returncode == 0, again.stdout + again.stderr
+    assert (output / "again" / WEIGHTS).read_bytes() == (cut.folder / WEIGHTS).read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_so_far(tmp_path):
+    data = draw_photos(tmp_path / "photos", 60, wrong=12)
+    arguments = flags(data, tmp_path / "runs", "one", "--minutes", "2")
+    status, said = stopped(arguments, signal.SIGINT, after="epoch")
+    run = Run(tmp_path / "runs" / "one")
+    assert status == 128 + signal.SIGINT and "--resume" in said, said
+    assert run.has_model and json.loads(run.result_file.read_text())["expected_accuracy"] > 0.5
