@@ -50,8 +50,8 @@ def test_the_bounds_of_the_flags():
 @pytest.mark.parametrize(
     ("values", "wanted"),
     [
-        ({"network": "resnet"}, "one of standard, "),
-        ({"network": []}, "one of standard, "),
+        ({"network": "resnet"}, "one of auto, standard, "),
+        ({"network": []}, "one of auto, standard, "),
         ({"precision": None}, "one of auto, float32, bfloat16"),
         ({"channels": 2}, "one of 1, 3"),
         ({"augment": "no"}, "True or False"),
