@@ -8,6 +8,7 @@ from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks.recipes import Recipe
+from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs import config as configs
 from pigeonhole.runs.config import SettledCandidate, TrainingConfig
 from pigeonhole.runs.run import Run
@@ -100,7 +101,7 @@ def read(run: Run) -> PreviousRun:
             run=run,
             options={**configs.parsed(settings["options"]), **measured},
             weights_digest=settings["options"].get("weights_digest"),
-            recipe=_recipe(settings["recipe"], settings["options"]),
+            recipe=None if settings["options"]["network"] == AUTO else _recipe(settings["recipe"], settings),
             total_steps=settings["total_steps"],
             environment={
                 **settings["versions"],
@@ -111,7 +112,7 @@ def read(run: Run) -> PreviousRun:
             may_restart=settings.get("may_restart", False),  # older runs never did
             restarted_after=settings.get("restarted_after"),
             candidates=tuple(
-                SettledCandidate(**{**each, "recipe": _recipe(each["recipe"], settings["options"])})
+                SettledCandidate(**{**each, "recipe": _recipe(each["recipe"], settings)})
                 for each in settings.get("candidates", ())
             ),
         )
@@ -119,12 +120,9 @@ def read(run: Run) -> PreviousRun:
         raise PigeonholeError(f"{file}: damaged, or of another version ({error})") from error
 
 
-def _recipe(values: Mapping, options: Mapping) -> Recipe | None:
-    """The recipe of these settings; None where they have none, as with `--network auto`."""
-    if not values:
-        return None
+def _recipe(values: Mapping, settings: Mapping) -> Recipe:
     # Runs that were begun before recipes had this field say it among their flags alone.
-    balanced = {"balanced": options["class_weights"] == "balanced"}
+    balanced = {"balanced": settings["options"]["class_weights"] == "balanced"}
     return Recipe(**{**values, "augmentation": Augmentation(**values["augmentation"]), **balanced})
 
 
