@@ -10,7 +10,8 @@ OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")
 SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 _STRONG_DECAY = 0.6
 _CAUTIOUS_RATE = 5e-4
-_ENLARGED = 96  # pixels to which a network with trained weights resizes thumbnails
+_MANY = 20_000  # pictures
+_ENLARGED, _ENLARGED_WHERE_MANY = 160, 128  # pixels: how large a network with trained weights sees thumbnails
 _RATE_FROM_TRAINED = 0.3  # of that from random weights
 
 
@@ -28,9 +29,9 @@ class Recipe:
     `dropout`: what replaces the rates of the network's dropout layers, None for their own. `freeze`: the
     share of the training, at its beginning, in which only the head learns, at most at `head_learning_rate`,
     None for the same rate. `frozen_statistics`: whether batch normalisation goes by the statistics that it
-    began with, and learns its factors and offsets alone. `brief`: whether the settings are those for a
-    training of few epochs. `balanced`: whether every class counts the same in the loss, however many pictures
-    it has.
+    began with, and learns its factors and offsets alone. `frozen_until`: the name of the last layer that
+    never learns, nor does any before it. `brief`: whether the settings are those for a training of few
+    epochs. `balanced`: whether every class counts the same in the loss, however many pictures it has.
 
     `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
     `same-order`: so, and in every epoch in the order of the first; `afresh`: each batch is drawn from all,
@@ -55,6 +56,7 @@ class Recipe:
     freeze: float = 0.0
     head_learning_rate: float | None = None
     frozen_statistics: bool = False
+    frozen_until: str | None = None
     brief: bool = False
     balanced: bool = False
 
@@ -229,23 +231,26 @@ def pretrained(size: int, num_pictures: int, all_grey: bool) -> Recipe:
 
 
 def fine_tuned(size: int, num_pictures: int, all_grey: bool) -> Recipe:
-    """One-cycle AdamW for a network with trained weights that learns as a whole from the first step on.
+    """One-cycle AdamW for EfficientNet-Lite0 with trained weights. Its blocks 0 to 4 stay as they are.
 
-    Batch normalisation keeps its statistics, which few pictures would spoil. Thumbnails are enlarged, since
-    the network has learnt what things look like at a larger size.
+    These see edges and textures that serve all pictures, and are half of the work: without their gradients a
+    given time is enough for larger pictures, which gain most. Batch normalisation keeps its statistics, which
+    few pictures would spoil. Thumbnails are enlarged, since the network knows how things look when larger.
     """
     photos = size > THUMBNAIL
+    enlarged = _ENLARGED if num_pictures <= _MANY else _ENLARGED_WHERE_MANY
     return Recipe(
-        image_size=size if photos else _ENLARGED,
-        batch_size=_between(8, round(num_pictures / 160) * 8, 32),
+        image_size=size if photos else enlarged,
+        batch_size=16 if num_pictures <= _MANY else 32,
         epochs=_between(3, round(10 * (800 / num_pictures) ** 0.5), 20),
         optimizer="adamw",
         schedule="one-cycle",
-        learning_rate=3e-4 if num_pictures < 500 else 1e-3,
+        learning_rate=3e-4 if photos else 5e-4,
         weight_decay=0.05,
         label_smoothing=0.1,
         augmentation=_variation(photos, all_grey),
         frozen_statistics=True,
+        frozen_until="block4_add",
     )
 
 

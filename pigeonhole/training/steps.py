@@ -29,23 +29,24 @@ def phases(model: keras.Model, recipe: Recipe, class_weights, compile_step=None)
     """
     loss, made = loss_of(model, recipe, class_weights), {}
     for frozen in (True, False) if recipe.freeze else (False,):
-        freeze(model, frozen)
+        freeze(model, frozen, recipe.frozen_until)
         optimizer = make_optimizer(recipe, model)
         made[frozen] = Phase(optimizer, (compile_step or _compile_step)(model, optimizer, loss))
     return made
 
 
-def freeze(model: keras.Model, frozen: bool) -> None:
+def freeze(model: keras.Model, frozen: bool, until: str | None = None) -> None:
     """Let everything in front of the head learn or not; what is frozen is in inference mode in training too.
 
-    The head is the last layer, and the dropout before it if there is one. A compiled step keeps to what was
-    set at its first call.
+    The head is the last layer, and the dropout before it if there is one. The layers up to the one named
+    `until` never learn. A compiled step keeps to what was set at its first call.
     """
     *base, _ = model.layers
     while base and isinstance(base[-1], Averaged | Dropout):
         base.pop()
-    for layer in base:
-        layer.trainable = not frozen
+    lower = [layer.name for layer in base].index(until) + 1 if until else 0
+    for position, layer in enumerate(base):
+        layer.trainable = not frozen and position >= lower
 
 
 def fit_layers(model: keras.Model, recipe: Recipe) -> None:

@@ -117,7 +117,7 @@ class Trainer:
         """Train on one batch as step number `step`; its mean loss, and how many were right."""
         frozen = step < self.frozen_steps
         if frozen is not self._is_frozen:
-            steps.freeze(self.model, frozen)
+            steps.freeze(self.model, frozen, self.recipe.frozen_until)
             self._is_frozen = frozen
         phase = self._phases[frozen]
         phase.optimizer.learning_rate.assign(rate)

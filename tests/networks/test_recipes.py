@@ -186,7 +186,9 @@ def test_fine_tuning_looks_at_thumbnails_enlarged_and_keeps_the_statistics_of_ba
     assert thumbnails.image_size > THUMBNAIL and photos.image_size == 224
     for recipe in (thumbnails, photos):
         assert recipe.frozen_statistics and not recipe.freeze and recipe.settles
-    assert recipes.fine_tuned(224, 100, all_grey=False).learning_rate < photos.learning_rate
+        assert recipe.frozen_until == "block4_add"
+    many = recipes.fine_tuned(32, 50_000, all_grey=False)
+    assert THUMBNAIL < many.image_size < thumbnails.image_size and many.epochs < thumbnails.epochs
 
 
 def test_settings_of_runs_older_than_a_field_are_read_as_recipes():

@@ -42,6 +42,14 @@ def test_frozen_layers_answer_as_when_they_are_asked():
     assert not np.array_equal(run.model(images, training=True), asked)
 
 
+def test_the_lower_layers_stay_as_they_are_and_all_else_learns():
+    run = trainer(changed(steps=4, freeze=0.5, frozen_until="bn1"))
+    before = {weight.path: weight.numpy() for weight in run.model.weights}
+    run.learn()
+    same = {weight.path for weight in run.model.weights if np.array_equal(weight, before[weight.path])}
+    assert same == {path for path in before if path.partition("/")[0] in ("conv1", "bn1")} != set()
+
+
 def test_with_frozen_statistics_all_else_of_batch_normalisation_learns():
     run = trainer(changed(steps=3, dropout=0.0, frozen_statistics=True))
     images = run.valid.images.astype(np.float32)
