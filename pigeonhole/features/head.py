@@ -10,7 +10,10 @@ superfluous.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from os import cpu_count
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -23,13 +26,11 @@ from pigeonhole.features.softmax_regression import Regressions
 from pigeonhole.features.threads import one_thread
 
 # Where the features tell nothing, the first leaves the shares of the classes as the answer.
-PENALTIES = 10.0 ** np.array([3, 1, 0, -1, -2, -3, -4])
+PENALTIES = 10.0 ** np.array([3, 1, 0, -1, -2, -3])
 NEAR = 10 ** np.array([0.5, 0, -0.5, -1])  # tried in the end, relative to the best of those
-CHOOSING, MOST_CHOOSING = (
-    800,
-    2_500,
-)  # pictures that choose settings and a first penalty: a 20th, within these, ...
-CHOOSING_CLASSES = 40  # ... of so many classes; of more, a part
+CHOOSING = 600  # pictures that choose the setting and a first penalty; or, if that is more, ...
+CHOOSING_SHARE, MOST_CHOOSING = 0.05, 2_500  # ... a share of the pictures, up to a limit
+CHOOSING_CLASSES = 40  # the most classes that they are of
 SAMPLE = 5_000  # pictures by which axes are found
 FEW_AXES, MANY_AXES = 800, 1_600
 MANY = 20_000  # pictures; for more, MANY_AXES and fewer trials are worth it
@@ -217,7 +218,8 @@ class _Fitting:
         """The head fitted to all pictures, with the answers out of fold."""
         pictures, folds = self._pictures, range(self._num_folds)
         some = self._some()
-        losses = np.stack([self._survey(some, setting) for setting in SETTINGS])
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            losses = np.stack(list(pool.map(partial(self._survey, some), SETTINGS)))
         overall, centre = cross_validation.best(losses.sum(axis=(2, 3)))
         # For very many pictures the choice flatters no more, and a further trial takes long.
         few = len(pictures) <= MANY
@@ -248,7 +250,7 @@ class _Fitting:
         pictures = self._pictures
         num_classes = int(pictures.labels.max()) + 1
         classes = np.unique(np.linspace(0, num_classes - 1, CHOOSING_CLASSES).astype(np.int64))
-        count = min(max(CHOOSING, len(pictures) // 20), MOST_CHOOSING)
+        count = min(max(CHOOSING, int(CHOOSING_SHARE * len(pictures))), MOST_CHOOSING)
         rows = np.flatnonzero(np.isin(pictures.labels, classes))
         rows = rows[np.lexsort((pictures.folds[rows], pictures.labels[rows]))]
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
