@@ -3,16 +3,20 @@
 That is another question than which of two classes it shows: a stranger may get a high probability.
 """
 
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pigeonhole.features import axes
 from pigeonhole.features.neighbours import Rows, unit
 from pigeonhole.features.threads import one_thread
-from pigeonhole.model.rejection import conformal_threshold
+from pigeonhole.model.rejection import Rejection, conformal_threshold
 from pigeonhole.model.relative_distance import RelativeDistance
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 RULE = "nearness and relative distance"
 SHARE = 0.01  # of the pictures of known classes that may be called strangers
@@ -84,13 +88,13 @@ def fit(features: Rows, labels: np.ndarray, folds: np.ndarray, last: slice) -> S
     features, labels, folds = np.asarray(features[rows], np.float32), labels[rows], folds[rows]
     centre = features[:, last].mean(axis=0)
     directions = unit(features[:, last] - centre)
-    chosen = np.random.default_rng(1).permutation(len(labels))[:MOST_EXEMPLARS]
+    order = np.random.default_rng(1).permutation(len(labels))
     with one_thread():
         found = axes.leading(features, max(2, min(MOST_AXES, len(labels) // PICTURES_PER_AXIS)))
         coordinates = found.coordinates(features)
         figures = np.empty((2, len(labels)), np.float32)
         for fold in np.unique(folds):
-            inside, others = folds == fold, chosen[folds[chosen] != fold]
+            inside, others = folds == fold, order[folds[order] != fold][:MOST_EXEMPLARS]
             figures[0, inside] = _nearness(directions[inside] @ directions[others].T)
             distance = RelativeDistance.fit(coordinates[~inside], labels[~inside])
             figures[1, inside] = _relative(distance, coordinates[inside])
@@ -102,7 +106,35 @@ def fit(features: Rows, labels: np.ndarray, folds: np.ndarray, last: slice) -> S
     kernel = found.directions @ distance.projection
     bias = -(found.mean @ kernel + distance.centre @ distance.projection)
     place = kernel, bias, distance.means, distance.between
-    return Strangers(last, centre, directions[chosen], *place, usual, spread, limit, share, known)
+    return Strangers(
+        last, centre, directions[order[:MOST_EXEMPLARS]], *place, usual, spread, limit, share, known
+    )
+
+
+@dataclass(frozen=True)
+class InGraph:
+    """The same certainty in TensorFlow, as a `rejection.Measure`; the logits play no part."""
+
+    strangers: Strangers
+
+    def certainty(self, logits, features) -> "tf.Tensor":
+        import tensorflow as tf
+
+        known = self.strangers
+        directions = tf.math.l2_normalize(features[:, known.last] - known.centre, axis=1)
+        count = min(NEAREST, len(known.exemplars))
+        cosines = tf.math.top_k(tf.matmul(directions, known.exemplars.T), count).values
+        near = (tf.reduce_mean(cosines, axis=1) - known.usual[0]) / known.spread[0]
+        place = tf.matmul(features, known.kernel) + known.bias
+        towards = tf.matmul(place, known.means.T) - (known.means**2).sum(axis=1) / 2
+        anywhere = tf.reduce_sum(known.between * place**2, axis=1) / 2
+        relative = (tf.reduce_max(towards, axis=1) - anywhere - known.usual[1]) / known.spread[1]
+        return near + tf.clip_by_value(relative, -MOST_RELATIVE, MOST_RELATIVE)
+
+
+def as_rejection(strangers: Strangers) -> Rejection:
+    """For the saved model: `unsure:0` where a picture is a stranger."""
+    return Rejection(RULE, strangers.limit, strangers.share, InGraph(strangers))
 
 
 def _scales(figures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

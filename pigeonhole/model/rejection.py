@@ -5,14 +5,24 @@ The limit is set by data: of pictures like those it was validated on, a stated s
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from pigeonhole.model.relative_distance import RelativeDistance
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 FALSE_REJECTION = 0.05
 COMBINED, SOFTMAX = RULES = ("energy and relative distance", "maximum softmax")
+
+
+class Measure(Protocol):
+    """What certainty is measured by."""
+
+    def certainty(self, logits, features) -> "tf.Tensor":
+        """float32 [N] from `logits` float32 [N, K] and `features` float32 [N, F], arrays or tensors."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +41,17 @@ class Energy:
     @staticmethod
     def fit(logits: np.ndarray, features: np.ndarray, distance: RelativeDistance) -> "Energy":
         """In balance on validation pictures, `logits` [N, K] and `features` [N, F]."""
+        import tensorflow as tf
+
         energy = tf.reduce_logsumexp(logits, axis=1).numpy()
         advantage = distance.advantage(features).numpy()
         scales = [1 / (float(values.std()) or 1.0) for values in (energy, advantage)]
         offset = scales[0] * float(energy.mean()) + scales[1] * float(advantage.mean())
         return Energy(*scales, offset, distance)
 
-    def certainty(self, logits, features) -> tf.Tensor:
+    def certainty(self, logits, features) -> "tf.Tensor":
+        import tensorflow as tf
+
         advantage = self.distance.advantage(features)
         energy = tf.reduce_logsumexp(logits, axis=1)
         return self.energy_scale * energy + self.distance_scale * advantage - self.offset
@@ -49,7 +63,9 @@ class Softmax:
 
     temperature: float
 
-    def certainty(self, logits, features) -> tf.Tensor:
+    def certainty(self, logits, features) -> "tf.Tensor":
+        import tensorflow as tf
+
         return tf.reduce_max(tf.nn.softmax(logits / self.temperature), axis=1)
 
 
@@ -64,7 +80,7 @@ class Rejection:
     rule: str
     threshold: float
     false_rejection: float
-    measure: Energy | Softmax
+    measure: Measure
 
     def describe(self) -> dict[str, str | float | None]:
         """For JSON: rule, threshold (None where nothing is ever unsure) and false-rejection rate."""
@@ -129,7 +145,9 @@ def certainty(rejection: Rejection, logits: np.ndarray, features: np.ndarray) ->
     return rejection.measure.certainty(logits, features).numpy()
 
 
-def add_to_graph(rejection: Rejection, logits: tf.Tensor, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def add_to_graph(
+    rejection: Rejection, logits: "tf.Tensor", features: "tf.Tensor"
+) -> tuple["tf.Tensor", "tf.Tensor"]:
     """Certainty float32 [N] and unsure bool [N], computed from `logits` [N, K] and `features` [N, F]."""
     certainties = rejection.measure.certainty(logits, features)
     return certainties, certainties < rejection.threshold

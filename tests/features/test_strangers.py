@@ -1,8 +1,13 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from pigeonhole.features import strangers
+from pigeonhole.model import rejection
 from pigeonhole.model.relative_distance import RelativeDistance
 
 WIDTH, LAST = 60, slice(10, 60)
@@ -81,3 +86,23 @@ def test_more_pictures_than_are_used_are_no_error(monkeypatch):
     found = fitted(300)
     assert found.exemplars.shape == (40, 50)
     assert found.kernel.shape == (WIDTH, 2) and found.means.shape == (3, 2)
+
+
+def test_the_saved_model_computes_the_same():
+    found = fitted(200)
+    features, _ = pictures(40, (0, 3), seed=5)
+    features[:9] = 60 * np.random.default_rng(0).normal(size=(9, WIDTH))
+    rule = strangers.as_rejection(found)
+    computed = rejection.certainty(rule, np.zeros((40, 3)), features)
+    assert np.allclose(computed, found.certainty(features), atol=1e-3)
+    _, unsure = rejection.add_to_graph(rule, None, features)
+    assert unsure.numpy().tolist() == found.are_strangers(features).tolist()
+    assert unsure.numpy()[:9].sum() > 6 and not unsure.numpy().all()
+    assert rule.describe() == {"rule": strangers.RULE, "threshold": found.limit, "false_rejection": 0.01}
+
+
+def test_tensorflow_is_not_imported_for_the_fit():
+    code = "import numpy as np, sys; from pigeonhole.features import strangers; "
+    code += "x = np.random.default_rng(0).normal(size=(60, 8)); y = np.arange(60) % 3; "
+    code += "strangers.fit(x, y, y, slice(0, 8)).certainty(x); sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
