@@ -38,6 +38,8 @@ def test_changed_copies_are_found_and_nothing_else(change):
     assert sorted(map(tuple, found.pairs.tolist())) == [(row, 30 + row) for row in range(10)]
     assert np.all(found.correlations >= found.limit) and np.all(np.diff(found.correlations) <= 0)
     assert np.all(found.mirrored == (change == "mirrored"))
+    names = [f"{40 - row:02d}.png" for row in range(40)]
+    assert found.named(names)[0] == ("01.png", "31.png")
 
 
 def test_different_photos_are_no_copies():
