@@ -52,6 +52,8 @@ def _training(config: TrainingConfig, settled: Settled, trainer: Trainer) -> lis
     ]
     if trainer.frozen_steps:
         described.append(f"only the head learns in the first {trainer.frozen_steps:,} steps")
+    if recipe.image_size != settled.image_size:
+        described.append(f"the network enlarges them to {recipe.image_size} x {recipe.image_size} pixels")
     if recipe.frozen_until:
         described.append(f"the layers up to {recipe.frozen_until} stay as they are")
     described += [

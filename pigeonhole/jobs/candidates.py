@@ -8,7 +8,7 @@ import numpy as np
 
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.features.head import Head
-from pigeonhole.jobs.setup import Setup
+from pigeonhole.jobs.setup import PRETRAINED_SIZE, Setup
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.building import in_float32
 from pigeonhole.networks.recipes import THUMBNAIL, Recipe
@@ -35,7 +35,7 @@ class Candidate:
 
 
 CANDIDATES = (
-    Candidate("tuned", "efficientnet_lite0", 160, 0.6, "all layers of the pretrained network"),
+    Candidate("tuned", "efficientnet_lite0", PRETRAINED_SIZE, 0.6, "upper layers of the pretrained network"),
     Candidate("standard", "standard", 128, 1.0, "a small network from nothing"),
 )
 

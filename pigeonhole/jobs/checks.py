@@ -75,9 +75,10 @@ def _choose_network(config: TrainingConfig) -> NetworkChoice:
         return NetworkChoice(config.network or DEFAULT, config.image_size)
     source = weights_source.find(weights, config.network)
     of_run = source.settings()
+    options, recipe = of_run.get("options", {}), of_run.get("recipe", {})
     return NetworkChoice(
-        network=config.network or of_run.get("options", {}).get("network") or DEFAULT,
-        image_size=config.image_size or of_run.get("recipe", {}).get("image_size"),
+        network=config.network or options.get("network") or DEFAULT,
+        image_size=config.image_size or options.get("image_size") or recipe.get("image_size"),
         source=source,
         weights_digest=source.digest(),
     )

@@ -6,13 +6,16 @@ import keras
 import numpy as np
 
 from pigeonhole.data import cache, duplicates
-from pigeonhole.features import extractor, frozen, head, store
+from pigeonhole.features import extractor, frozen, head, softmax_regression, store
 from pigeonhole.features.head import Head, Options
+from pigeonhole.features.threads import one_thread
 from pigeonhole.jobs.setup import PRETRAINED_SIZE, Setup
+from pigeonhole.networks import recipes
 from pigeonhole.statistics import CorrectedAccuracy
 from pigeonhole.training import steps
 
-ENLARGED = 128  # pixels to which thumbnails are enlarged for the pretrained network
+LEAST_DEVIATION = 1e-3
+STRONG_PENALTY = 0.5  # a head that fits its pictures closely leaves the layers before it little to learn
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,24 @@ class FirstAnswer:
         return CorrectedAccuracy(float(right.sum()), len(labels), 0.0, 1, 0)
 
     def start_of_last_layer(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel and bias for the pretrained network's last layer: a head on its features alone, fitted to
-        the training pictures, `labels` int [n] of all."""
-        training = slice(0, self.num_training)
-        features = self.features[training, self.last]
-        fitted = head.fit(features, features, labels[training], np.arange(self.num_training))
-        return fitted.kernel, fitted.bias
+        """Kernel [D, K] and bias [K] for the pretrained network's last layer: a strongly regularised head on
+        its features alone, fitted to the training pictures, `labels` int [n] of all."""
+        features = self.features[: self.num_training, self.last]
+        mean, deviation = features.mean(axis=0), features.std(axis=0) + LEAST_DEVIATION
+        weights = np.ones((len(features), 1), np.float32)
+        rows, penalties = (features - mean) / deviation, np.array([STRONG_PENALTY])
+        with one_thread():
+            fitted = softmax_regression.fit(rows, labels[: self.num_training], weights, penalties)
+        kernel = fitted.kernel[..., 0] / deviation[:, None]
+        return kernel, fitted.bias[:, 0] - mean @ kernel
 
 
 def fit(setup: Setup) -> FirstAnswer:
     """Compute the features that are not kept yet, and fit the head. Raises PigeonholeError as those do."""
     config, sets = setup.config, setup.sets
-    size = PRETRAINED_SIZE if setup.image_size == PRETRAINED_SIZE else ENLARGED
+    size = PRETRAINED_SIZE
+    if setup.image_size != PRETRAINED_SIZE:
+        size = recipes.enlarged_side(sets.train.num_examples)
     opened = extractor.open_pretrained(size, setup.machine.threads)
     try:
         kept = store.of_sets(sets, opened, cache.of_flags(config.cache_dir, config.no_cache))

@@ -43,9 +43,10 @@ def _save_best(run: Run, folder: Path) -> int:
         )
     settings = run.settings()
     options, classes = settings["options"], settings["classes"]
-    side, channels = settings["recipe"]["image_size"], options["channels"]
+    seen, channels = settings["recipe"]["image_size"], options["channels"]
+    sides = (options["image_size"] or seen, seen)
     averaging = Averaging.asked_for(options)
-    network = build(options["network"], side, channels, len(classes), averaging=averaging)
+    network = build(options["network"], sides, channels, len(classes), averaging=averaging)
     network.set_weights(state.best_weights)
     temperature = calibration.fit_temperature(state.best_logits, state.valid_labels)
     (best,) = [validation for validation in state.validations if validation.is_kept][-1:]

@@ -11,7 +11,6 @@ SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 _STRONG_DECAY = 0.6
 _CAUTIOUS_RATE = 5e-4
 _MANY = 20_000  # pictures
-_ENLARGED, _ENLARGED_WHERE_MANY = 160, 128  # pixels: how large a network with trained weights sees thumbnails
 _RATE_FROM_TRAINED = 0.3  # of that from random weights
 
 
@@ -238,20 +237,24 @@ def fine_tuned(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     few pictures would spoil. Thumbnails are enlarged, since the network knows how things look when larger.
     """
     photos = size > THUMBNAIL
-    enlarged = _ENLARGED if num_pictures <= _MANY else _ENLARGED_WHERE_MANY
     return Recipe(
-        image_size=size if photos else enlarged,
+        image_size=size if photos else enlarged_side(num_pictures),
         batch_size=16 if num_pictures <= _MANY else 32,
         epochs=_between(3, round(10 * (800 / num_pictures) ** 0.5), 20),
         optimizer="adamw",
         schedule="one-cycle",
-        learning_rate=3e-4 if photos else 5e-4,
+        learning_rate=(3e-4 if photos else 5e-4) * min(1.0, num_pictures / 800) ** 0.5,
         weight_decay=0.05,
         label_smoothing=0.1,
         augmentation=_variation(photos, all_grey),
         frozen_statistics=True,
         frozen_until="block4_add",
     )
+
+
+def enlarged_side(num_pictures: int) -> int:
+    """The side in pixels to which a network with trained weights resizes that many thumbnails."""
+    return 160 if num_pictures <= _MANY else 128
 
 
 def _variation(photos: bool, all_grey: bool) -> Augmentation:

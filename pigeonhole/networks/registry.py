@@ -71,7 +71,10 @@ class Network:
 
     def usual_size(self, median_side: float) -> int:
         """The side in pixels at which it looks at pictures of this median shorter side by default."""
-        return self.image_size or (32 if median_side <= THUMBNAIL else 128)
+        thumbnails = median_side <= THUMBNAIL
+        if self.has_weights and thumbnails:
+            return 32  # its recipe has it enlarge them
+        return self.image_size or (32 if thumbnails else 128)
 
     def recipe(
         self, size: int, num_pictures: int, all_grey: bool, brief: bool = False, trained: bool = False
@@ -82,7 +85,8 @@ class Network:
         """
         made = self.settings(size, num_pictures, all_grey)
         if not trained:
-            made = replace(made, freeze=0.0)  # in random weights there is nothing to keep
+            # In random weights there is nothing to keep.
+            made = replace(made, freeze=0.0, frozen_statistics=False, frozen_until=None)
         elif self.adapts:
             made = recipes.from_trained(made)
         return recipes.brief(made, bool(self.dropout)) if brief and self.adapts else made

@@ -60,7 +60,7 @@ def test_a_training_starts_from_imagenet_unless_told_otherwise(tmp_path):
     assert choice.source.path == pretrained.file() and choice.weights_digest
     assert checks.check(TrainingConfig(data=tmp_path, output=tmp_path / "runs")).source is None
     usual = NETWORKS[NAME].recipe(224, 800, all_grey=False, trained=True)
-    assert usual.freeze > 0 and NETWORKS[NAME].usual_size(32) == 224
+    assert usual.frozen_until and usual.frozen_statistics and NETWORKS[NAME].usual_size(32) == 32
 
 
 @needs_weights
