@@ -243,7 +243,7 @@ def fine_tuned(size: int, num_pictures: int, all_grey: bool) -> Recipe:
         epochs=_between(3, round(10 * (800 / num_pictures) ** 0.5), 20),
         optimizer="adamw",
         schedule="one-cycle",
-        learning_rate=(3e-4 if photos else 5e-4) * min(1.0, num_pictures / 800) ** 0.5,
+        learning_rate=5e-4 * min(1.0, num_pictures / (1600 if photos else 800)) ** 0.5,
         weight_decay=0.05,
         label_smoothing=0.1,
         augmentation=_variation(photos, all_grey),

@@ -187,6 +187,8 @@ def test_fine_tuning_looks_at_thumbnails_enlarged_and_keeps_the_statistics_of_ba
     for recipe in (thumbnails, photos):
         assert recipe.frozen_statistics and not recipe.freeze and recipe.settles
         assert recipe.frozen_until == "block4_add"
+    few = recipes.fine_tuned(224, 200, all_grey=False)
+    assert few.learning_rate < photos.learning_rate < thumbnails.learning_rate
     many = recipes.fine_tuned(32, 50_000, all_grey=False)
     assert THUMBNAIL < many.image_size < thumbnails.image_size and many.epochs < thumbnails.epochs
 
