@@ -4,9 +4,8 @@ It is fitted to all pictures, and each picture also has an answer by a head that
 picture has to be set apart for validation. `statistics`, `evaluation.measures` and `studies.suspects` take
 these answers as they take those of a network for validation pictures.
 
-What was tried and is not here, because it was never better: the averaged last layer alone; mirror images as
-further training pictures, as good as averaging for twice the time; a temperature, which the penalty makes
-superfluous.
+What was tried and is not here, because it was never better: mirror images as further training pictures, as
+good as averaging for twice the time, and a temperature, which the penalty makes superfluous.
 """
 
 from collections.abc import Iterator
@@ -46,27 +45,35 @@ class Rows(Protocol):
 
 
 class Setting(NamedTuple):
-    """What a head sees: are features averaged with the mirror image's, and how far are they standardised?"""
+    """What a head sees: are features averaged with the mirror image's, and how far are they standardised?
+
+    `last_alone`: only the averaged last layer.
+    """
 
     mirror_average: bool
     exponent: float
+    last_alone: bool = False
 
     def __str__(self) -> str:
+        which = "features of the last layer" if self.last_alone else "features"
         scale = "standardised" if self.exponent == 1 else "little scaled"
-        return f"{scale} features{', averaged with the mirror image' if self.mirror_average else ''}"
+        return f"{scale} {which}{', averaged with the mirror image' if self.mirror_average else ''}"
 
 
 SETTINGS = tuple(Setting(average, exponent) for average in (True, False) for exponent in (1, 0.25))
+LAST_ALONE = Setting(mirror_average=True, exponent=1, last_alone=True)
 
 
 @dataclass(frozen=True)
 class Options:
     """How to fit.
 
+    last           the columns of the averaged last layer, which are tried alone too; None: not tried
     class_weights  float [K], how much a picture of each class counts; None: all alike
     seed           decides the folds
     """
 
+    last: slice | None = None
     class_weights: np.ndarray | None = None
     seed: int = 0
 
@@ -125,7 +132,8 @@ def fit(
         raise ValueError(f"class weights must be above 0, one for each class, not {by_class}")
     weights = np.asarray(by_class, np.float32)[labels]
     with one_thread():
-        return _Fitting(_Pictures(plain, mirrored, labels, weights, folds, np.arange(len(labels)))).head()
+        pictures = _Pictures(plain, mirrored, labels, weights, folds, np.arange(len(labels)))
+        return _Fitting(pictures, options.last).head()
 
 
 def _check(plain: Rows, mirrored: Rows, labels: np.ndarray, groups: np.ndarray) -> None:
@@ -210,8 +218,9 @@ class _Trial(NamedTuple):
 class _Fitting:
     """One cross-validation, and the head that it leads to."""
 
-    def __init__(self, pictures: _Pictures):
-        self._pictures = pictures
+    def __init__(self, pictures: _Pictures, last: slice | None):
+        self._pictures, self._last = pictures, last
+        self._settings = SETTINGS if last is None else (*SETTINGS, LAST_ALONE)
         self._num_folds = int(pictures.folds.max()) + 1
 
     def head(self) -> Head:
@@ -219,7 +228,7 @@ class _Fitting:
         pictures, folds = self._pictures, range(self._num_folds)
         some = self._some()
         with ThreadPoolExecutor(cpu_count()) as pool:
-            losses = np.stack(list(pool.map(partial(self._survey, some), SETTINGS)))
+            losses = np.stack(list(pool.map(partial(self._survey, some), self._settings)))
         overall, centre = cross_validation.best(losses.sum(axis=(2, 3)))
         # For very many pictures the choice flatters no more, and a further trial takes long.
         few = len(pictures) <= MANY
@@ -228,7 +237,7 @@ class _Fitting:
         ]
         trials = {
             number: self._try(
-                pictures, SETTINGS[number], [(fold,) for fold in folds], PENALTIES[centre] * NEAR
+                pictures, self._settings[number], [(fold,) for fold in folds], PENALTIES[centre] * NEAR
             )
             for number in {*picks, overall}
         }
@@ -281,7 +290,9 @@ class _Fitting:
         found = self._axes(pictures, setting)
         coordinates = np.empty((len(pictures), found.directions.shape[1]), np.float32)
         for number, block in enumerate(pictures.blocks(setting.mirror_average)):
-            coordinates[number * BLOCK : (number + 1) * BLOCK] = found.coordinates(block)
+            coordinates[number * BLOCK : (number + 1) * BLOCK] = found.coordinates(
+                block[:, self._columns(setting)]
+            )
         outside = ~np.stack([np.isin(pictures.folds, each) for each in without], axis=1)
         weights = np.repeat(outside * pictures.weights[:, None], len(penalties), axis=1)
         fitted = softmax_regression.fit(
@@ -289,10 +300,14 @@ class _Fitting:
         )
         return _Trial(setting, pictures, found, coordinates, penalties, fitted)
 
+    def _columns(self, setting: Setting) -> slice:
+        return self._last if setting.last_alone and self._last is not None else slice(None)
+
     def _axes(self, pictures: _Pictures, setting: Setting) -> Axes:
         rows = np.unique(np.linspace(0, len(pictures) - 1, SAMPLE).astype(np.int64))
         sample = pictures if len(rows) == len(pictures) else pictures.select(rows)
-        features = np.concatenate(list(sample.blocks(setting.mirror_average)))
+        blocks = sample.blocks(setting.mirror_average)
+        features = np.concatenate([block[:, self._columns(setting)] for block in blocks])
         most = MANY_AXES if len(pictures) > MANY else FEW_AXES
         return axes.leading(features, most, setting.exponent)
 
@@ -302,7 +317,9 @@ class _Fitting:
         fitted = softmax_regression.fit(
             trial.coordinates, pictures.labels, pictures.weights[:, None], penalty
         )
-        kernel, bias = trial.axes.unfold(fitted.kernel[..., 0], fitted.bias[:, 0])
+        part, bias = trial.axes.unfold(fitted.kernel[..., 0], fitted.bias[:, 0])
+        kernel = np.zeros((pictures.plain.shape[1], part.shape[1]), np.float32)
+        kernel[self._columns(trial.setting)] = part
         return Head(
             kernel=kernel,
             bias=bias,

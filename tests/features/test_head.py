@@ -82,6 +82,16 @@ def test_answers_with_the_mirror_image_are_the_means_of_both():
     np.testing.assert_allclose(chosen.answer(*sides), log_softmax(sum(logits) / 2, axis=1), atol=1e-4)
 
 
+def test_the_last_layer_can_win_alone():
+    labels = np.arange(90) % 3
+    features = noise(90, 900) * 5
+    features[:, 600:] = noise(90, 300, seed=1) + 2 * np.eye(300, dtype=np.float32)[labels]
+    with_last = fit(features, labels, last=slice(600, 900))
+    assert with_last.setting.startswith("standardised features of the last layer, averaged")
+    assert (with_last.kernel[:600] == 0).all() and with_last.kernel[600:].any(axis=1).all()
+    assert right(with_last, labels).mean() > right(fit(features, labels), labels).mean()
+
+
 def test_the_answers_serve_all_that_judges_a_network(digits, fitted):
     plain, _, labels = digits
     answers = fitted.log_probabilities
