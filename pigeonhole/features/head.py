@@ -68,14 +68,14 @@ LAST_ALONE = Setting(mirror_average=True, exponent=1, last_alone=True)
 class Options:
     """How to fit.
 
-    last           the columns of the averaged last layer, which are tried alone too; None: not tried
     class_weights  float [K], how much a picture of each class counts; None: all alike
     seed           decides the folds
+    last           the columns of the averaged last layer, which are tried alone too; None: not tried
     """
 
-    last: slice | None = None
     class_weights: np.ndarray | None = None
     seed: int = 0
+    last: slice | None = None
 
 
 @dataclass(frozen=True)
