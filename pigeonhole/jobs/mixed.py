@@ -97,6 +97,7 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) 
     """
     config, sets = setup.config, setup.sets
     findings = AuditResult()
+    _export(run)
     if result.tried:
         terminal.say("", *result.table())
     with Classifier.load(run, engine="tensorflow") as classifier:
@@ -125,6 +126,14 @@ def _findings(setup: Setup, first: FirstAnswer) -> AuditResult:
     return AuditResult(shortcuts=shortcuts, suspects=wrong, all_labels=True)
 
 
+def _export(run: Run) -> None:
+    """Write the saved model as an ONNX file, too, or say why there is none."""
+    try:
+        exporting.export(run.folder)
+    except PigeonholeError as error:
+        terminal.say(f"no {run.onnx_file.name}: {error}")
+
+
 def save(setup: Setup, run: Run, result: Mixed) -> Saved:
     """Write the networks as one model into the run."""
     sets, first = setup.sets, result.first
@@ -142,10 +151,6 @@ def save(setup: Setup, run: Run, result: Mixed) -> Saved:
     width = model.layers[-1].input.shape[-1]
     fitted = metagraph.Fitted(0, temperature, rejection.widened(rule, width))
     metagraph.save(model, sets.classes, run.folder, fitted, replace=True)
-    try:
-        exporting.export(run.folder)
-    except PigeonholeError as error:
-        terminal.say(f"no {run.onnx_file.name}: {error}")
     features = first.features[result.rows]
     digest_of = conclusion.digests_of(sets)
     everything = sets.everything.select(result.rows)
