@@ -54,7 +54,7 @@ class AutoJob(Job):
                     say(f"terminated  go on with: {resume_command(self.run)}")
                     return exit_status
                 result = mixed.weigh(first.answer, tried, self.setup, self.config.single)
-                saved = mixed.save(self.setup, self.run, result) if tried else first.saved
+                saved = first.saved if result.is_first else mixed.save(self.setup, self.run, result)
                 stopped_by = mixed.conclude(self.setup, self.run, result, saved, self._began)
         if exit_status:
             say(f"resume      {resume_command(self.run)}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from pigeonhole import cli, terminal
@@ -102,6 +103,7 @@ def write_result(
             "nothing_learnt": bool(usefulness.warning(expected, judged.figures)),
             "seconds": seconds,
             digests.KEY: dict(outcome),
+            "attempts": [asdict(attempt) for attempt in judged.attempts],
             **run.tested(),
             **findings.to_json(),
         }

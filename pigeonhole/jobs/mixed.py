@@ -21,6 +21,7 @@ from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.export import exporting
 from pigeonhole.networks.combining import Part, combine
 from pigeonhole.runs import digests
+from pigeonhole.runs.records import Attempt
 from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy
 
@@ -50,32 +51,45 @@ class Mixed:
         used = [title for title, weight in zip(titles, self.weights, strict=True) if weight]
         return used[0] if len(used) == 1 else f"the weighted mean of {' and '.join(used)}"
 
-    def table(self) -> list[str]:
-        """For people: what was tried, what it reached on the pictures to compare by, how much it counts."""
+    @property
+    def is_first(self) -> bool:
+        """Whether the first answer alone counts."""
+        return not self.weights[1:].any()
+
+    def attempts(self) -> list[Attempt]:
+        """What was tried, and what it reached on the validation pictures."""
         valid = self.labels[self.first.num_training :]
         rows = [(FIRST_TITLE, self.first.logits, None)]
         rows += [(each.title, each.logits, each.seconds) for each in self.tried]
-        lines = []
+        found = []
         for (title, logits, seconds), weight in zip(rows, self.weights, strict=True):
-            right = int((logits.argmax(axis=1) == valid).sum())
+            accuracy = float((logits.argmax(axis=1) == valid).mean())
             loss = float(-_log_softmax(logits)[np.arange(len(valid)), valid].mean())
-            took = "" if seconds is None else f", {seconds:.0f} s"
-            used = f"weight {weight:.2f}" if weight else "left out"
-            share = f"{100 * right / len(valid):5.1f} %"
-            lines.append(f"{title:38} {share}  log-loss {loss:.3f}  {used}{took}")
+            found.append(Attempt(title, accuracy, loss, float(weight), seconds))
+        return found
+
+    def table(self) -> list[str]:
+        """The attempts, for people."""
+        lines = []
+        for attempt in self.attempts():
+            took = "" if attempt.seconds is None else f", {attempt.seconds:.0f} s"
+            used = f"weight {attempt.weight:.2f}" if attempt.weight else "left out"
+            share = f"{100 * attempt.accuracy:5.1f} %"
+            lines.append(f"{attempt.title:38} {share}  log-loss {attempt.log_loss:.3f}  {used}{took}")
         return terminal.titled("tried", lines)
 
 
 def weigh(first: FirstAnswer, tried: Sequence[Tried], setup: Setup, single: bool) -> Mixed:
     """Fit how much each network counts, on the validation pictures. `single`: the best alone counts."""
     labels = setup.sets.everything.label_indices
-    if not tried:
-        everything = np.arange(len(labels))
-        expected = first.expected(labels)
-        return Mixed(first, tried, np.ones(1), everything, first.head.log_probabilities, expected, labels)
     valid = labels[first.num_training :]
     logits = [first.logits, *(each.logits for each in tried)]
     mixture = mixing.fit(logits, valid, single)
+    if not mixture.weights[1:].any():  # all pictures have an answer out of fold
+        weights = np.array([1.0] + [0.0] * len(tried))
+        everything = np.arange(len(labels))
+        expected = first.expected(labels)
+        return Mixed(first, tried, weights, everything, first.head.log_probabilities, expected, labels)
     right = float((mixture.out_of_fold.argmax(axis=1) == valid).sum())
     expected = CorrectedAccuracy(right, len(valid), 0.0, len(logits), 0)
     rows = np.arange(first.num_training, len(labels))
@@ -102,6 +116,8 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) 
         terminal.say("", *result.table())
     with Classifier.load(run, engine="tensorflow") as classifier:
         judged = conclusion.judge(saved.answers, sets, result.expected)
+        if result.tried:
+            judged = judged._replace(attempts=result.attempts())
         if not config.no_report:
             findings = _findings(setup, result.first)
             terminal.say(*findings.lines())

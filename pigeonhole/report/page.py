@@ -28,7 +28,7 @@ _OF_PICTURES = (
 PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # id, title, ids of its sections: the page's order
     ("on-test", "Test pictures", tuple(TEST + name for name in (*_OF_PICTURES, "copies", "skipped"))),
     ("on-validation", "Validation pictures", ("validation", *_OF_PICTURES, "unseen")),
-    ("on-training", "Training", ("curves", "learning-curve")),
+    ("on-training", "Training", ("attempts", "curves", "learning-curve")),
     ("on-data", "The data", ("balance", "preflight", "shortcuts", "suspects", "sample", "augmentation")),
     ("on-network", "The network", ("layers", "filters", "maps")),
     ("on-settings", "How it was made", ("settings",)),

@@ -13,6 +13,7 @@ from pigeonhole.runs.run import Run
 if TYPE_CHECKING:
     from pigeonhole.evaluation.studies.audit import AuditResult
     from pigeonhole.evaluation.studies.learning_curve import Curve
+    from pigeonhole.runs.records import Attempt
 
 NAMED_CLASSES = 3
 AHEAD = 4  # times the pictures, up to which the learning curve is drawn
@@ -109,6 +110,13 @@ def flat(values: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield words, ", ".join(map(str, value))
         elif value is not None:
             yield words, f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def attempts_section(attempts: Sequence["Attempt"]) -> Section:
+    """The ways to train that were tried, and how much each counts."""
+    return Section(
+        "attempts", "What was tried", render("attempts.html", attempts=attempts, duration=duration)
+    )
 
 
 def _learning_curve(curve: "Curve") -> Section:

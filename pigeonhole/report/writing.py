@@ -1,6 +1,6 @@
 """Writing a run's report: the training writes its sections, each evaluation renews its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pigeonhole.evaluation.measures import Measures
     from pigeonhole.evaluation.studies.audit import AuditResult
     from pigeonhole.model.classifier import Classifier
+    from pigeonhole.runs.records import Attempt
     from pigeonhole.statistics import CorrectedAccuracy
 
 TRAINING_BYTES = 2_800_000
@@ -32,12 +33,14 @@ TEST_BYTES = page.MAX_BYTES - page.FRAME_BYTES - TRAINING_BYTES
 class Judged(NamedTuple):
     """What the saved network says to all validation pictures, and how good that is.
 
-    `corrected`: what is left of the accuracy once the choice among validations is allowed for.
+    `corrected`: what is left of the accuracy once the choice among validations is allowed for. `attempts`:
+    the ways to train that were tried, where they were several.
     """
 
     answers: Evaluation
     figures: "Measures"
     corrected: "CorrectedAccuracy"
+    attempts: "Sequence[Attempt]" = ()
 
 
 def write_training(
@@ -48,13 +51,15 @@ def write_training(
     `run` holds its settings and its history; `classifier` is the saved network. Raises OSError where the
     page cannot be written.
     """
-    evaluation, measures, corrected = judged
+    evaluation, measures, corrected, attempts = judged
     answers = Answers(evaluation, measures, attention(classifier, evaluation), False, corrected)
     inside = Inside.of(classifier, evaluation, telling(evaluation))
     recipe = run.settings()["recipe"]
     augmentation = Augmentation(**recipe["augmentation"]) if recipe else NONE
     parameters = sum(layer.parameters for layer in inside.layers)
     fixed = training.sections(run, sets, parameters, corrected.kept, findings)
+    if attempts:
+        fixed.insert(1, training.attempts_section(attempts))
 
     def build(limits: Limits) -> list[Section]:
         return [

@@ -40,6 +40,21 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A way to train that was tried: what it reached on the pictures that all of them are compared by.
+
+    `accuracy` 0..1; `log_loss` in nats; `weight`: how much it counts in the saved model, 0: it was left out;
+    `seconds`: how long it trained, None where it is a head on features alone.
+    """
+
+    title: str
+    accuracy: float
+    log_loss: float
+    weight: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class State:
     """All that a training needs to go on after step number `step` as if it had never stopped.
 
