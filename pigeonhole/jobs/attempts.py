@@ -96,7 +96,9 @@ class Attempts:
         keras.backend.clear_session()
         trainer = candidates.make(self._setup, candidate, head, known)
         if known is None:
+            usual = trainer.total_steps
             trainer.fit_to(seconds - (time.perf_counter() - moment))
+            trainer.total_steps = min(usual, trainer.total_steps)  # longer, it would learn by heart
             checkpoints.remove(self._run)
         self._note(candidates.settled(candidate, trainer))
         return trainer
