@@ -77,7 +77,7 @@ def fit(setup: Setup) -> FirstAnswer:
     weights = None
     if config.class_weights == "balanced":
         weights = steps.balanced_weights(labels, len(sets.classes))
-    fitted = head.fit(kept.plain, kept.mirrored, labels, _groups(setup), Options(weights, config.seed))
+    fitted = head.fit(kept.plain, kept.mirrored, labels, _groups(setup), Options(weights, config.seed, last))
     features = np.asarray(kept.plain)
     if fitted.mirror_average:
         features = (features + np.asarray(kept.mirrored)) / 2
