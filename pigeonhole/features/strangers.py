@@ -46,6 +46,7 @@ class Strangers(NamedTuple):
     limit              a picture with a lower certainty is a stranger; minus infinity: none is
     share              of the pictures of known classes that are below the limit, at most, in expectation
     known              [m]: the certainties of training pictures, out of fold
+    rows               int64 [m]: which of the pictures that it was fitted to those are
     """
 
     last: slice
@@ -60,6 +61,7 @@ class Strangers(NamedTuple):
     limit: float
     share: float
     known: np.ndarray
+    rows: np.ndarray
 
     def certainty(self, features: np.ndarray) -> np.ndarray:
         """float32 [n] for features float [n, D]."""
@@ -73,6 +75,12 @@ class Strangers(NamedTuple):
     def are_strangers(self, features: np.ndarray) -> np.ndarray:
         """bool [n] for features float [n, D]."""
         return self.certainty(features) < self.limit
+
+    def own_strangers(self, features: np.ndarray) -> np.ndarray:
+        """bool [n] for the features [n, D] that it was fitted to, by certainties out of fold."""
+        found = self.are_strangers(features)
+        found[self.rows] = self.known < self.limit
+        return found
 
 
 def fit(features: Rows, labels: np.ndarray, folds: np.ndarray, last: slice) -> Strangers:
@@ -106,9 +114,8 @@ def fit(features: Rows, labels: np.ndarray, folds: np.ndarray, last: slice) -> S
     kernel = found.directions @ distance.projection
     bias = -(found.mean @ kernel + distance.centre @ distance.projection)
     place = kernel, bias, distance.means, distance.between
-    return Strangers(
-        last, centre, directions[order[:MOST_EXEMPLARS]], *place, usual, spread, limit, share, known
-    )
+    exemplars = directions[order[:MOST_EXEMPLARS]]
+    return Strangers(last, centre, exemplars, *place, usual, spread, limit, share, known, rows)
 
 
 @dataclass(frozen=True)
@@ -132,8 +139,13 @@ class InGraph:
         return near + tf.clip_by_value(relative, -MOST_RELATIVE, MOST_RELATIVE)
 
 
-def as_rejection(strangers: Strangers) -> Rejection:
-    """For the saved model: `unsure:0` where a picture is a stranger."""
+def as_rejection(strangers: Strangers, width: int) -> Rejection:
+    """For the saved model: `unsure:0` where a picture is a stranger.
+
+    `width`: of the model's penultimate layer, whose first D outputs are the features.
+    """
+    more = width - len(strangers.kernel)
+    strangers = strangers._replace(kernel=np.pad(strangers.kernel, ((0, more), (0, 0))))
     return Rejection(RULE, strangers.limit, strangers.share, InGraph(strangers))
 
 

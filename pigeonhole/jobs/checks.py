@@ -120,7 +120,5 @@ def about_one_training(config: TrainingConfig) -> list[str]:
         "flip_average": config.flip_average,
         "shift_average": config.shift_average,
         "workers": config.workers if config.workers != 1 else None,
-        "check_unseen": config.check_unseen or None,
-        "learning_curve": config.learning_curve or None,
     }
     return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]

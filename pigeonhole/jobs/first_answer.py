@@ -14,6 +14,7 @@ from pigeonhole.networks import recipes
 from pigeonhole.statistics import CorrectedAccuracy
 from pigeonhole.training import steps
 
+TITLE = "the pretrained network as it comes"
 LEAST_DEVIATION = 1e-3
 STRONG_PENALTY = 0.5  # a head that fits its pictures closely leaves the layers before it little to learn
 

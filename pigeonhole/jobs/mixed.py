@@ -10,13 +10,14 @@ import numpy as np
 from pigeonhole import terminal
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.predictions import Evaluation
-from pigeonhole.evaluation.studies import suspects
-from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
+from pigeonhole.features import strangers
 from pigeonhole.jobs import conclusion
+from pigeonhole.jobs import findings as looking
 from pigeonhole.jobs.candidates import Tried
+from pigeonhole.jobs.first_answer import TITLE as FIRST_TITLE
 from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.setup import Setup
-from pigeonhole.model import calibration, metagraph, mixing, rejection
+from pigeonhole.model import calibration, metagraph, mixing
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.export import exporting
 from pigeonhole.networks.combining import Part, combine
@@ -26,7 +27,6 @@ from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy
 
 FROZEN = "frozen"
-FIRST_TITLE = "the pretrained network as it comes"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,6 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) 
     search of the data, 0 where there was none.
     """
     config, sets = setup.config, setup.sets
-    findings = AuditResult()
     _export(run)
     if result.tried:
         terminal.say("", *result.table())
@@ -118,9 +117,9 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) 
         judged = conclusion.judge(saved.answers, sets, result.expected)
         if result.tried:
             judged = judged._replace(attempts=result.attempts())
+        findings = looking.look(setup, result.first)
+        terminal.say(*findings.lines())
         if not config.no_report:
-            findings = _findings(setup, result.first)
-            terminal.say(*findings.lines())
             conclusion.write_report(run, sets, judged, classifier, findings)
         conclusion.test_if_asked(setup, classifier, run)
     validations = [validation for each in result.tried for validation in each.validations]
@@ -130,16 +129,6 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) 
     times = (time.perf_counter() - began, seconds)
     terminal.say(*conclusion.last_lines(run, sets, result.describe(), times))
     return 0
-
-
-def _findings(setup: Setup, first: FirstAnswer) -> AuditResult:
-    """Shortcuts, and suspected labels among all pictures, which out-of-fold answers tell at no cost."""
-    sets = setup.sets
-    every = sets.everything
-    probabilities = np.where(first.head.judged[:, None], np.exp(first.head.log_probabilities), np.nan)
-    wrong = suspects.find(probabilities, every.label_indices, every.names, every.class_names)
-    shortcuts = DataAudit(sets, None, setup.config.seed).shortcuts()
-    return AuditResult(shortcuts=shortcuts, suspects=wrong, all_labels=True)
 
 
 def _export(run: Run) -> None:
@@ -163,11 +152,10 @@ def save(setup: Setup, run: Run, result: Mixed) -> Saved:
     model = combine(parts)
     labels = result.labels[result.rows]
     temperature = calibration.fit_temperature(result.logits, labels)
-    rule = _rule(result, temperature)
-    width = model.layers[-1].input.shape[-1]
-    fitted = metagraph.Fitted(0, temperature, rejection.widened(rule, width))
+    known = strangers.fit(first.features, result.labels, first.head.folds, first.last)
+    rule = strangers.as_rejection(known, width=model.layers[-1].input.shape[-1])
+    fitted = metagraph.Fitted(0, temperature, rule)
     metagraph.save(model, sets.classes, run.folder, fitted, replace=True)
-    features = first.features[result.rows]
     digest_of = conclusion.digests_of(sets)
     everything = sets.everything.select(result.rows)
     answers = Evaluation(
@@ -178,20 +166,11 @@ def save(setup: Setup, run: Run, result: Mixed) -> Saved:
         images=everything.images,
         logits=result.logits,
         probabilities=np.exp(_log_softmax(result.logits / temperature)).astype(np.float32),
-        features=features,
-        unsure=rejection.certainty(rule, result.logits, features) < rule.threshold,
+        features=first.features[result.rows],
+        unsure=known.own_strangers(first.features)[result.rows],
         digests=[digest_of[name] for name in everything.names],
     )
     return Saved(answers, model.get_weights())
-
-
-def _rule(result: Mixed, temperature: float) -> rejection.Rejection:
-    """When the model is unsure: by its logits and by the pretrained network's features."""
-    first = result.first
-    training = slice(0, first.num_training)
-    judged = result.rows >= first.num_training
-    valid = (result.logits[judged], first.features[result.rows[judged]])
-    return rejection.fit(first.features[training], result.labels[training], valid, temperature)
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ The limit is set by data: of pictures like those it was validated on, a stated s
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -113,14 +113,6 @@ def fit(
         measure = Energy.fit(*valid, distance)
     certainties = measure.certainty(*valid).numpy()
     return Rejection(rule, conformal_threshold(certainties, false_rejection), false_rejection, measure)
-
-
-def widened(rule: Rejection, width: int) -> Rejection:
-    """The same rule for features [N, `width`], of which it looks at the first alone."""
-    if not isinstance(rule.measure, Energy):
-        return rule
-    distance = rule.measure.distance.widened(width)
-    return replace(rule, measure=replace(rule.measure, distance=distance))
 
 
 def conformal_threshold(certainties: np.ndarray, false_rejection: float) -> float:

@@ -1,6 +1,6 @@
 """How far a picture is from the classes in a network's penultimate layer, as far as classes differ there."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,12 +50,6 @@ class RelativeDistance:
         variances = deviations[:kept] ** 2
         parts = (centre, projection, means @ projection, variances / (1 + variances))
         return RelativeDistance(*(part.astype(np.float32) for part in parts))
-
-    def widened(self, width: int) -> "RelativeDistance":
-        """The same distance for features [N, `width`], whose first F are those that it was fitted to."""
-        more = width - len(self.centre)
-        centre = np.pad(self.centre, (0, more))
-        return replace(self, centre=centre, projection=np.pad(self.projection, ((0, more), (0, 0))))
 
     def advantage(self, features) -> "tf.Tensor":
         """float32 [N]: by how much the nearest class explains `features` [N, F] better than no class does.

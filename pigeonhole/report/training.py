@@ -123,7 +123,8 @@ def _learning_curve(curve: "Curve") -> Section:
     until = AHEAD * curve.pictures
     drawn = figures.learning_curve(curve.sizes, curve.accuracies, curve.forecast, until)
     drawing = rendering.svg(drawn, "Accuracy for different numbers of training pictures")
-    html = render(
-        "learning-curve.html", drawing=drawing, lines=curve.lines()[1:]
-    )  # the first is what is drawn
+    lines = curve.lines()[1:]  # the first is what is drawn
+    if curve.learner:
+        lines = [f"this is the curve of {curve.learner}", *lines]
+    html = render("learning-curve.html", drawing=drawing, lines=lines)
     return Section("learning-curve", "Would more pictures help?", html)

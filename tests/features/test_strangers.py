@@ -92,13 +92,29 @@ def test_the_saved_model_computes_the_same():
     found = fitted(200)
     features, _ = pictures(40, (0, 3), seed=5)
     features[:9] = 60 * np.random.default_rng(0).normal(size=(9, WIDTH))
-    rule = strangers.as_rejection(found)
-    computed = rejection.certainty(rule, np.zeros((40, 3)), features)
+    rule = strangers.as_rejection(found, WIDTH + 5)
+    wider = np.pad(features, ((0, 0), (0, 5)), constant_values=9)
+    computed = rejection.certainty(rule, np.zeros((40, 3)), wider)
     assert np.allclose(computed, found.certainty(features), atol=1e-3)
-    _, unsure = rejection.add_to_graph(rule, None, features)
+    _, unsure = rejection.add_to_graph(rule, None, wider)
     assert unsure.numpy().tolist() == found.are_strangers(features).tolist()
     assert unsure.numpy()[:9].sum() > 6 and not unsure.numpy().all()
     assert rule.describe() == {"rule": strangers.RULE, "threshold": found.limit, "false_rejection": 0.01}
+
+
+@pytest.mark.parametrize("most", [100, 5000])
+def test_its_own_pictures_are_judged_out_of_fold(monkeypatch, most):
+    """Each picture is its own nearest exemplar, so that in fold none would be a stranger."""
+    monkeypatch.setattr(strangers, "MOST_PICTURES", most)
+    features, labels = pictures(400)
+    odd = np.arange(400) % 80 == 0
+    features[odd] = 60 * np.random.default_rng(0).normal(size=(odd.sum(), WIDTH))
+    found = strangers.fit(features, labels, np.arange(400) % 5, LAST)
+    assert len(found.rows) == min(most, 400)
+    own = found.own_strangers(features)
+    assert own[found.rows].tolist() == (found.known < found.limit).tolist()
+    others = np.setdiff1d(np.arange(400), found.rows)
+    assert own[others].tolist() == found.are_strangers(features[others]).tolist()
 
 
 def test_tensorflow_is_not_imported_for_the_fit():

@@ -51,7 +51,8 @@ def flags(data: Path, output: Path, name: str, *more: str) -> list[str]:
 
 
 def test_photos_are_tried_in_several_ways_unless_a_flag_is_about_one(photos, tmp_path):
-    assert choosing.decided(TrainingConfig(data=photos)).network == "auto"
+    for flag in ({}, {"check_unseen": True}, {"learning_curve": True}):
+        assert choosing.decided(TrainingConfig(data=photos, **flag)).network == "auto"
     for flag in ({"epochs": 3.0}, {"image_size": 64}, {"weights": "imagenet"}, {"learning_rate": 1e-3}):
         assert choosing.decided(TrainingConfig(data=photos, **flag)).network is None
     thumbnails = draw_patches(tmp_path / "thumbnails", 2)
@@ -76,10 +77,25 @@ def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
     result = run.result()
     # All pictures are judged, by answers out of fold: none is set apart.
     assert result["validation_pictures"] == 40 and result["expected_accuracy"] > 0.9
-    picture = photos / "stripes" / "000.png"
-    by_engine = [Classifier.load(run, engine=engine).predict(picture) for engine in ("onnx", "tensorflow")]
-    np.testing.assert_allclose(by_engine[0], by_engine[1], atol=1e-4)
-    assert by_engine[0][0].argmax() == run.labels().index("stripes")
+    assert result["learning_curve"]["sizes"] == [9, 18, 36] and "more data" in said
+    assert "learning-curve" in run.report_page.read_text("utf-8")
+    assert "unseen" not in result  # of two classes none can be left out
+    both_engines_agree(run, photos / "stripes" / "000.png", "stripes")
+
+
+def both_engines_agree(run: Run, picture: Path, class_name: str) -> None:
+    """A stranger is told from a picture of a class, too."""
+    by_engine = []
+    for engine in ("onnx", "tensorflow"):
+        with Classifier.load(run, engine=engine) as classifier:
+            known = classifier.read(picture.read_bytes())
+            pixels = np.stack([known, np.zeros_like(known)])
+            by_engine.append(classifier.fetch(pixels, ["y_pred", "certainty", "unsure"]))
+    for one, other in zip(*by_engine, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+    probabilities, certainty, unsure = by_engine[0]
+    assert probabilities[0].argmax() == run.labels().index(class_name)
+    assert certainty[1] < certainty[0] and unsure.tolist() == [False, True]
 
 
 @pytest.mark.slow

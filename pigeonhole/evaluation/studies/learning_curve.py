@@ -87,6 +87,7 @@ class Curve:
     total       how many those were
     outlooks    one for each class that has such pictures, the largest expected gain first
     pictures    that the model learns from which the curve is about; forecasts are for multiples of it
+    learner     what is fitted to more and more pictures, in words; empty: the network that was trained
     """
 
     sizes: tuple[int, ...]
@@ -95,6 +96,7 @@ class Curve:
     outlooks: tuple[Outlook, ...]
     pictures: int
     law: PowerLaw = field(repr=False, compare=False)
+    learner: str = ""
 
     def forecast(self, pictures: int) -> Forecast:
         """What a network trained on so many pictures would reach on new ones of the same kind."""
@@ -115,8 +117,10 @@ class Curve:
             f"with {words} as many ({factor * self.pictures:,}): {self.forecast(factor * self.pictures)}"
             for words, factor in (("twice", 2), ("four times", 4))
         ]
+        right = "right by number of training pictures"
+        of_what = f"{self.learner}, {right}" if self.learner else f"{right}, of {self.total:,} not trained on"
         return [
-            f"right by number of training pictures, of {self.total:,} not trained on: {measured}",
+            f"{of_what}: {measured}",
             *forecasts,
             self._advice(),
         ]
