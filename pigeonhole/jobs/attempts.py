@@ -86,11 +86,14 @@ class Attempts:
     def _trainer(
         self, candidate: Candidate, head: tuple[np.ndarray, np.ndarray], ends: float
     ) -> Trainer | None:
-        """What trains the candidate for its share of the time; None where too little is left."""
+        """What trains the candidate for its share of the time; None where too little is left.
+
+        A repetition tries what was tried before, whatever the time.
+        """
         known = self._known.get(candidate.name)
         moment = time.perf_counter()
         seconds = (ends - moment) * candidate.share
-        if known is None and seconds < LEAST_SECONDS:
+        if known is None and (seconds < LEAST_SECONDS or self._setup.config.repeat is not None):
             return None
         say("", *titled("trying", [candidate.title]))
         keras.backend.clear_session()

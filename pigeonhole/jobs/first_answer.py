@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from pigeonhole.data import cache, duplicates
+from pigeonhole.data import cache
+from pigeonhole.evaluation.studies import audit
 from pigeonhole.features import extractor, frozen, head, softmax_regression, store
 from pigeonhole.features.head import Head, Options
 from pigeonhole.features.threads import one_thread
@@ -78,17 +79,10 @@ def fit(setup: Setup) -> FirstAnswer:
     weights = None
     if config.class_weights == "balanced":
         weights = steps.balanced_weights(labels, len(sets.classes))
-    fitted = head.fit(kept.plain, kept.mirrored, labels, _groups(setup), Options(weights, config.seed, last))
+    fitted = head.fit(
+        kept.plain, kept.mirrored, labels, audit.group_numbers(sets), Options(weights, config.seed, last)
+    )
     features = np.asarray(kept.plain)
     if fitted.mirror_average:
         features = (features + np.asarray(kept.mirrored)) / 2
     return FirstAnswer(fitted, features, last, size, sets.train.num_examples)
-
-
-def _groups(setup: Setup) -> np.ndarray:
-    """int64 [n]: equal for copies of one picture."""
-    sets = setup.sets
-    pairs = [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across]
-    groups = duplicates.groups(sets.records, pairs)
-    number_of = {record.entry.name: number for number, group in enumerate(groups) for record in group}
-    return np.array([number_of[name] for name in sets.everything.names])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import log_softmax
 
 from pigeonhole import terminal
 from pigeonhole.errors import PigeonholeError
@@ -64,7 +65,7 @@ class Mixed:
         found = []
         for (title, logits, seconds), weight in zip(rows, self.weights, strict=True):
             accuracy = float((logits.argmax(axis=1) == valid).mean())
-            loss = float(-_log_softmax(logits)[np.arange(len(valid)), valid].mean())
+            loss = float(-log_softmax(logits, axis=1)[np.arange(len(valid)), valid].mean())
             found.append(Attempt(title, accuracy, loss, float(weight), seconds))
         return found
 
@@ -165,15 +166,9 @@ def save(setup: Setup, run: Run, result: Mixed) -> Saved:
         labels=labels,
         images=everything.images,
         logits=result.logits,
-        probabilities=np.exp(_log_softmax(result.logits / temperature)).astype(np.float32),
+        probabilities=np.exp(log_softmax(result.logits / temperature, axis=1)).astype(np.float32),
         features=first.features[result.rows],
         unsure=known.own_strangers(first.features)[result.rows],
         digests=[digest_of[name] for name in everything.names],
     )
     return Saved(answers, model.get_weights())
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    from scipy.special import log_softmax
-
-    return log_softmax(logits, axis=1)

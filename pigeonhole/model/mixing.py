@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import log_softmax
 
 FOLDS = 5  # to see what the weights do to pictures that they were not fitted to
 PRIOR = 2.0  # pictures' worth of belief that all count alike
@@ -33,7 +34,7 @@ def fit(logits: Sequence[np.ndarray], labels: np.ndarray, single: bool = False) 
     The choice of networks is made again without each fifth of the pictures, so that the answers out of fold
     owe nothing to it.
     """
-    log_probabilities = np.stack([_log_softmax(each) for each in logits])
+    log_probabilities = np.stack([log_softmax(np.asarray(each, np.float64), axis=1) for each in logits])
     out_of_fold = np.empty(log_probabilities.shape[1:], np.float32)
     folds, choose = _folds(labels), _best if single else _chosen
     for fold in range(FOLDS):
@@ -82,7 +83,7 @@ def _held_out_losses(log_probabilities: np.ndarray, labels: np.ndarray) -> np.nd
         held_out = folds == fold
         rest = ~held_out if not held_out.all() else held_out
         weights = _fitted(log_probabilities[:, rest], labels[rest])
-        mean = _log_softmax(np.einsum("c,cnk->nk", weights, log_probabilities[:, held_out]))
+        mean = log_softmax(np.einsum("c,cnk->nk", weights, log_probabilities[:, held_out]), axis=1)
         losses[held_out] = -mean[np.arange(held_out.sum()), labels[held_out]]
     return losses
 
@@ -97,7 +98,7 @@ def _fitted(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     of_label = log_probabilities[:, np.arange(len(labels)), labels]
     weights = equal
     for _ in range(NEWTON_STEPS):
-        shares = np.exp(_log_softmax(np.einsum("c,cnk->nk", weights, log_probabilities)))
+        shares = np.exp(log_softmax(np.einsum("c,cnk->nk", weights, log_probabilities), axis=1))
         expected = np.einsum("nk,cnk->cn", shares, log_probabilities)
         centred = log_probabilities - expected[:, :, None]
         gradient = (expected - of_label).sum(axis=1) + PRIOR * (weights - equal)
@@ -116,8 +117,3 @@ def _folds(labels: np.ndarray) -> np.ndarray:
     folds = np.empty(len(labels), np.int64)
     folds[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % FOLDS
     return folds
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -133,7 +133,7 @@ class DataAudit:
         every = self._sets.everything
         record_of = {record.entry.name: record for record in self._sets.records}
         records = [record_of[name] for name in every.names]
-        numbers = self._group_numbers()
+        numbers = group_numbers(self._sets)
         return shortcuts.check(
             records, every.images, every.label_indices, every.class_names, numbers, self._seed
         )
@@ -144,7 +144,7 @@ class DataAudit:
         line = self._line(
             "label check", suspects.FOLDS, suspects.seconds(self._retrainer, every.num_examples)
         )
-        probabilities = suspects.out_of_fold(self._retrainer, every, self._groups(), on_step=line.step)
+        probabilities = suspects.out_of_fold(self._retrainer, every, _groups(self._sets), on_step=line.step)
         line.done()
         return suspects.find(probabilities, every.label_indices, every.names, every.class_names)
 
@@ -182,18 +182,19 @@ class DataAudit:
     def _line(self, title: str, trainings: int, seconds: float) -> StudyLine:
         return StudyLine(title, trainings, seconds, self._request.check)
 
-    def _groups(self) -> list[list[Record]]:
-        """The records of each picture, its copies and near-copies together."""
-        preflight = self._sets.preflight
-        pairs = [*preflight.look_alikes, *preflight.look_alikes_across]
-        return groups(self._sets.records, pairs)
 
-    def _group_numbers(self) -> np.ndarray:
-        """int64 [n]: equal for copies of one picture."""
-        number_of = {
-            record.entry.name: number for number, members in enumerate(self._groups()) for record in members
-        }
-        return np.array([number_of[name] for name in self._sets.everything.names])
+def group_numbers(sets) -> np.ndarray:
+    """int64 [n], for the pictures of `sets.everything`: equal for copies of one picture."""
+    number_of = {
+        record.entry.name: number for number, members in enumerate(_groups(sets)) for record in members
+    }
+    return np.array([number_of[name] for name in sets.everything.names])
+
+
+def _groups(sets) -> list[list[Record]]:
+    """The records of each picture, its copies and near-copies together."""
+    pairs = [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across]
+    return groups(sets.records, pairs)
 
 
 def among_validation(evaluation: Evaluation) -> list[Suspect]:
