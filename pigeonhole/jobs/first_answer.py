@@ -9,6 +9,7 @@ from pigeonhole.data import cache
 from pigeonhole.evaluation.studies import audit
 from pigeonhole.features import extractor, frozen, head, softmax_regression, store
 from pigeonhole.features.head import Head, Options
+from pigeonhole.features.store import Features
 from pigeonhole.features.threads import one_thread
 from pigeonhole.jobs.setup import PRETRAINED_SIZE, Setup
 from pigeonhole.networks import recipes
@@ -24,12 +25,14 @@ STRONG_PENALTY = 0.5  # a head that fits its pictures closely leaves the layers 
 class FirstAnswer:
     """What is known before any network was trained.
 
-    `head`: with an out-of-fold answer for each of the n pictures of `sets.everything`. `features`: float32
-    [n, D], as the head takes them. `last`: the columns of D that the pretrained network's own last layer
-    takes. `image_size`: at which it looks at pictures.
+    `head`: with an out-of-fold answer for each of the n pictures of `sets.everything`. `kept`: what the
+    pretrained network sees in these and in their mirror images. `features`: float32 [n, D], as the head takes
+    them. `last`: the columns of D that the pretrained network's own last layer takes. `image_size`: at which
+    it looks at pictures.
     """
 
     head: Head
+    kept: Features
     features: np.ndarray
     last: slice
     image_size: int
@@ -85,4 +88,4 @@ def fit(setup: Setup) -> FirstAnswer:
     features = np.asarray(kept.plain)
     if fitted.mirror_average:
         features = (features + np.asarray(kept.mirrored)) / 2
-    return FirstAnswer(fitted, features, last, size, sets.train.num_examples)
+    return FirstAnswer(fitted, kept, features, last, size, sets.train.num_examples)

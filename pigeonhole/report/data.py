@@ -38,7 +38,7 @@ def sections(
     """All sections about the data; those about suspects and shortcuts only where these were looked for."""
     made = [
         _balance(sets),
-        _preflight(sets.preflight),
+        _preflight(sets.preflight, findings.copies or ()),
         _sample(sets.train, limits),
         _augmentation(sets.train, augmentation, limits),
     ]
@@ -68,9 +68,14 @@ def _balance(sets: DataSets) -> Section:
     return Section("balance", "Pictures of each class", html)
 
 
-def _preflight(preflight: Preflight) -> Section:
+def _preflight(preflight: Preflight, copies: Sequence[Sequence[str]]) -> Section:
+    """`copies`: further pairs that show the same picture."""
     facts = preflight.to_json()
-    html = render("preflight.html", facts=facts, remarks=remarks(facts))
+    made = remarks(facts)
+    if copies:
+        title = "Pairs that show the same picture, mirrored, cropped or changed"
+        made.append(Remark(title, len(copies), _joined(copies[:NAMED], " ~ ")))
+    html = render("preflight.html", facts=facts, remarks=made)
     return Section("preflight", "What was found in the folder", html)
 
 

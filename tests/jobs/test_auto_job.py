@@ -42,7 +42,11 @@ def draw_photos(folder: Path, count: int, wrong: int = 0) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    return draw_photos(tmp_path_factory.mktemp("pictures") / "photos", 20)
+    """40 pictures, and the mirror image of one."""
+    folder = draw_photos(tmp_path_factory.mktemp("pictures") / "photos", 20)
+    image = cv2.imread(str(folder / "spots" / "003.png"))
+    cv2.imwrite(str(folder / "spots" / "mirrored.png"), image[:, ::-1])
+    return folder
 
 
 def flags(data: Path, output: Path, name: str, *more: str) -> list[str]:
@@ -76,9 +80,12 @@ def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
     assert run.is_complete and run.report_page.is_file() and run.onnx_file.is_file()
     result = run.result()
     # All pictures are judged, by answers out of fold: none is set apart.
-    assert result["validation_pictures"] == 40 and result["expected_accuracy"] > 0.9
-    assert result["learning_curve"]["sizes"] == [9, 18, 36] and "more data" in said
+    assert result["validation_pictures"] == 41 and result["expected_accuracy"] > 0.9
+    assert result["learning_curve"]["sizes"] == [9, 18, 37] and "more data" in said
     assert "learning-curve" in run.report_page.read_text("utf-8")
+    assert result["copies_by_features"] == [["spots/003.png", "spots/mirrored.png"]]
+    assert "1 more pair of pictures shows the same" in said
+    assert "spots/003.png ~ spots/mirrored.png" in run.report_page.read_text("utf-8")
     assert "unseen" not in result  # of two classes none can be left out
     both_engines_agree(run, photos / "stripes" / "000.png", "stripes")
 

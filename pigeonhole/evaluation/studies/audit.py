@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pigeonhole.data.duplicates import groups
+from pigeonhole.data.duplicates import Pair, groups
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.data.folders import Record
 from pigeonhole.evaluation.predictions import Evaluation
@@ -16,7 +16,7 @@ from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
 from pigeonhole.evaluation.studies.study import StudyLine
 from pigeonhole.evaluation.studies.unseen import Unseen
 from pigeonhole.interrupts import Stopped, StopRequest
-from pigeonhole.terminal import say, titled
+from pigeonhole.terminal import counted, say, shown, titled
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.retraining import Retrainer
 
@@ -27,7 +27,8 @@ Found = TypeVar("Found")
 class AuditResult:
     """None stands for what was not looked for.
 
-    `suspects` are sought among all pictures where `all_labels`, else among the validation pictures.
+    `suspects` are sought among all pictures where `all_labels`, else among the validation pictures. `copies`
+    are pairs of names that show one picture and that the pre-flight check does not know.
     """
 
     shortcuts: ShortcutCheck | None = None
@@ -35,10 +36,13 @@ class AuditResult:
     all_labels: bool = False
     unseen: Unseen | None = None
     learning_curve: Curve | None = None
+    copies: Sequence[Pair] | None = None
 
     def lines(self) -> list[str]:
         """For people: what each search found, and what to do about it."""
         found = []
+        if self.copies:
+            found += titled("copies", self._copies_lines())
         if self.shortcuts is not None:
             found += titled(
                 "shortcuts", self.shortcuts.warnings() or ["none found; the report has the figures"]
@@ -50,6 +54,14 @@ class AuditResult:
         if self.learning_curve is not None:
             found += titled("more data", self.learning_curve.lines())
         return found
+
+    def _copies_lines(self) -> list[str]:
+        first = " ~ ".join(map(shown, self.copies[0]))
+        more = counted(len(self.copies), "more pair of pictures shows", "more pairs of pictures show")
+        return [
+            f"{more} the same, mirrored, cropped or changed: {first}{' ...' if self.copies[1:] else ''}",
+            "they count as different pictures here, and may flatter the accuracy; the report lists them",
+        ]
 
     def _suspects_line(self) -> str:
         where = "all pictures" if self.all_labels else "the validation pictures"
@@ -65,6 +77,8 @@ class AuditResult:
     def to_json(self) -> dict[str, object]:
         """For programs."""
         found: dict[str, object] = {}
+        if self.copies is not None:
+            found["copies_by_features"] = [list(pair) for pair in self.copies]
         if self.shortcuts is not None:
             found["shortcuts"] = {"fires": self.shortcuts.fires, "lines": self.shortcuts.lines()}
         if self.suspects is not None:
