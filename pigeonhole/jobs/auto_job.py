@@ -30,10 +30,10 @@ class AutoJob(Job):
     """
 
     def __init__(self, config: TrainingConfig, previous_run: PreviousRun | None = None):
-        from pigeonhole.jobs import findings
-
         began = time.perf_counter()
         super().__init__(config, setups.prepare(config, previous_run), began)
+        from pigeonhole.jobs import findings  # imports Keras, which `prepare` has done quietly
+
         findings.require(config, self.setup.sets)
         self._settled: list[SettledCandidate] = []
         self._changes: list[str] = []
