@@ -60,7 +60,7 @@ class AuditResult:
         more = counted(len(self.copies), "more pair of pictures shows", "more pairs of pictures show")
         return [
             f"{more} the same, mirrored, cropped or changed: {first}{' ...' if self.copies[1:] else ''}",
-            "they count as different pictures here, and may flatter the accuracy; the report lists them",
+            "they count as different pictures and may flatter the accuracy; report and result.json list them",
         ]
 
     def _suspects_line(self) -> str:

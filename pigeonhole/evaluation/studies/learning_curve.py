@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # fall by its later law yet: it made the forecast for CIFAR-10 worse.
 PARTS = ((1 / 4, 2), (1 / 2, 2))
 FEWEST = 2  # pictures of a class, on average, in the smallest part
+NARROW = 0.04  # width of an interval of accuracies below which tenths of points are said
 LITTLE_GAIN = 0.01  # of the accuracy, by twice as many pictures
 
 _DRAWS = 4000
@@ -36,7 +37,9 @@ class Forecast(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{100 * self.accuracy:.0f} % (95 % {100 * self.low:.0f} to {100 * self.high:.0f} %)"
+        digits = int(self.high - self.low < NARROW)
+        values = (f"{100 * value:.{digits}f}" for value in self)
+        return "{} % (95 % {} to {} %)".format(*values)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,13 @@ from scipy.stats import norm
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.studies import learning_curve
-from pigeonhole.evaluation.studies.learning_curve import carry_on, fit, part_sizes, stratified_order
+from pigeonhole.evaluation.studies.learning_curve import (
+    Forecast,
+    carry_on,
+    fit,
+    part_sizes,
+    stratified_order,
+)
 from pigeonhole.training.retraining import outputs
 from tests.support.small_trainings import retrainer, stripes
 
@@ -135,10 +141,14 @@ def test_its_lines():
         f"{size:,}: {100 * share:.1f} %" for size, share in zip(curve.sizes, curve.accuracies, strict=True)
     )
     assert first == f"right by number of training pictures, of 4,000 not trained on: {shown}"
-    accuracy, low, high = (round(100 * share) for share in curve.forecast(4000))
-    assert twice == f"with twice as many (4,000): {accuracy} % (95 % {low} to {high} %)"
+    assert twice == f"with twice as many (4,000): {curve.forecast(4000)}"
     assert four_times.startswith("with four times as many (8,000): ")
     assert advice.startswith("most to gain, probably: about 500 more pictures of 'cat', of which 6")
+
+
+def test_a_narrow_forecast_is_said_in_tenths_of_points():
+    assert str(Forecast(0.991, 0.982, 0.999)) == "99.1 % (95 % 98.2 to 99.9 %)"
+    assert str(Forecast(0.702, 0.648, 0.761)) == "70 % (95 % 65 to 76 %)"
 
 
 def test_where_more_pictures_bring_little_it_says_so():
