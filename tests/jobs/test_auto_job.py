@@ -15,29 +15,10 @@ from pigeonhole.jobs import choosing
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
-from tests.support.drawn_folders import draw_patches
+from tests.support.drawn_folders import draw_patches, draw_photos
 from tests.support.training_program import WEIGHTS, done, stopped
 
 pytestmark = pytest.mark.skipif(not pretrained.available(), reason=f"needs {pretrained.REQUIREMENT}")
-
-SIDE = 64
-
-
-def draw_photos(folder: Path, count: int, wrong: int = 0) -> Path:
-    """`count` noisy pictures above thumbnail size of each of two classes, so many of them in the other's."""
-    random = np.random.default_rng(0)
-    for label, name in enumerate(("stripes", "spots")):
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            image = random.integers(60, 200, (SIDE, SIDE + 8, 3), np.uint8)
-            if label ^ (number < wrong):
-                cv2.circle(
-                    image, tuple(int(value) for value in random.integers(16, 48, 2)), 12, (0, 0, 255), -1
-                )
-            else:
-                image[:, int(random.integers(8, 48)) :: 16] = 255
-            (folder / name / f"{number:03}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pigeonhole.features import pretrained
 from pigeonhole.jobs import findings, first_answer, setup
 from pigeonhole.jobs.auto_job import AutoJob
 from pigeonhole.runs.config import TrainingConfig
-from tests.jobs.test_auto_job import draw_photos
+from tests.support.drawn_folders import draw_photos
 
 needs_weights = pytest.mark.skipif(not pretrained.available(), reason=f"needs {pretrained.REQUIREMENT}")
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+PHOTO_SIDE = 64  # pixels, above thumbnail size
+
 
 def draw_blur(path: Path, number: int) -> None:
     """A PNG file of smooth random colours, different for each number."""
@@ -36,4 +38,21 @@ def draw_patches(
             image[top : top + 12, left : left + 12, 2 - label % 3] = 255
             encoded = cv2.imencode(".png", image)[1]
             (folder / name / f"{number:03}.png").write_bytes(encoded.tobytes())
+    return folder
+
+
+def draw_photos(folder: Path, count: int, wrong: int = 0) -> Path:
+    """`count` noisy pictures above thumbnail size of each of two classes, so many of them in the other's."""
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("stripes", "spots")):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            image = random.integers(60, 200, (PHOTO_SIDE, PHOTO_SIDE + 8, 3), np.uint8)
+            if label ^ (number < wrong):
+                cv2.circle(
+                    image, tuple(int(value) for value in random.integers(16, 48, 2)), 12, (0, 0, 255), -1
+                )
+            else:
+                image[:, int(random.integers(8, 48)) :: 16] = 255
+            (folder / name / f"{number:03}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
     return folder
