@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     config, previous_run = resuming.config_of(given, count)
     config = choosing.decided(config) if count == 1 else config
     checks.check(config, previous_run)
+    if count > 1 and config.network == AUTO:
+        raise UsageError(f"--network {AUTO}: is for one process; name a network, or unset {cluster.VARIABLE}")
     if count > 1 and not together:
         return launcher.run([*cli.process("train"), *arguments], count)
     if config.network == AUTO:

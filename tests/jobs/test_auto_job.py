@@ -53,6 +53,17 @@ def test_flags_that_do_not_go_together_are_refused(photos, tmp_path, wrong):
     assert not (tmp_path / "runs" / "one").exists()
 
 
+def test_several_machines_do_not_try_several_ways(photos, tmp_path, monkeypatch):
+    """The other workers would wait for the chief in vain."""
+    described = {
+        "cluster": {"worker": ["localhost:1", "localhost:2"]},
+        "task": {"type": "worker", "index": 0},
+    }
+    monkeypatch.setenv("TF_CONFIG", json.dumps(described))
+    with pytest.raises(UsageError, match="--network auto: is for one process"):
+        train.main(flags(photos, tmp_path / "runs", "one", "--network", "auto"))
+
+
 def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
     assert train.main(flags(photos, tmp_path / "runs", "quick", "--quick")) == 0
     said = capsys.readouterr().out
