@@ -73,7 +73,7 @@ def _preflight(preflight: Preflight, copies: Sequence[Sequence[str]]) -> Section
     facts = preflight.to_json()
     made = remarks(facts)
     if copies:
-        title = "Pairs that show the same picture, mirrored, cropped or changed"
+        title = "Pairs that seem to show the same picture, mirrored, cropped or changed"
         made.append(Remark(title, len(copies), _joined(copies[:NAMED], " ~ ")))
     html = render("preflight.html", facts=facts, remarks=made)
     return Section("preflight", "What was found in the folder", html)

@@ -56,11 +56,11 @@ class AuditResult:
         return found
 
     def _copies_lines(self) -> list[str]:
-        first = " ~ ".join(map(shown, self.copies[0]))
-        more = counted(len(self.copies), "more pair of pictures shows", "more pairs of pictures show")
+        first = " ~ ".join(map(shown, self.copies[0])) + (" ..." if self.copies[1:] else "")
+        more = counted(len(self.copies), "more pair of pictures seems", "more pairs of pictures seem")
         return [
-            f"{more} the same, mirrored, cropped or changed: {first}{' ...' if self.copies[1:] else ''}",
-            "they count as different pictures and may flatter the accuracy; report and result.json list them",
+            f"{more} to show the same, mirrored, cropped or changed: {first}",
+            "as different pictures they may flatter the accuracy; the report and result.json list them",
         ]
 
     def _suspects_line(self) -> str:
