@@ -12,7 +12,7 @@ import pytest
 import pigeonhole
 from pigeonhole import __main__, cli
 from pigeonhole.cli import COMMANDS
-from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.networks.registry import AUTO, NETWORKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -102,7 +102,7 @@ def test_the_version(capsys):
         (
             ["train", "--data", "x", "--network", "resnet50"],
             "error: argument --network: 'resnet50': no such choice; did you mean efficientnet_v2_b0? "
-            f"Choose from {', '.join(NETWORKS)}",
+            f"Choose from {', '.join((AUTO, *NETWORKS))}",
         ),
         (
             ["predict", "--engine", "zz", "a.jpg"],

@@ -4,7 +4,7 @@ from pigeonhole.evaluation.measures import Measures
 from pigeonhole.statistics import CorrectedAccuracy
 from pigeonhole.terminal import shown
 
-ADVICE = "look at the pictures in the report, then try another --learning-rate or --network, or more pictures"
+ADVICE = "look at the pictures in the report, then try another --network or more pictures"
 
 
 def warning(corrected: CorrectedAccuracy, figures: Measures) -> list[str]:

@@ -102,6 +102,9 @@ class Attempts:
             usual = trainer.total_steps
             trainer.fit_to(seconds - (time.perf_counter() - moment))
             trainer.total_steps = min(usual, trainer.total_steps)  # longer, it would learn by heart
+            if trainer.total_steps < min(usual, trainer.steps_per_epoch):
+                say("            left out: the time would not do for one pass over the pictures")
+                return None
             checkpoints.remove(self._run)
         self._note(candidates.settled(candidate, trainer))
         return trainer

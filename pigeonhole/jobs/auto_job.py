@@ -73,11 +73,12 @@ class AutoJob(Job):
             self._write_pictures()
         self._write_settings()
         train, valid = self.setup.sets.train.num_examples, self.setup.sets.valid.num_examples
+        unit = "minute" if self.minutes == 1 else "minutes"
         say(
             "",
             *titled("network", ["auto: a pretrained network as it comes, then what does better"]),
             *titled("data", [f"{train:,} pictures to learn from, {valid:,} to compare by"]),
-            *titled("budget", [f"at most {self.minutes:.3g} minutes; Ctrl-C keeps the best so far"]),
+            *titled("budget", [f"{self.minutes:.3g} {unit}; Ctrl-C keeps the best so far"]),
             *titled("run", [str(self.run)]),
             "",
         )
