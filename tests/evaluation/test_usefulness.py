@@ -42,7 +42,7 @@ def said(right: int, total: int, majority: float, thumbnail: float) -> str:
 def test_the_first_lines_where_nothing_useful_was_learnt(right, total, majority, thumbnail, expected):
     text = said(right, total, majority, thumbnail)
     assert text.startswith("the network has learnt nothing useful: ") and expected in text
-    assert "try another --learning-rate" in text
+    assert "try another --network" in text
 
 
 @pytest.mark.parametrize(("right", "majority", "thumbnail"), [(200, 0.56, 0.7), (230, 0.5, 1.0)])

@@ -278,7 +278,7 @@ def test_the_page_says_first_that_nothing_useful_was_learnt(case, tmp_path, righ
     rest = (case.classifier, AuditResult())
     text = parse(writing.write_training(run, case.sets, judged, *rest)).text
     assert text.count(f"The network has learnt nothing useful: {said}") == 1
-    assert "then try another --learning-rate" in text and "Of 100 new pictures" not in text
+    assert "then try another --network" in text and "Of 100 new pictures" not in text
     useful = judged._replace(corrected=replace(corrected, right=39.5))
     assert "learnt nothing" not in parse(writing.write_training(run, case.sets, useful, *rest)).text
 
