@@ -427,7 +427,7 @@ def test_the_learning_curve_is_told(case, tmp_path):
     curve = Curve((500, 1000), (0.2, 0.6), 200, (outlook,), 1000, halved)
     written = write_training(another_run(case, tmp_path), findings=AuditResult(learning_curve=curve))
     text = parse(written).text
-    assert "With twice as many (2,000): 80 %" in text
+    assert "With twice as many (2,000): 80.0 %" in text
     for line in curve.lines()[1:]:
         assert line[1:] in text
     assert "1,000 4,000" in text  # at the drawing's axis
