@@ -11,7 +11,7 @@ def test_the_last_layer_starts_right_but_unsure_from_the_training_pictures_alone
     features = rng.normal(4, 1, (90, 8)).astype(np.float32)
     features[np.arange(90), labels] += 5
     features[60:] = np.nan  # the validation pictures
-    first = FirstAnswer(None, features, slice(0, 6), image_size=224, num_training=60)
+    first = FirstAnswer(None, None, features, slice(0, 6), image_size=224, num_training=60)
     kernel, bias = first.start_of_last_layer(labels)
     assert kernel.shape == (6, 3) and bias.shape == (3,) and kernel.dtype == bias.dtype == np.float32
     logits = features[:60, :6] @ kernel + bias
