@@ -139,6 +139,7 @@ def test_a_temperature_that_does_not_help_with_other_pictures_is_not_taken():
     assert fitted.count(1.0) > 15
 
 
+@pytest.mark.slow
 def test_of_thousands_of_classes_a_part_of_the_pictures_is_enough():
     random = np.random.default_rng(0)
     logits, labels = random.normal(0, 1, (5000, 2000)).astype(np.float32), np.arange(5000) % 2000

@@ -64,6 +64,7 @@ def test_a_training_starts_from_imagenet_unless_told_otherwise(tmp_path):
 
 
 @needs_weights
+@pytest.mark.slow
 def test_it_is_saved_and_exported_and_answers_as_it_was_trained(model, tmp_path):
     run = saved_runs.save(tmp_path / "run", model)
     shown = pixels(5)
