@@ -191,6 +191,7 @@ class TrainingConfig(ReadingFlags):
 
 
 FLAGS = tuple(flags_of(TrainingConfig))
+DEFAULTS = {field.name: field.default for field in FLAGS}
 
 
 def named(*effects: Effect) -> tuple[str, ...]:

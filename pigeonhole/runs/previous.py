@@ -99,7 +99,8 @@ def read(run: Run) -> PreviousRun:
         measured = {"precision": machine["precision"], "threads": machine["threads"]}
         return PreviousRun(
             run=run,
-            options={**configs.parsed(settings["options"]), **measured},
+            # A run that is older than a flag did what is its default.
+            options={**configs.DEFAULTS, **configs.parsed(settings["options"]), **measured},
             weights_digest=settings["options"].get("weights_digest"),
             recipe=None if settings["options"]["network"] == AUTO else _recipe(settings["recipe"], settings),
             total_steps=settings["total_steps"],

@@ -74,6 +74,14 @@ def test_a_repetition_has_the_same_flags(run, again):
     assert again.classes == ["a", "b"] and again.data == Path("pictures")
 
 
+def test_a_run_that_is_older_than_a_flag_did_what_is_its_default(run, again):
+    older = {name: value for name, value in OPTIONS.items() if name not in ("quick", "single")}
+    (run / "settings.json").write_text(json.dumps({**SETTINGS, "options": older}))
+    before = previous.read(Run(run))
+    assert before.changed_options(again, None) == []
+    assert before.changed_options(replace(again, single=True), None) == ["--single was False, now True"]
+
+
 def test_flags_that_decide_the_outcome_are_named(run, again):
     now = replace(again, seed=4, classes=["b"], minutes=None, batch_size=8, data=Path("else"), log_every=3)
     before = previous.read(Run(run))
