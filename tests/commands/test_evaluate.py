@@ -380,6 +380,7 @@ def test_a_run_that_cannot_be_written_is_tested_all_the_same(capsys):
     assert output.err.startswith(f"no report: {Path('runs/new')} cannot be written")
 
 
+@pytest.mark.slow
 def test_figures_as_files(capsys):
     found = answers(capsys, "--plots", "figures", "--layer", "conv1", "--picture", "testing/cat/0.png")
     assert found["written"] == {"figures": "figures"}

@@ -115,6 +115,7 @@ def test_terminated_before_the_first_step(data, tmp_path):
     assert not begun or resume(tmp_path / "early") == 0
 
 
+@pytest.mark.slow
 def test_the_newest_interrupted_run_is_meant_without_a_name(interrupted, monkeypatch, capsys):
     monkeypatch.chdir(interrupted.parents[1])
     assert train.main(["--resume", "--no-cache"]) == 0
@@ -125,6 +126,7 @@ def test_the_newest_interrupted_run_is_meant_without_a_name(interrupted, monkeyp
         train.main(["--resume", "ended"])
 
 
+@pytest.mark.slow
 def test_its_best_network_so_far_answers_at_once(interrupted, data, capfd):
     picture = data / "rot" / "000.png"
     done = subprocess.run(
@@ -204,6 +206,7 @@ def changed_data(interrupted, data, tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_other_data_are_refused_by_name_and_accepted_by_force(interrupted, changed_data, whole):
     with pytest.raises(UsageError) as caught:
         resume(interrupted, "--data", str(changed_data))

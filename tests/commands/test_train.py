@@ -415,6 +415,7 @@ def test_minutes_bound_the_training(arguments, tmp_path, capsys, minutes, side, 
     assert ("this program's defaults for a short training" in capsys.readouterr().out) is brief
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_best_so_far(data, tmp_path):
     command = [
         sys.executable,

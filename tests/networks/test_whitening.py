@@ -110,6 +110,7 @@ def test_filters_fit_the_pictures_as_they_are_shown():
     assert empty == [8, 0]
 
 
+@pytest.mark.slow
 def test_a_warm_start_keeps_the_filters_of_the_run(tmp_path):
     saved = saved_runs.network(seed=3, name="deep")
     run = saved_runs.save(tmp_path / "run", saved)
@@ -119,6 +120,7 @@ def test_a_warm_start_keeps_the_filters_of_the_run(tmp_path):
     np.testing.assert_array_equal(kernel_of(model), kernel_of(saved))
 
 
+@pytest.mark.slow
 def test_a_resumed_training_keeps_them_too():
     first = Trainer(network(), stripes(90), stripes(40, seed=9), RECIPE, 1)
     next(first.run())
@@ -131,6 +133,7 @@ def test_photos_have_a_first_convolution_that_is_learnt():
     assert type(building.build("deep", 96, 3, 2).get_layer("conv1")) is keras.layers.Conv2D
 
 
+@pytest.mark.slow
 def test_the_filters_are_in_the_saved_graph_and_its_onnx_file(tmp_path):
     model = trained(building.build("deep", SIDE, 3, 3, averaging=Averaging(flip=True)))
     run = saved_runs.save(tmp_path / "run", model)

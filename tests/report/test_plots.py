@@ -112,6 +112,7 @@ def test_what_the_network_has_not_is_refused_with_the_choices(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_chosen_picture_is_drawn_and_earlier_figures_are_replaced(
     run, classifier, evaluation, written, tmp_path
 ):

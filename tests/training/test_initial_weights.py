@@ -210,6 +210,7 @@ def test_a_weights_file_with_a_hole_is_refused(theirs, tmp_path):
         read(tmp_path / "hole.weights.h5", SMALL)
 
 
+@pytest.mark.slow
 def test_a_weights_file_that_does_not_fit_is_one_clear_line(theirs, tmp_path):
     theirs.save_weights(tmp_path / "small.weights.h5")
     (tmp_path / "broken.h5").write_bytes(b"no such format")

@@ -201,6 +201,7 @@ def test_the_network_distorts_only_where_the_recipe_lets_it(augmentation):
     assert np.allclose(first, other, atol=1e-5) != distorts, "the seed decides nothing but the distortions"
 
 
+@pytest.mark.slow
 def test_fitting_to_a_time_puts_the_weights_back_and_sets_the_length():
     short, long = trainer(), trainer()
     before = short.model.get_weights()
