@@ -473,6 +473,7 @@ def test_mistakes_and_help_come_before_tensorflow(testing):
     assert "--fail-under" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_program_prints_json_and_no_noise(testing):
     flags = ["--data", "testing", "--model", "new", "--cache-dir", "cache", "--json", "--no-report"]
     done = subprocess.run(

@@ -50,6 +50,7 @@ def test_one_picture_is_one_line_best_first(capsys):
     assert output.err == f"model: {Path('runs', 'first')}\n"
 
 
+@pytest.mark.slow
 def test_the_onnx_file_gives_the_same_answers_without_tensorflow(pictures):
     exporting.export(pictures.parent / "runs" / "first")
     command = ["-X", "importtime", str(PROGRAM), "photos", "--json", "--engine"]

@@ -162,6 +162,7 @@ def test_killed_before_the_first_checkpoint_it_begins_anew(interrupted, whole):
     assert weights(interrupted) == weights(whole)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(interrupted, whole, capsys):
     older, newest = sorted((interrupted / Run.checkpoints_folder.name).glob("*.npz"))
     before = int(older.stem.removeprefix("step-"))
