@@ -63,6 +63,10 @@ class CorrectedAccuracy:
         """
         return wilson_interval(self.right, self.total)
 
+    def expectation(self) -> str:
+        """`98.8 % (95 % interval 97.9 to 99.3 %)`, of new pictures."""
+        return _percent(self.right, self.total)
+
     def lines(self) -> list[str]:
         """What was seen and what may be expected; one line where these are the same."""
         seen = round(self.right + self.optimism * self.total)
@@ -71,7 +75,7 @@ class CorrectedAccuracy:
         return [
             f"{seen:,} of {self.total:,} right: {100 * seen / self.total:.1f} %, "
             f"by the network chosen from {self.validations} validations",
-            f"on new pictures expect {_percent(self.right, self.total)}; "
+            f"on new pictures expect {self.expectation()}; "
             f"by luck in choosing, the above is about {100 * self.optimism:.1f} percentage points too high",
         ]
 

@@ -48,7 +48,7 @@ class Attempts:
         saved = mixed.save(self._setup, self._run, result)
         seconds = time.perf_counter() - began
         say(
-            f"first answer after {seconds:.0f} s: expect {result.expected.lines()[0].split(': ')[1]}",
+            f"first answer after {seconds:.0f} s: expect {result.expected.expectation()}",
             f"            it answers now: {cli.command('predict')} --model {cli.quote(self._run)} PICTURE",
         )
         return First(answer, saved)

@@ -58,11 +58,11 @@ class AutoJob(Job):
                     return exit_status
                 result = mixed.weigh(first.answer, tried, self.setup, self.config.single)
                 saved = first.saved if result.is_first else mixed.save(self.setup, self.run, result)
-                stopped_by = mixed.conclude(self.setup, self.run, result, saved, self._began)
+                mixed.conclude(self.setup, self.run, result, saved, self._began)
         if exit_status:
             say(f"resume      {resume_command(self.run)}")
             return exit_status
-        return self._end(stopped_by)
+        return self._end(stopped_by=0)
 
     def _begin(self) -> None:
         """Say what will be done, and write down what is known before the first step."""

@@ -104,11 +104,10 @@ class Saved(NamedTuple):
     weights: list[np.ndarray]
 
 
-def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) -> int:
+def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) -> None:
     """Say how good the saved model is and what was found, write the report, and say what to do next.
 
-    `began`: when the command did, by `time.perf_counter`. The exit status is that of the signal that ended a
-    search of the data, 0 where there was none.
+    `began`: when the command did, by `time.perf_counter`.
     """
     config, sets = setup.config, setup.sets
     _export(run)
@@ -129,7 +128,6 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) 
     conclusion.write_result(run, judged, seconds, findings, outcome)
     times = (time.perf_counter() - began, seconds)
     terminal.say(*conclusion.last_lines(run, sets, result.describe(), times))
-    return 0
 
 
 def _export(run: Run) -> None:

@@ -13,19 +13,14 @@ from pigeonhole.evaluation import leakage
 from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.pictures import images
 from pigeonhole.runs.run import Run
+from tests.support import made_photos
 
 SAMPLE = Path(__file__).parents[2]
 SIZE = 32
 
 
 def photo(seed: int, side: int = 120) -> np.ndarray:
-    """Something with the smooth large and weak small structure of a photograph, in colour."""
-    random = np.random.default_rng(seed)
-    image = np.zeros((side, side, 3), np.float32)
-    for cells, strength in ((4, 60), (8, 40), (16, 25), (40, 12)):
-        noise = random.normal(0, strength, (cells, cells, 3)).astype(np.float32)
-        image += cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.clip(image + 128, 0, 255).astype(np.uint8)
+    return made_photos.photo(seed, side, side)
 
 
 def again(image: np.ndarray, side: int, quality: int = 85) -> np.ndarray:

@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -19,6 +18,7 @@ from pigeonhole.features.store import Features
 from pigeonhole.locks import exclusive
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import Preprocessing
+from tests.support.numbered_pictures import draw, draw_tree
 from tests.support.small_extractor import SmallExtractor
 
 REPOSITORY = Path(__file__).parents[2]
@@ -36,20 +36,6 @@ records, _ = kept.survey(folders.scan(root), Preprocessing(8))
 features = store.read(records, SmallExtractor(image_size=int(size)), kept)
 print(len(features), features.plain[:].sum(dtype=float), features.mirrored[:].sum(dtype=float), sep="|")
 """
-
-
-def draw(path: Path, number: int) -> None:
-    """A picture of its own for each number."""
-    random = np.random.default_rng(number)
-    picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (40, 30))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
-
-
-def draw_tree(root: Path, count: int) -> Path:
-    for number in range(count):
-        draw(root / ("cats" if number % 2 else "dogs") / f"{number:04}.png", number)
-    return root
 
 
 @pytest.fixture
