@@ -5,7 +5,7 @@ copies are found years later, when the training folder no longer exists. At most
 """
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -22,7 +22,6 @@ from pigeonhole.runs.run import Run
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 COLOURED_SIDE = 4  # pixels; a coarser look at the colours, and a finer one in grey, take a third of the space
 BLOCK = 4096
-SEPARATOR = "\0"  # the one character that no file's name can hold
 
 
 class Copy(NamedTuple):
@@ -70,11 +69,13 @@ def write(run: Run, records: Sequence[Record], images: Images, sides: Mapping[st
         atomic_file.write_binary(run.fingerprints_file) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        _add(archive, "names", _packed(record.entry.name for record in used))
-        _add(archive, "classes", _packed(record.entry.class_name for record in used))
-        _add(archive, "sides", _packed(sides[record.entry.name] for record in used))
-        _add(archive, "digests", np.frombuffer(bytes.fromhex("".join(r.digest for r in used)), np.uint8))
-        _add(archive, "prints", _prints(used))
+        archives.add(archive, "names", archives.packed(record.entry.name for record in used))
+        archives.add(archive, "classes", archives.packed(record.entry.class_name for record in used))
+        archives.add(archive, "sides", archives.packed(sides[record.entry.name] for record in used))
+        archives.add(
+            archive, "digests", np.frombuffer(bytes.fromhex("".join(r.digest for r in used)), np.uint8)
+        )
+        archives.add(archive, "prints", _prints(used))
         _add_thumbnails(archive, images, len(used))
 
 
@@ -86,7 +87,7 @@ def read(run: Run) -> Fingerprints | None:
     try:
         found = archives.read(run.fingerprints_file)
         arrays = {entry.name: found[entry.name] for entry in fields(Fingerprints)}
-        texts = {key: _unpacked(arrays.pop(key)) for key in TEXTS}
+        texts = {key: archives.unpacked(arrays.pop(key)) for key in TEXTS}
         arrays["digests"] = arrays["digests"].reshape(-1, 32)
         if len({len(values) for values in [*arrays.values(), *texts.values()]}) != 1:
             raise ValueError("not equally many of each")
@@ -127,12 +128,6 @@ def colours(images: Images, count: int) -> np.ndarray:
     return _thumbnails(images, np.arange(count))[1]
 
 
-def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """Put an array where `np.load` looks for it."""
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array)
-
-
 def _add_thumbnails(archive: zipfile.ZipFile, images: Images, count: int) -> None:
     """Add `grey` block by block, then `colours`: of a million pictures 256 and 48 megabytes."""
     coloured = []
@@ -142,7 +137,7 @@ def _add_thumbnails(archive: zipfile.ZipFile, images: Images, count: int) -> Non
         for grey, colours in _blocks(images, np.arange(count)):
             file.write(grey.tobytes())
             coloured.append(colours)
-    _add(archive, "colours", np.concatenate(coloured))
+    archives.add(archive, "colours", np.concatenate(coloured))
 
 
 def _thumbnails(images: Images, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,11 +163,3 @@ def _shrunk(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _prints(records: Sequence[Record]) -> np.ndarray:
     return np.array([record.fingerprint for record in records], dtype=np.uint64)
-
-
-def _packed(texts: Iterable[str]) -> np.ndarray:
-    return np.frombuffer(SEPARATOR.join(texts).encode("utf-8", "surrogateescape"), np.uint8)
-
-
-def _unpacked(packed: np.ndarray) -> list[str]:
-    return packed.tobytes().decode("utf-8", "surrogateescape").split(SEPARATOR)

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from pigeonhole import cli
+from pigeonhole.features import known
 from pigeonhole.interrupts import StopRequest
-from pigeonhole.jobs import candidates, first_answer, following, mixed
+from pigeonhole.jobs import candidates, conclusion, first_answer, following, mixed
 from pigeonhole.jobs.candidates import Candidate, Tried
 from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.mixed import Saved
@@ -51,6 +52,10 @@ class Attempts:
             f"first answer after {seconds:.0f} s: expect {result.expected.expectation()}",
             f"            it answers now: {cli.command('predict')} --model {cli.quote(self._run)} PICTURE",
         )
+        everything = self._setup.sets.everything
+        digest_of = conclusion.digests_of(self._setup.sets)
+        digests = [digest_of[name] for name in everything.names]
+        known.write(self._run, everything, digests, answer.features, answer.last)
         return First(answer, saved)
 
     def others(self, first: FirstAnswer, ends: float) -> tuple[list[Tried], int]:

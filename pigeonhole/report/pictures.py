@@ -1,6 +1,5 @@
 """Pictures inside a page: as data URIs, small enough that a report can hold hundreds."""
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import cv2
 import numpy as np
 
 from pigeonhole.evaluation.predictions import Evaluation
-from pigeonhole.pictures.thumbnails import data_uri
+from pigeonhole.pictures.thumbnails import as_uri, data_uri
 from pigeonhole.report.page import Section
 
 TOP = 3  # classes named for each picture
@@ -55,8 +54,7 @@ def lossless_uri(image: np.ndarray) -> str:
     """uint8 [H, W, 4] RGBA, or grey [H, W], as a PNG data URI: for drawings whose every pixel counts."""
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA)
-    encoded = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
-    return f"data:image/png;base64,{base64.b64encode(encoded).decode('ascii')}"
+    return as_uri(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes(), "png")
 
 
 @dataclass(frozen=True)

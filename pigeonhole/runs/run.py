@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MODEL = "model"
-MOST_BYTES = 1 << 27  # of a training picture that is shown
+MOST_BYTES = 1 << 27  # of a training picture that is shown, and of all thumbnails
 _MODEL_PATH = re.compile(r'^\s*model_checkpoint_path:\s*("(?:[^"\\]|\\.)*")\s*$', re.MULTILINE)
 
 
@@ -59,6 +59,7 @@ class Run:
     result_file = Inside("result.json")
     fixes_file = Inside("fixes.csv")  # by data.fixes
     fingerprints_file = Inside("fingerprints.npz")  # by evaluation.leakage
+    known_file = Inside("known_pictures.npz")  # by features.known
     report_page = Inside("report.html")  # by report.page, from the sections in report_store
     report_store = Inside("report.json")
     checkpoints_folder = Inside("checkpoints")  # by runs.checkpoints; removed when the training is complete
@@ -199,13 +200,12 @@ class Run:
             raise PigeonholeError(f"{self.split_file}: cannot be read ({error})") from error
 
     def report(self) -> bytes:
-        """The report's page. A link of that name is refused: it could lead to any file of this computer."""
-        try:
-            page = _regular(self.report_page, os.O_NOFOLLOW if hasattr(os, "O_NOFOLLOW") else 0)
-        except OSError as error:
-            raise PigeonholeError(f"{self.report_page}: cannot be read ({error.strerror})") from error
-        seals.check(self.report_page, page)
-        return page
+        """The report's page."""
+        return _own(self.report_page)
+
+    def known_pictures(self) -> bytes | None:
+        """The archive that `features.known` reads; None where the run keeps none."""
+        return _own(self.known_file, MOST_BYTES) if os.path.lexists(self.known_file) else None
 
     def training_pictures(self) -> Iterator["TrainingPicture"]:
         """The pictures that it was trained on, where it says so; they may be missing or changed by now."""
@@ -272,6 +272,19 @@ class TrainingPicture(NamedTuple):
         if hashlib.sha256(content).hexdigest() != self.digest:
             raise PigeonholeError(f"{self.path}: not the picture that the run was trained on")
         return content
+
+
+def _own(file: Path, most: int | None = None) -> bytes:
+    """The content of a run's file, of up to `most` bytes, once it has been compared with its digest.
+
+    A link of that name is refused: it could lead to any file of this computer.
+    """
+    try:
+        content = _regular(file, getattr(os, "O_NOFOLLOW", 0), most)
+    except OSError as error:
+        raise PigeonholeError(f"{file}: cannot be read ({error.strerror})") from error
+    seals.check(file, content)
+    return content
 
 
 def _regular(file: Path, flags: int = 0, most: int | None = None) -> bytes:

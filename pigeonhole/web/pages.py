@@ -1,6 +1,5 @@
 """The pages for people; each works without JavaScript."""
 
-import base64
 import functools
 
 import cv2
@@ -12,6 +11,7 @@ from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import ImageError, Preprocessing
+from pigeonhole.pictures.thumbnails import as_uri
 from pigeonhole.runs.run import TrainingPicture
 from pigeonhole.web import problems, security, uploads
 from pigeonhole.web.answering import Answered
@@ -93,8 +93,7 @@ def example(name: str, label: int, number: int) -> flask.Response:
 @pages.app_template_filter()
 def as_seen(result: Answered, model: Model) -> str:
     """What the network saw of a picture, as a PNG in a data URI."""
-    png = _png(result.pixels, model.classifier.preprocessing)
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return as_uri(_png(result.pixels, model.classifier.preprocessing), "png")
 
 
 @pages.app_template_filter()

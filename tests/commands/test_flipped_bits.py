@@ -20,8 +20,10 @@ import pytest
 
 from pigeonhole.commands import train
 from pigeonhole.data import fixes
+from pigeonhole.data.dataset import DataSet
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import leakage
+from pigeonhole.features import known as keeping
 from pigeonhole.jobs import resuming, setup
 from pigeonhole.jobs.evaluating import EvaluationConfig, EvaluationJob
 from pigeonhole.model.classifier import Classifier
@@ -53,6 +55,9 @@ def place(tmp_path_factory) -> Path:
     suspects = [_Suspect(f"rot/{number:03}.png") for number in range(10)]
     known = {suspect.name: f"{number:064x}" for number, suspect in enumerate(suspects)}
     fixes.write(place / "runs" / "whole" / Run.fixes_file.name, suspects, known)
+    pictures = DataSet(np.zeros((3, 8, 8, 3), np.uint8), range(3), CLASSES, CLASSES)
+    numbers = np.random.default_rng(0).normal(size=(3, 600)).astype(np.float32)
+    keeping.write(Run(place / "runs" / "whole"), pictures, ["00" * 32] * 3, numbers, slice(0, 600))
     return place
 
 
@@ -156,6 +161,11 @@ def copies(run: Run) -> object:
     return known and _comparable(known)
 
 
+def nearest(run: Run) -> object:
+    kept = keeping.read(run)
+    return kept and kept.nearest(np.ones((1, 600)), 3)
+
+
 def decisions(run: Run) -> object:
     return fixes.read(run.fixes_file, CLASSES)
 
@@ -175,6 +185,7 @@ FINISHED: dict[str, tuple[Callable[[Run], object], ...]] = {
     "result.json": (values(Run.result), digests.read, page_of(ABOUT)),
     "fixes.csv": (decisions,),
     "fingerprints.npz": (copies, evaluation),
+    "known_pictures.npz": (nearest,),
     "progress.json": (values(Run.progress), page_of(WATCH)),
     "report.json": (page.read, evaluation),
     "report.html": (page_of(REPORT), page_of(START)),

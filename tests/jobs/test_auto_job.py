@@ -10,7 +10,7 @@ import pytest
 
 from pigeonhole.commands import train
 from pigeonhole.errors import UsageError
-from pigeonhole.features import pretrained
+from pigeonhole.features import known, pretrained
 from pigeonhole.jobs import choosing
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs.config import TrainingConfig
@@ -79,6 +79,15 @@ def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
     assert "1 more pair of pictures seems to show the same" in said
     assert "spots/003.png ~ spots/mirrored.png" in run.report_page.read_text("utf-8")
     assert "unseen" not in result  # of two classes none can be left out
+    kept = known.read(run)
+    assert len(kept) == 41 and len(known.read(run).thumbnail(40)) < 5_000
+    with Classifier.load(run) as classifier:
+        pixels = classifier.read((photos / "spots" / "mirrored.png").read_bytes())
+        (features,) = classifier.fetch(pixels[None], ["features"])
+    (near,) = kept.nearest(features, 3)  # which are those of the mirror image as well
+    assert {each.name for each in near[:2]} == {"spots/mirrored.png", "spots/003.png"}
+    assert [each.class_name for each in near] == ["spots"] * 3
+    assert near[0].cosine > 0.999 > near[2].cosine
     both_engines_agree(run, photos / "stripes" / "000.png", "stripes")
 
 
