@@ -2,6 +2,7 @@
 
 pigeonhole predict dog.jpg
 pigeonhole predict holiday/ "more/*.png" --top 3
+pigeonhole predict dog.jpg --why --heatmaps seen
 curl -s https://example.org/dog.jpg | pigeonhole predict -
 """
 
@@ -16,11 +17,12 @@ from pigeonhole.arguments import Parser, as_path, count, filled, names, side
 from pigeonhole.data import tables
 from pigeonhole.model.engines.engine import CHOICES
 from pigeonhole.runs import search
-from pigeonhole.terminal import counted, padded, say, shown, width
+from pigeonhole.terminal import counted, padded, say, shown, titled, width
 
 if TYPE_CHECKING:
-    from pigeonhole.jobs.prediction import Answer, Source
+    from pigeonhole.jobs.prediction import Answer, Source, Why
     from pigeonhole.model.interface import ForeignCheckpoint
+    from pigeonhole.runs.run import Run
 
 UNSURE = "unsure: perhaps none of these"
 WIDEST_NAME = 60  # longer file names are not waited for when columns are aligned
@@ -40,10 +42,16 @@ def main(arguments: list[str]) -> int:
     say(f"model: {model.describe()}", to=sys.stderr)
     for name in missing:
         complain(name, "no such file or folder")
-    with Classifier.load(model, engine=options.engine, foreign=foreign(options)) as classifier:
-        answers = complained(prediction.answers(classifier, sources))
+    threads = 1 if options.heatmaps else None  # hundreds of small answers: several threads would only wait
+    with Classifier.load(
+        model, engine=options.engine, threads=threads, foreign=foreign(options)
+    ) as classifier:
+        if options.heatmaps:
+            prediction.check_heatmaps(options.heatmaps, classifier, sources)
+        why = explanation(options, model)
+        answers = complained(prediction.answers(classifier, sources, why))
         if options.csv:
-            failures = write_csv(options.csv, answers, classifier.classes)
+            failures = write_csv(options.csv, answers, classifier.classes, why)
         elif options.json:
             failures = print_json(answers, options.top)
         else:
@@ -70,6 +78,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="what computes the answers; auto: ONNX Runtime, which starts in a moment, where it can (auto)",
     )
     parser.add_argument("--top", type=count, default=5, metavar="K", help="how many classes to print (5)")
+    parser.add_argument(
+        "--why", action="store_true", help="name the training pictures most like each picture"
+    )
+    parser.add_argument(
+        "--heatmaps",
+        type=as_path,
+        metavar="FOLDER",
+        help="write a picture there for each answer that shows what spoke for it, a second or two for each",
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print a JSON list, one object per picture")
     output.add_argument(
@@ -104,6 +121,18 @@ def foreign(options: argparse.Namespace) -> "ForeignCheckpoint":
     return ForeignCheckpoint(**given, feeds=dict(options.feed or ()))
 
 
+def explanation(options: argparse.Namespace, run: "Run") -> "Why":
+    """What is to be told besides the answers; a note where the run has nothing to tell of."""
+    from pigeonhole.features import known
+    from pigeonhole.jobs.prediction import Why
+
+    kept = known.read(run) if options.why else None
+    if options.why and kept is None:
+        only = "only the heatmaps explain" if options.heatmaps else "add --heatmaps FOLDER to explain"
+        say(f"note: this run keeps no training pictures to name; {only} its answers", to=sys.stderr)
+    return Why(kept, options.heatmaps)
+
+
 def complained(answers: Iterable["Answer"]) -> Iterator["Answer"]:
     """The same answers; for a picture that cannot be read, the reason on standard error."""
     for answer in answers:
@@ -131,7 +160,19 @@ def print_lines(
             line = "   ".join(f"{padded(shown(name), class_width)} {share:.2f}" for name, share in ranked)
             line += f"   {UNSURE}" if answer.unsure else ""
             say(line if len(sources) == 1 else f"{padded(shown(answer.name), name_width)}  {line}")
+            for reason in _reasons(answer, class_width):
+                say(reason)
     return failures
+
+
+def _reasons(answer: "Answer", class_width: int) -> list[str]:
+    """What led to the answer, as lines below it."""
+    near = [
+        f"{padded(shown(each.class_name), class_width)} {each.cosine:.2f}   {shown(each.name)}"
+        for each in answer.nearest
+    ]
+    seen = [] if answer.heatmap is None else [shown(str(answer.heatmap))]
+    return [f"    {line}" for line in [*titled("nearest", near), *titled("heatmap", seen)]]
 
 
 def print_json(answers: Iterable["Answer"], top: int) -> int:
@@ -141,6 +182,13 @@ def print_json(answers: Iterable["Answer"], top: int) -> int:
         failures += answer.error is not None
         ranked = [{"class": name, "probability": share} for name, share in answer.ranked[:top]]
         said = {"predictions": ranked, "unsure": answer.unsure}
+        if answer.nearest:
+            said["nearest"] = [
+                {"file": each.name, "class": each.class_name, "cosine": each.cosine}
+                for each in answer.nearest
+            ]
+        if answer.heatmap:
+            said["heatmap"] = str(answer.heatmap)
         content = said if answer.error is None else {"error": answer.error}
         print(f"{separator}\n{json.dumps({'file': answer.name, **content})}", end="")
         separator = ","
@@ -148,23 +196,41 @@ def print_json(answers: Iterable["Answer"], top: int) -> int:
     return failures
 
 
-def write_csv(table: Path, answers: Iterable["Answer"], classes: Sequence[str]) -> int:
-    """A row per picture with all probabilities. Gives the number of failures."""
+def write_csv(table: Path, answers: Iterable["Answer"], classes: Sequence[str], why: "Why") -> int:
+    """A row per picture with all probabilities, and `why`. Gives the number of failures."""
     failures, rows = 0, 0
+    more = _reason_columns(why)
     with tables.write(table) as add:
-        add(["file", "prediction", "confidence", "unsure", "error", *tables.share_columns(classes)])
+        columns = ["file", "prediction", "confidence", "unsure", "error", *tables.share_columns(classes)]
+        add([*columns, *more])
         for answer in answers:
             rows += 1
             if answer.error is not None:
                 failures += 1
-                add([answer.name, "", "", "", answer.error, *[""] * len(classes)])
+                add([answer.name, "", "", "", answer.error, *[""] * (len(classes) + len(more))])
                 continue
             (best, confidence), shares = answer.ranked[0], dict(answer.ranked)
             said = [best, f"{confidence:.6f}", "yes" if answer.unsure else "no", ""]
-            add([answer.name, *said, *(f"{shares[name]:.6f}" for name in classes)])
+            cells = _reason_cells(answer)
+            cells += [""] * (len(more) - len(cells))
+            add([answer.name, *said, *(f"{shares[name]:.6f}" for name in classes), *cells])
     failed = f", {failures:,} could not be read" if failures else ""
     say(f"{table}: {counted(rows - failures, 'picture', 'pictures')} answered{failed}")
     return failures
+
+
+def _reason_columns(why: "Why") -> list[str]:
+    from pigeonhole.jobs.prediction import NEAREST
+
+    heatmap = ["heatmap"] if why.heatmaps else []
+    numbers = range(1, NEAREST + 1) if why.known else ()
+    return heatmap + [f"nearest_{number}{part}" for number in numbers for part in ("", "_class", "_cosine")]
+
+
+def _reason_cells(answer: "Answer") -> list[str]:
+    heatmap = [str(answer.heatmap)] if answer.heatmap else []
+    near = [(each.name, each.class_name, f"{each.cosine:.4f}") for each in answer.nearest]
+    return heatmap + [cell for cells in near for cell in cells]
 
 
 def _factor(text: str) -> float:

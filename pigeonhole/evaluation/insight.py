@@ -4,17 +4,21 @@ Everything is read from the restored graph, whose layers go by name: the output 
 and the weights of a convolution are `LAYER/kernel:0`. A checkpoint of another program has no such layers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
+import cv2
 import numpy as np
 
 from pigeonhole.errors import UsageError
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.pictures import images
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
 MOST_SHOWN = 8  # convolutions
 _COVERED = 1 / 5  # side of the patch that hides a part of the picture, as a share of the picture's
+DIMMED, LIFTED = 0.5, 40  # what played no part becomes grey: so much of its brightness, and so much more
+TINTED = 0.6  # how strongly the hottest place is tinted
 _OVERLAP = 2  # patches that every pixel lies under, along each axis
 
 
@@ -48,13 +52,19 @@ def feature_maps(classifier: Classifier, pixels: np.ndarray, layer: str) -> np.n
     return maps[::variants]
 
 
-def occlusion(classifier: Classifier, pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
+def occlusion(
+    classifier: Classifier,
+    pixels: np.ndarray,
+    class_indices: np.ndarray,
+    check: Callable[[], None] = lambda: None,
+) -> np.ndarray:
     """How much of each picture's answer hangs on each place, float32 [N, S, S], 0 to 1 in each picture.
 
     A patch in the picture's own mean colour is moved over the picture, a fifth of its side wide. What counts
     at a pixel is by how much the log-odds of the class fall, on average, while the pixel is covered (Zeiler
     and Fergus, "Visualizing and Understanding Convolutional Networks", 2014). A place that speaks against the
     class counts as 0. `pixels`: preprocessed, [N, S, S, C]; `class_indices`: N, each one's class in question.
+    The classifier is asked some 120 times; `check` is called before each, and may raise to stop.
 
     Grad-CAM (Selvaraju et al., 2017) is cheaper, but averages gradients over the picture. Where dense layers
     read each place with weights of their own, as in these networks, its peak missed the drawn object in half
@@ -64,12 +74,35 @@ def occlusion(classifier: Classifier, pixels: np.ndarray, class_indices: np.ndar
     colour = pixels.mean(axis=(1, 2), keepdims=True).astype(pixels.dtype)
     falls, times = np.zeros(pixels.shape[:3], np.float32), np.zeros(pixels.shape[1:3], np.float32)
     for place in _patches(pixels.shape[1]):
+        check()
         covered = pixels.copy()
         covered[:, *place] = colour
         falls[:, *place] += (uncovered - _log_odds(classifier, covered, class_indices))[:, None, None]
         times[place] += 1
     heat = np.maximum(falls / times, 0)
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
+
+
+def spotlight(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """uint8 [S, S, 3] tinted where `heat`, float [S, S] 0..1, is high, from violet to yellow; grey elsewhere.
+
+    The tint, not the brightness, tells: dark pictures show it as well as light ones.
+    """
+    grey = image.mean(axis=2, keepdims=True) * DIMMED + LIFTED
+    tint = cv2.applyColorMap(np.round(heat * 255).astype(np.uint8), cv2.COLORMAP_PLASMA)[..., ::-1]
+    warmth = TINTED * np.sqrt(heat[..., None], dtype=np.float32)
+    return np.clip(np.round(tint * warmth + grey * (1 - warmth)), 0, 255).astype(np.uint8)
+
+
+def spoke_for(
+    classifier: Classifier, pixels: np.ndarray, class_index: int, check: Callable[[], None] = lambda: None
+) -> np.ndarray:
+    """One preprocessed picture [S, S, C] as uint8 [S, S, 3], tinted where it speaks for the class.
+
+    As `occlusion`, of which `check` is. Raises PigeonholeError for a model without logits.
+    """
+    (heat,) = occlusion(classifier, pixels[np.newaxis], np.array([class_index]), check)
+    return spotlight(images.shown(pixels, classifier.preprocessing), heat)
 
 
 def _known(classifier: Classifier, layer: str) -> str:

@@ -6,7 +6,7 @@ thumbnail: about 4.5 MB for 1,000 photos. It answers years later, when the train
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +49,7 @@ class KnownPictures:
     digests     uint8 [M, 32], sha256 of the file
     columns     int64 [2]: the first of the model's features that are compared, and the one after the last
     centre      float32 [L], the mean of those
-    directions  float16 [M, L], those of each picture minus the mean, of length one
+    directions  float32 [M, L], those of each picture minus the mean, of length one; float16 in the file
     thumbnails  uint8, JPEG files one behind the other
     ends        int64 [M], where each of them ends
     """
@@ -81,16 +81,12 @@ class KnownPictures:
             raise PigeonholeError(
                 f"the kept training pictures have features up to {end:,}, and the model {features.shape[1]:,}"
             )
+        queries = unit(np.asarray(features[:, first:end], np.float32) - self.centre)
         own = None
         if digests is not None:
             row_of = {digest.tobytes(): row for row, digest in enumerate(self.digests)}
             own = np.array([row_of.get(bytes.fromhex(digest), -1) for digest in digests])
-        found = neighbours.nearest(
-            np.asarray(features[:, first:end], np.float32) - self.centre,
-            self.directions,
-            count,
-            own,
-        )
+        found = neighbours.nearest(queries, self.directions, count, own, prepare=np.asarray)
         return [
             [self._near(row, cosine) for row, cosine in zip(*each, strict=True) if row >= 0]
             for each in zip(*found, strict=True)
@@ -149,6 +145,7 @@ def read(run: Run) -> KnownPictures | None:
         parts = {entry.name: found[entry.name] for entry in fields(KnownPictures)}
         kept = KnownPictures(**parts | {name: archives.unpacked(parts[name]) for name in TEXTS})
         _check(kept)
+        kept = replace(kept, directions=unit(kept.directions))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PigeonholeError(
             f"{run.known_file}: damaged ({error}); remove it to go without the nearest training pictures"

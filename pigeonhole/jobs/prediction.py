@@ -1,10 +1,12 @@
 """Answers for all pictures that the user's arguments lead to."""
 
 import glob
+import itertools
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +15,15 @@ import numpy as np
 from pigeonhole.arguments import NEEDS_QUOTES, unquoted
 from pigeonhole.data.folders import is_hidden
 from pigeonhole.errors import UsageError
+from pigeonhole.evaluation import insight
+from pigeonhole.features.known import KnownPictures, Near
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.pictures import grid, images
+from pigeonhole.runs import creation
 
 STDIN = "-"
+NEAREST = 5  # training pictures named for each answer
+LONGEST_STEM = 100  # letters of a picture's name in that of its heatmap
 
 
 class Source(NamedTuple):
@@ -28,13 +36,25 @@ class Source(NamedTuple):
 class Answer(NamedTuple):
     """`ranked`: (class name, probability), best first; empty where `error` says why there is none.
 
-    `unsure`: whether the picture may show none of the classes.
+    `unsure`: whether the picture may show none of the classes. Where they were asked for, `nearest`: training
+    pictures, the nearest first, and `heatmap`: the file that shows what spoke for the answer.
     """
 
     name: str
     ranked: list[tuple[str, float]]
     unsure: bool = False
     error: str | None = None
+    nearest: Sequence[Near] = ()
+    heatmap: Path | None = None
+
+
+@dataclass(frozen=True)
+class Why:
+    """What is to be told besides each answer: the nearest of the `known` training pictures, and a heatmap in
+    the folder `heatmaps`."""
+
+    known: KnownPictures | None = None
+    heatmaps: Path | None = None
 
 
 def find_pictures(arguments: Sequence[str]) -> tuple[list[str], list[Source]]:
@@ -85,9 +105,13 @@ def files_below(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[P
             yield path
 
 
-def answers(classifier: Classifier, sources: Sequence[Source]) -> Iterator[Answer]:
-    """The answers in the order of the sources, as they come."""
-    given = classifier.answer_each(source.picture for source in sources)
+def answers(classifier: Classifier, sources: Sequence[Source], why: Why = Why()) -> Iterator[Answer]:
+    """The answers in the order of the sources, as they come.
+
+    Raises PigeonholeError where the model has no features to compare with those of the known pictures, and
+    OSError where a heatmap cannot be written.
+    """
+    given = classifier.answer_each((source.picture for source in sources), why.known is not None)
     for source, answer in zip(sources, given, strict=True):
         if isinstance(answer, Exception):
             yield Answer(source.name, [], error=str(answer))
@@ -95,4 +119,34 @@ def answers(classifier: Classifier, sources: Sequence[Source]) -> Iterator[Answe
         shares = answer.probabilities
         best_first = np.argsort(-shares, kind="stable")
         ranked = [(classifier.classes[index], float(shares[index])) for index in best_first]
-        yield Answer(source.name, ranked, answer.unsure)
+        nearest = why.known.nearest(answer.features[np.newaxis], NEAREST)[0] if why.known else ()
+        heatmap = _heatmap(why.heatmaps, classifier, source, int(best_first[0])) if why.heatmaps else None
+        yield Answer(source.name, ranked, answer.unsure, None, nearest, heatmap)
+
+
+def check_heatmaps(folder: Path, classifier: Classifier, sources: Sequence[Source]) -> None:
+    """Raise UsageError where no heatmap of these pictures can be made, or `folder` is not for them."""
+    if not classifier.has("logits"):
+        raise UsageError("--heatmaps: only for models of Pigeonhole's own, which have logits")
+    creation.check_output(folder, "--heatmaps")
+    place = folder.resolve()
+    if any(place == Path(each.picture).resolve().parent for each in sources if isinstance(each.picture, str)):
+        raise UsageError(f"--heatmaps {folder}: lies among the pictures; name a folder elsewhere")
+
+
+def _heatmap(folder: Path, classifier: Classifier, source: Source, class_index: int) -> Path:
+    """Write a PNG file of the picture, next to itself as it spoke for the class. No file is replaced."""
+    content = source.picture if isinstance(source.picture, bytes) else Path(source.picture).read_bytes()
+    pixels = classifier.read(content)
+    pair = [
+        images.shown(pixels, classifier.preprocessing),
+        insight.spoke_for(classifier, pixels, class_index),
+    ]
+    if pair[0].shape[2] == 1:
+        pair[0] = pair[0].repeat(3, axis=2)
+    stem = "picture" if source.name == STDIN else Path(source.name).stem[:LONGEST_STEM]
+    numbered = (f"{stem}.png" if number == 1 else f"{stem}-{number}.png" for number in itertools.count(1))
+    folder.mkdir(parents=True, exist_ok=True)
+    place = next(folder / name for name in numbered if not os.path.lexists(folder / name))
+    grid.save(place, np.stack(pair), [Path(source.name).name, f"spoke for {classifier.classes[class_index]}"])
+    return place

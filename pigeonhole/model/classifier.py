@@ -33,11 +33,13 @@ _BATCH_PIXELS = 32 * 128 * 128  # beyond that a larger batch answers no faster a
 class Answer(NamedTuple):
     """What a model says to one picture: `probabilities` float32 [K], and whether it is `unsure`.
 
-    Unsure stands for "perhaps none of these classes"; a model without a rule for it never is.
+    Unsure stands for "perhaps none of these classes"; a model without a rule for it never is. `features`
+    float32 [F]: the penultimate layer, where it was asked for.
     """
 
     probabilities: np.ndarray
     unsure: bool
+    features: np.ndarray | None = None
 
 
 class Classifier(AbstractContextManager):
@@ -106,7 +108,9 @@ class Classifier(AbstractContextManager):
         for answer in self.answer_each(pictures):
             yield answer if isinstance(answer, ImageError) else answer.probabilities
 
-    def answer_each(self, pictures: Iterable[Picture]) -> Iterator[Answer | ImageError]:
+    def answer_each(
+        self, pictures: Iterable[Picture], with_features: bool = False
+    ) -> Iterator[Answer | ImageError]:
         """For each picture, in order, the model's answer, or why it cannot be read.
 
         Reads ahead by one batch in a few threads: any number of pictures takes the same memory.
@@ -115,7 +119,7 @@ class Classifier(AbstractContextManager):
             waiting = []
             for batch in itertools.chain(_batches(pictures, self._batch_size), [()]):
                 reading = [readers.submit(self._read, picture) for picture in batch]
-                yield from self._answer([future.result() for future in waiting])
+                yield from self._answer([future.result() for future in waiting], with_features)
                 waiting = reading
 
     def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
@@ -131,10 +135,9 @@ class Classifier(AbstractContextManager):
         """A file's bytes as the network sees them, [S, S, C]. Raises ImageError."""
         return images.preprocess(data, self.preprocessing)
 
-    def answer(self, pixels: np.ndarray) -> Answer:
+    def answer(self, pixels: np.ndarray, with_features: bool = False) -> Answer:
         """The answer for one picture that is read already, [S, S, C]: computed in the calling thread."""
-        probabilities, unsure = self._answer_pixels(pixels[np.newaxis])
-        return Answer(probabilities[0], unsure[0])
+        return Answer(*(part[0] for part in self._answer_pixels(pixels[np.newaxis], with_features)))
 
     def fetch(self, pixels: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
         """Tensors of the saved model, such as `logits` or `conv1/output`, for pictures preprocessed already.
@@ -181,22 +184,26 @@ class Classifier(AbstractContextManager):
         except OSError as error:
             return ImageError((error.strerror or str(error)).lower())
 
-    def _answer(self, read: Sequence[np.ndarray | ImageError]) -> Iterator[Answer | ImageError]:
+    def _answer(
+        self, read: Sequence[np.ndarray | ImageError], with_features: bool
+    ) -> Iterator[Answer | ImageError]:
         readable = [pixels for pixels in read if not isinstance(pixels, ImageError)]
-        answers = zip(*self._answer_pixels(np.stack(readable)), strict=True) if readable else iter(())
+        parts = self._answer_pixels(np.stack(readable), with_features) if readable else ()
+        answers = zip(*parts, strict=True)
         for pixels in read:
             yield pixels if isinstance(pixels, ImageError) else Answer(*next(answers))
 
-    def _answer_pixels(self, pixels: np.ndarray) -> tuple[np.ndarray, list[bool]]:
-        """Probabilities float32 [N, K], and N times whether the model is unsure."""
-        asked = self._interface
-        if asked.unsure is None:
-            (output,) = self._fetch(pixels, [asked.output])
-            unsure = [False] * len(output)
-        else:
-            output, flags = self._fetch(pixels, [asked.output, asked.unsure])
-            unsure = flags.tolist()
-        return (_softmax(output) if asked.logits else output), unsure
+    def _answer_pixels(
+        self, pixels: np.ndarray, with_features: bool = False
+    ) -> tuple[np.ndarray, list[bool], Sequence[np.ndarray | None]]:
+        """Probabilities float32 [N, K], N times whether the model is unsure, and features float32 [N, F]."""
+        asked, more = self._interface, ["features"] if with_features else []
+        self._require(more)
+        flags = [] if asked.unsure is None else [asked.unsure]
+        output, *rest = self._fetch(pixels, [asked.output, *flags, *more])
+        features = rest.pop() if with_features else [None] * len(output)
+        unsure = rest[0].tolist() if rest else [False] * len(output)
+        return (_softmax(output) if asked.logits else output), unsure, features
 
     def _fetch(self, pixels: np.ndarray, tensors: Sequence[str]) -> list[np.ndarray]:
         side, channels = self.preprocessing.image_size, self.preprocessing.channels

@@ -25,6 +25,7 @@ __all__ = [
     "preprocess",
     "readable_formats",
     "resize",
+    "shown",
 ]
 
 FORMAT_EXTENSIONS: dict[str, tuple[str, ...]] = {
@@ -155,6 +156,12 @@ def preprocess(data: bytes, preprocessing: Preprocessing) -> np.ndarray:
     if preprocessing.scale == 1:
         return image
     return image.astype(np.float32) * np.float32(preprocessing.scale)
+
+
+def shown(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """A model's input [S, S, C] as a picture again, uint8 [S, S, C], RGB or grey."""
+    levels = np.rint(pixels / preprocessing.scale).astype(np.uint8)
+    return levels[..., ::-1] if preprocessing.colour_order == "bgr" else levels
 
 
 def _turn(image: np.ndarray, orientation: int) -> np.ndarray:

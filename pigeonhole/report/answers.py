@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from pigeonhole.evaluation import usefulness
+from pigeonhole.evaluation import insight, usefulness
 from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
@@ -20,8 +19,6 @@ from pigeonhole.statistics import CorrectedAccuracy
 SEED = 0  # of the random grid
 CALIBRATED = 0.03  # a mean error of confidence up to this can be passed over
 WIDE = 0.1  # an interval from which on an accuracy says little
-DIMMED, LIFTED = 0.5, 40  # what played no part becomes grey: so much of its brightness, and so much more
-TINTED = 0.6  # how strongly the hottest place is tinted
 LOOKED_AT = 12  # mistakes whose heat is computed
 
 
@@ -115,7 +112,7 @@ class Answers:
             return None
         shown = tiles(self.evaluation, rows, limits.side)
         lit = [
-            data_uri(spotlight(self.evaluation.images[row], warmth), limits.side)
+            data_uri(insight.spotlight(self.evaluation.images[row], warmth), limits.side)
             for row, warmth in zip(rows, heat, strict=True)
         ]
         return self._section(
@@ -199,14 +196,3 @@ def _confidence_in_words(measures: Measures) -> str:
 def _between(low: float, high: float) -> str:
     low, high = int(low), min(100, -int(-high // 1))
     return f"{low}" if low == high else f"{low} to {high}"
-
-
-def spotlight(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """uint8 [S, S, 3] tinted where `heat`, float [S, S] 0..1, is high, from violet to yellow; grey elsewhere.
-
-    The tint, not the brightness, tells: dark pictures show it as well as light ones.
-    """
-    grey = image.mean(axis=2, keepdims=True) * DIMMED + LIFTED
-    tint = cv2.applyColorMap(np.round(heat * 255).astype(np.uint8), cv2.COLORMAP_PLASMA)[..., ::-1]
-    warmth = TINTED * np.sqrt(heat[..., None], dtype=np.float32)
-    return np.clip(np.round(tint * warmth + grey * (1 - warmth)), 0, 255).astype(np.uint8)

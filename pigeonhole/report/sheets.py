@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.evaluation import insight
 from pigeonhole.report import theme
-from pigeonhole.report.answers import spotlight
 from pigeonhole.report.network import COLOURS, diverging, grey, times
 from pigeonhole.report.pictures import TOP, tiled
 
@@ -102,7 +102,7 @@ def attention(images: np.ndarray, heat: np.ndarray, captions: Sequence[str]) -> 
     every = drawn.subplots(rows, 2 * ABREAST, squeeze=False).reshape(-1, 2)
     for (left, right), image, warmth, caption in zip(every, images, heat, captions, strict=False):
         _show(left, image)
-        _show(right, spotlight(image, warmth))
+        _show(right, insight.spotlight(image, warmth))
         _caption(left, right, caption, theme.INK)
     for axes in every[len(images) :].ravel():
         axes.set_axis_off()

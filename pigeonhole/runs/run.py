@@ -205,7 +205,8 @@ class Run:
 
     def known_pictures(self) -> bytes | None:
         """The archive that `features.known` reads; None where the run keeps none."""
-        return _own(self.known_file, MOST_BYTES) if os.path.lexists(self.known_file) else None
+        has_them = self.model_name == MODEL and os.path.lexists(self.known_file)
+        return _own(self.known_file, MOST_BYTES) if has_them else None
 
     def training_pictures(self) -> Iterator["TrainingPicture"]:
         """The pictures that it was trained on, where it says so; they may be missing or changed by now."""

@@ -111,9 +111,7 @@ def _example(picture: TrainingPicture, preprocessing: Preprocessing) -> bytes:
 
 
 def _png(pixels: np.ndarray, preprocessing: Preprocessing) -> bytes:
-    levels = np.rint(pixels / preprocessing.scale).astype(np.uint8)
-    blue_first = levels if preprocessing.colour_order == "bgr" else levels[..., ::-1]
-    return cv2.imencode(".png", blue_first)[1].tobytes()
+    return cv2.imencode(".png", images.shown(pixels, preprocessing)[..., ::-1])[1].tobytes()
 
 
 def _models() -> Models:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from pigeonhole import Classifier, terminal
@@ -166,6 +168,64 @@ def test_csv_into_a_pipe(pictures):
     reader = subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True)
     assert predict.main(["photos", "--csv", "pipe"]) == 0
     assert len(reader.communicate()[0].splitlines()) == 5 and Path("pipe").is_fifo()
+
+
+@pytest.fixture
+def explained(pictures) -> str:
+    """The name of a run that keeps its pictures; `photos/known.png` is one of them, of the class "dog"."""
+    folder = shutil.copytree("runs/first", Path("runs", "explained"))
+    known = saved_runs.keep_pictures(folder)
+    cv2.imwrite("photos/known.png", known[4][..., ::-1])
+    return "explained"
+
+
+def test_the_nearest_training_pictures_are_named(explained, capsys):
+    assert predict.main(["photos/known.png", "--why", "--model", explained]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and lines[0] == "    nearest     dog    1.00   dog/4.png"
+    assert all(line.startswith(" " * 16) for line in lines[1:])
+    _, answer = answers(capsys, "photos/b.png", "photos/known.png", "--why", "--model", explained)
+    first, *others = answer["nearest"]
+    assert (first["file"], first["class"]) == ("dog/4.png", "dog") and len(others) == 4
+    assert first["cosine"] == pytest.approx(1, abs=1e-3) and others[0]["cosine"] < 0.999
+    assert "heatmap" not in answer
+    predict.main(["photos", "--why", "--csv", "out.csv", "--model", explained])
+    with open("out.csv", encoding="utf-8-sig", newline="") as file:
+        rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    assert rows["known.png"]["nearest_1"] == "dog/4.png" and rows["known.png"]["nearest_1_class"] == "dog"
+    assert float(rows["a.JPG"]["nearest_5_cosine"]) <= float(rows["a.JPG"]["nearest_1_cosine"])
+
+
+def test_a_run_without_training_pictures_says_so_and_answers(pictures, capsys):
+    assert predict.main(["photos/b.png", "--why"]) == 0
+    output = capsys.readouterr()
+    assert "note: this run keeps no training pictures to name; add --heatmaps FOLDER" in output.err
+    assert len(output.out.splitlines()) == 1
+    Path("runs/first", "known_pictures.npz").write_bytes(b"PK")
+    with pytest.raises(PigeonholeError, match=r"known_pictures.npz: damaged"):
+        predict.main(["photos/b.png", "--why"])
+
+
+def test_heatmaps_are_written_and_replace_nothing(pictures, capsys):
+    Path("seen").mkdir()
+    Path("seen/b.png").write_bytes(b"mine")
+    predict.main(["photos/b.png", "photos/deep", "--heatmaps", "seen"])
+    output = capsys.readouterr().out
+    assert "    heatmap     seen/b-2.png\n" in output.replace(os.sep, "/")
+    assert Path("seen/b.png").read_bytes() == b"mine"
+    for name in ("b-2", "c"):
+        pair = cv2.imread(f"seen/{name}.png")
+        assert pair.shape[1] > 2 * pair.shape[0] * 0.7  # two pictures side by side
+        left, right = np.split(pair[:, : pair.shape[1] // 2 * 2], 2, axis=1)
+        assert not np.array_equal(left, right)
+
+
+@pytest.mark.parametrize("folder", ["photos", "photos/b.png"])
+def test_heatmaps_keep_away_from_the_pictures(pictures, folder):
+    before = sorted(pictures.rglob("*"))
+    with pytest.raises(UsageError, match=f"--heatmaps {folder}: "):
+        predict.main(["photos", "--heatmaps", folder])
+    assert sorted(pictures.rglob("*")) == before
 
 
 @pytest.mark.parametrize("address", ["https://example.org/cat.jpg", "s3://a/b.png", "HTTP://x"])

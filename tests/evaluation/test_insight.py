@@ -141,3 +141,30 @@ def test_no_pictures_give_no_heat(narrow_minded):
         20,
         20,
     )
+
+
+def test_one_picture_is_shown_as_it_spoke_and_may_be_stopped(narrow_minded):
+    picture = np.zeros((20, 20, 1), np.uint8)
+    picture[8, 8] = 255
+    asked = []
+    lit = insight.spoke_for(narrow_minded, picture, 0, lambda: asked.append(1))
+    assert lit.shape == (20, 20, 3) and 50 < len(asked) < 200
+    tinted = np.ptp(lit.astype(int), axis=2) > 20
+    assert tinted[8, 8] and not tinted[12:].any()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        insight.spoke_for(narrow_minded, picture, 0, stop)
+
+
+def test_a_spotlight_shows_what_counted():
+    for colour in ((200, 100, 0), (2, 2, 2), (255, 255, 255)):  # in dark and in light pictures alike
+        image = np.full((2, 2, 3), colour, np.uint8)
+        hot, cold, warm, _ = (
+            insight.spotlight(image, np.array([[1.0, 0.0], [0.25, 0.0]])).reshape(4, 3).astype(int)
+        )
+        assert np.ptp(cold) == 0 and 40 <= cold[0] <= 168, "what played no part is grey"
+        assert np.ptp(hot) > 100 and np.ptp(warm) > 40, "what counted is tinted"
+        assert np.abs(hot - cold).max() > 60 and np.abs(hot - warm).max() > 60

@@ -124,6 +124,11 @@ def test_a_stopped_one_is_resumed_and_repeated_to_the_same_bits(tmp_path):
         "tuned",
         "standard",
     ]
+    with Classifier.load(cut) as classifier:  # whose features begin with those of the pretrained network
+        picture = data / "spots" / "020.png"
+        (features,) = classifier.fetch(classifier.read(picture.read_bytes())[None], ["features"])
+    (near,) = known.read(cut).nearest(features, 1)
+    assert near[0].name == "spots/020.png" and near[0].cosine > 0.999
     again = done("--repeat", cut.folder, "--output", output, "--name", "again")
     assert "identical to" in again.stdout and again.returncode == 0, again.stdout + again.stderr
     assert (output / "again" / WEIGHTS).read_bytes() == (cut.folder / WEIGHTS).read_bytes()

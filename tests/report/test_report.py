@@ -573,17 +573,6 @@ def test_a_drawing_keeps_every_pixel():
     )
 
 
-def test_a_spotlight_shows_what_counted():
-    for colour in ((200, 100, 0), (2, 2, 2), (255, 255, 255)):  # in dark and in light pictures alike
-        image = np.full((2, 2, 3), colour, np.uint8)
-        hot, cold, warm, _ = (
-            answers.spotlight(image, np.array([[1.0, 0.0], [0.25, 0.0]])).reshape(4, 3).astype(int)
-        )
-        assert np.ptp(cold) == 0 and 40 <= cold[0] <= 168, "what played no part is grey"
-        assert np.ptp(hot) > 100 and np.ptp(warm) > 40, "what counted is tinted"
-        assert np.abs(hot - cold).max() > 60 and np.abs(hot - warm).max() > 60
-
-
 def test_the_drawing_of_the_network_has_its_shapes(case):
     layers = case.classifier.layers
     drawn = network.blocks(layers, (SIZE, SIZE, 3))

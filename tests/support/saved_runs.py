@@ -6,8 +6,12 @@ import cv2
 import keras
 import numpy as np
 
+from pigeonhole.data.dataset import DataSet
+from pigeonhole.features import known
 from pigeonhole.model import metagraph, rejection
+from pigeonhole.model.classifier import Classifier
 from pigeonhole.networks import building
+from pigeonhole.pictures.images import resize
 from pigeonhole.runs.run import Run
 from pigeonhole.training import retraining
 
@@ -45,6 +49,20 @@ def editable(run: Path) -> Path:
     """The same run without the digests of its files, as one of a stranger who changes them."""
     Run(run).seals_file.unlink()
     return run
+
+
+def keep_pictures(run: Path, count: int = 12) -> list[np.ndarray]:
+    """Have the run keep so many pictures as if it was trained on them, such as `cat/0.png`; gives these."""
+    pictures = [picture(100 + number) for number in range(count)]
+    with Classifier.load(run) as classifier:
+        pixels = np.stack([resize(each, classifier.preprocessing.image_size) for each in pictures])
+        (features,) = classifier.fetch(pixels, ["features"])
+    labels = np.arange(count) % len(CLASSES)
+    names = [f"{CLASSES[label]}/{number}.png" for number, label in enumerate(labels)]
+    digests = [f"{number:064x}" for number in range(count)]
+    data = DataSet(pixels, labels, names, CLASSES)
+    known.write(Run(run), data, digests, features, slice(0, features.shape[1]))
+    return pictures
 
 
 def rule(model: keras.Model, name: str = rejection.COMBINED) -> rejection.Rejection:
