@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from pigeonhole.features import pretrained
 from pigeonhole.jobs import checks
-from pigeonhole.networks.recipes import THUMBNAIL
 from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.terminal import say
@@ -14,8 +13,9 @@ from pigeonhole.terminal import say
 def decided(config: TrainingConfig) -> TrainingConfig:
     """The config with its network named, where none is asked for and several ways are to be tried.
 
-    So it is for photos, unless a flag says how one network is to be trained. Says so where only the
-    pretrained weights are missing for that. Raises UsageError as `folders.scan` does.
+    So it is unless a flag says how one network is to be trained, or the pictures are grey thumbnails: scans,
+    digits and letters, which are as unlike the photos of the pretrained network as they are quick to learn.
+    Says so where only the pretrained weights are missing. Raises UsageError as `folders.scan` does.
     """
     if config.network is not None or checks.about_one_training(config):
         return config
@@ -24,7 +24,8 @@ def decided(config: TrainingConfig) -> TrainingConfig:
 
     if config.data is None or not config.data.is_dir():
         return config  # that is told with the other mistakes
-    if setup.median_side(folders.scan(config.data, config.classes)) <= THUMBNAIL:
+    glance = setup.glance(folders.scan(config.data, config.classes))
+    if glance.shows_thumbnails and glance.all_grey:
         return config
     if not pretrained.available():
         hint = f"for better answers: pip install {pretrained.REQUIREMENT}"

@@ -3,7 +3,7 @@
 import functools
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         seals.check(split)
     sets = dataset.read_train_sets(
         config.data,
-        choice.image_size or _usual_size(choice.network, median_side(tree)),
+        choice.image_size or _usual_size(choice.network, glance(tree).median_side),
         config.classes,
         config.validation_size,
         config.seed,
@@ -153,19 +153,33 @@ def _usual_size(network: str, median_side: float) -> int:
     return PRETRAINED_SIZE if median_side > THUMBNAIL else small
 
 
-def median_side(tree: "Tree") -> float:
-    """The median of the shorter sides of some of the pictures, in pixels."""
+class Glance(NamedTuple):
+    """What some of the pictures of a folder are like: the median of their shorter sides in pixels, and whether
+    all are stored as grey ones."""
+
+    median_side: float
+    all_grey: bool
+
+    @property
+    def shows_thumbnails(self) -> bool:
+        return self.median_side <= THUMBNAIL
+
+
+def glance(tree: "Tree") -> Glance:
+    """By the headers of a few hundred files."""
     from pigeonhole.pictures import images
 
     step = max(1, len(tree.entries) // HEADERS_TO_READ)
-    sides = []
+    found = []
     for entry in tree.entries[::step]:
         try:
-            facts = images.inspect(entry.path.read_bytes())
+            found.append(images.inspect(entry.path.read_bytes()))
         except (images.ImageError, OSError):
             continue  # the survey of all files will say so
-        sides.append(min(facts.width, facts.height))
-    return float(np.median(sides)) if sides else 1.0
+    if not found:
+        return Glance(1.0, all_grey=True)
+    sides = [min(facts.width, facts.height) for facts in found]
+    return Glance(float(np.median(sides)), all("grey" in facts.oddities for facts in found))
 
 
 def start_tensorflow(threads: int | None) -> int:
