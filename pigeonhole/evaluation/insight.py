@@ -16,9 +16,12 @@ from pigeonhole.pictures import images
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
 MOST_SHOWN = 8  # convolutions
-_COVERED = 1 / 5  # side of the patch that hides a part of the picture, as a share of the picture's
 DIMMED, LIFTED = 0.5, 40  # what played no part becomes grey: so much of its brightness, and so much more
 TINTED = 0.6  # how strongly the hottest place is tinted
+# Side of the patch that hides a part of the picture, as a share of the picture's. A network of photos takes
+# too long for many places.
+_COVERED, _COVERED_OF_PHOTOS = 1 / 5, 1 / 4
+_PHOTO = 100  # pixels
 _OVERLAP = 2  # patches that every pixel lies under, along each axis
 
 
@@ -60,11 +63,12 @@ def occlusion(
 ) -> np.ndarray:
     """How much of each picture's answer hangs on each place, float32 [N, S, S], 0 to 1 in each picture.
 
-    A patch in the picture's own mean colour is moved over the picture, a fifth of its side wide. What counts
-    at a pixel is by how much the log-odds of the class fall, on average, while the pixel is covered (Zeiler
-    and Fergus, "Visualizing and Understanding Convolutional Networks", 2014). A place that speaks against the
-    class counts as 0. `pixels`: preprocessed, [N, S, S, C]; `class_indices`: N, each one's class in question.
-    The classifier is asked some 120 times; `check` is called before each, and may raise to stop.
+    A patch in the picture's own mean colour is moved over the picture, a fifth of its side wide, a quarter in
+    photos. What counts at a pixel is by how much the log-odds of the class fall, on average, while the pixel
+    is covered (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014). A place that
+    speaks against the class counts as 0. `pixels`: preprocessed, [N, S, S, C]; `class_indices`: N, each one's
+    class in question. The classifier is asked some 80 to 120 times; `check` is called before each, and may
+    raise to stop.
 
     Grad-CAM (Selvaraju et al., 2017) is cheaper, but averages gradients over the picture. Where dense layers
     read each place with weights of their own, as in these networks, its peak missed the drawn object in half
@@ -115,7 +119,7 @@ def _known(classifier: Classifier, layer: str) -> str:
 
 def _patches(side: int) -> Iterator[tuple[slice, slice]]:
     """Places of the patch, which also hangs over the edges: rows and columns."""
-    width = max(2, round(side * _COVERED))
+    width = max(2, round(side * (_COVERED_OF_PHOTOS if side > _PHOTO else _COVERED)))
     stride = width // _OVERLAP
     spans = [slice(max(0, start), start + width) for start in range(stride - width, side, stride)]
     return product(spans, spans)

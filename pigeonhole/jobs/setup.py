@@ -154,8 +154,8 @@ def _usual_size(network: str, median_side: float) -> int:
 
 
 class Glance(NamedTuple):
-    """What some of the pictures of a folder are like: the median of their shorter sides in pixels, and whether
-    all are stored as grey ones."""
+    """What some pictures of a folder are like: the median of their shorter sides in pixels, and whether all
+    are stored as grey ones."""
 
     median_side: float
     all_grey: bool

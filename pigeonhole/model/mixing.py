@@ -1,7 +1,7 @@
 """How much each of several networks counts in a weighted geometric mean of their probabilities.
 
 Weights are fitted to the log-loss on pictures that none of the networks has learnt from. A network that does
-not lower it beyond chance counts nothing.
+not lower it for pictures to which the weights were not fitted counts nothing.
 """
 
 import math
@@ -13,9 +13,10 @@ from scipy.special import log_softmax
 
 CHOOSING = 2_000  # pictures by which networks are left out; of more, a part
 FOLDS = 5  # to see what the weights do to pictures that they were not fitted to
-PRIOR = 2.0  # pictures' worth of belief that all count alike
+# Pictures' worth of belief, where a picture counts by how unsure networks are of it: that a network is as
+# sure as it should be, and that all count alike once they are.
+OWN_PRIOR, PRIOR = 10.0, 20.0
 NEWTON_STEPS, MOST_STEP = 30, 1.0
-ENOUGH_GAIN = 1.0  # standard errors of the mean loss that a network must take off to stay
 
 
 class Mixture(NamedTuple):
@@ -58,20 +59,21 @@ def _best(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _chosen(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights [C] once all networks are left out that do not lower the loss beyond chance."""
+    """The weights [C] once all networks are left out that do not lower the held-out loss.
+
+    That loss holds the price of fitting one more weight, so that a network which adds nothing raises it.
+    """
     some = np.argsort(labels, kind="stable")[:: math.ceil(len(labels) / CHOOSING)]
     chosen_by = log_probabilities[:, some]
     kept = list(range(len(log_probabilities)))
     while len(kept) > 1:
-        with_all = _held_out_losses(chosen_by[kept], labels[some])
-        excess = {}
+        with_all = _held_out_losses(chosen_by[kept], labels[some]).mean()
+        without = {}
         for candidate in kept:
             rest = [each for each in kept if each != candidate]
-            difference = _held_out_losses(chosen_by[rest], labels[some]) - with_all
-            error = difference.std() / np.sqrt(len(difference)) or 1e-12
-            excess[candidate] = difference.mean() / error
-        worst = min(excess, key=excess.get)
-        if excess[worst] > ENOUGH_GAIN:
+            without[candidate] = _held_out_losses(chosen_by[rest], labels[some]).mean()
+        worst = min(without, key=without.get)
+        if without[worst] > with_all:
             break
         kept.remove(worst)
     weights = np.zeros(len(log_probabilities))
@@ -93,20 +95,28 @@ def _held_out_losses(log_probabilities: np.ndarray, labels: np.ndarray) -> np.nd
 
 
 def _fitted(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights [C] of least loss, drawn a little towards equal ones that sum to 1, by Newton's method.
+    """The weights [C] of least loss, drawn towards those by which all networks count alike."""
+    count = len(log_probabilities)
+    own = [_drawn(each[np.newaxis], labels, np.ones(1), OWN_PRIOR)[0] for each in log_probabilities]
+    return _drawn(log_probabilities, labels, np.array(own) / count, PRIOR)
+
+
+def _drawn(
+    log_probabilities: np.ndarray, labels: np.ndarray, towards: np.ndarray, prior: float
+) -> np.ndarray:
+    """The weights [C] of least loss and least distance from `towards`, by Newton's method.
 
     The loss is convex. A weight that would become negative stays at 0.
     """
     count = len(log_probabilities)
-    equal = np.full(count, 1 / count)
     of_label = log_probabilities[:, np.arange(len(labels)), labels]
-    weights = equal
+    weights = towards
     for _ in range(NEWTON_STEPS):
         shares = np.exp(log_softmax(np.einsum("c,cnk->nk", weights, log_probabilities), axis=1))
         expected = np.einsum("nk,cnk->cn", shares, log_probabilities)
         centred = log_probabilities - expected[:, :, None]
-        gradient = (expected - of_label).sum(axis=1) + PRIOR * (weights - equal)
-        curvature = np.einsum("nk,cnk,dnk->cd", shares, centred, centred) + PRIOR * np.eye(count)
+        gradient = (expected - of_label).sum(axis=1) + prior * (weights - towards)
+        curvature = np.einsum("nk,cnk,dnk->cd", shares, centred, centred) + prior * np.eye(count)
         free = (weights > 0) | (gradient < 0)
         step = np.zeros(count)
         step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])

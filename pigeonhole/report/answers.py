@@ -19,7 +19,7 @@ from pigeonhole.statistics import CorrectedAccuracy
 SEED = 0  # of the random grid
 CALIBRATED = 0.03  # a mean error of confidence up to this can be passed over
 WIDE = 0.1  # an interval from which on an accuracy says little
-LOOKED_AT = 12  # mistakes whose heat is computed
+LOOKED_AT = 6  # mistakes whose heat is computed
 
 
 @dataclass(frozen=True)

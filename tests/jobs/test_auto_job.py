@@ -10,8 +10,8 @@ import pytest
 
 from pigeonhole.commands import train
 from pigeonhole.errors import UsageError
-from pigeonhole.features import known, pretrained
-from pigeonhole.jobs import choosing
+from pigeonhole.features import extractor, known, pretrained
+from pigeonhole.jobs import auto_job, choosing
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
@@ -35,13 +35,24 @@ def flags(data: Path, output: Path, name: str, *more: str) -> list[str]:
     return [*map(str, where), *more]
 
 
-def test_photos_are_tried_in_several_ways_unless_a_flag_is_about_one(photos, tmp_path):
+def test_several_ways_are_tried_unless_a_flag_is_about_one_or_they_are_grey_thumbnails(photos, tmp_path):
     for flag in ({}, {"check_unseen": True}, {"learning_curve": True}):
         assert choosing.decided(TrainingConfig(data=photos, **flag)).network == "auto"
     for flag in ({"epochs": 3.0}, {"image_size": 64}, {"weights": "imagenet"}, {"learning_rate": 1e-3}):
         assert choosing.decided(TrainingConfig(data=photos, **flag)).network is None
     thumbnails = draw_patches(tmp_path / "thumbnails", 2)
+    assert choosing.decided(TrainingConfig(data=thumbnails)).network == "auto"
+    for file in thumbnails.rglob("*.png"):
+        cv2.imwrite(str(file), cv2.imread(str(file), cv2.IMREAD_GRAYSCALE))
     assert choosing.decided(TrainingConfig(data=thumbnails)).network is None
+
+
+def test_a_slower_machine_has_more_time_but_not_without_end(monkeypatch):
+    for speed, times in ((10 * auto_job.USUAL_SPEED, 1), (auto_job.USUAL_SPEED / 2, 2), (1.0, 4)):
+        monkeypatch.setattr(extractor, "pictures_per_second", lambda opened, speed=speed: speed)
+        assert auto_job.slowness(1) == times
+    assert auto_job.default_minutes(41) == auto_job.default_minutes(1_000) == 2
+    assert 4 < auto_job.default_minutes(20_000) < 10 == auto_job.default_minutes(10**6)
 
 
 @pytest.mark.parametrize(
