@@ -1,9 +1,9 @@
-"""PNG, GIF, WebP and AVIF by OpenCV, and the kinds of JPEG and TIFF that the other decoders leave to it."""
+"""GIF, WebP and AVIF by OpenCV, and the kinds of PNG, JPEG and TIFF that the other decoders leave to it."""
 
 import cv2
 import numpy as np
 
-from pigeonhole.pictures.decoders.samples import grey_to_rgb, on_white, to_8_bits
+from pigeonhole.pictures.decoders.samples import by_rows, grey_to_rgb, on_white, to_8_bits
 from pigeonhole.pictures.formats import Container, ImageError
 
 # OpenCV would log each damaged file on standard error; here it becomes an ImageError.
@@ -20,6 +20,11 @@ def decode(data: bytes, container: Container) -> np.ndarray:
 def _decode_exactly(data: bytes, container: Container) -> np.ndarray:
     """RGB uint8 of deep or transparent samples, which OpenCV would truncate or strip of their alpha."""
     samples = imdecode(data, container, cv2.IMREAD_UNCHANGED)
+    return by_rows(lambda rows: _to_rgb(rows, container), samples)
+
+
+def _to_rgb(samples: np.ndarray, container: Container) -> np.ndarray:
+    """Samples as OpenCV gives them, [rows, width] or [rows, width, 3 or 4], as RGB uint8 on white."""
     maximum = container.maximum if samples.dtype == np.uint16 else 255
     alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
     if container.transparent_grey is not None and samples.ndim == 2:

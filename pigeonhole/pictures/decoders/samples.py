@@ -1,7 +1,30 @@
 """What all decoders do with decoded samples: 8 bits, colours, and transparency on white."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
+
+_ROWS = 256  # are converted at one time
+
+
+def by_rows(convert: Callable[[np.ndarray], np.ndarray], samples: np.ndarray) -> np.ndarray:
+    """`convert` of contiguous samples [height, width, ...], some rows at a time, as uint8 [height, width, 3].
+
+    A large picture is not held in several forms: where its samples take three bytes or more for a pixel, they
+    are overwritten. A row that is done ends before the first that is not.
+    """
+    height, width = samples.shape[:2]
+    if height <= _ROWS:
+        return convert(samples)
+    shape = (height, width, 3)
+    if samples[0, 0].nbytes >= 3:
+        image = samples.reshape(-1).view(np.uint8)[: height * width * 3].reshape(shape)
+    else:
+        image = np.empty(shape, np.uint8)
+    for top in range(0, height, _ROWS):
+        image[top : top + _ROWS] = convert(samples[top : top + _ROWS])
+    return image
 
 
 def to_8_bits(samples: np.ndarray, maximum: int) -> np.ndarray:
