@@ -4,11 +4,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import flask
 import numpy as np
+from werkzeug.exceptions import BadRequest
 
+from pigeonhole.evaluation import insight
+from pigeonhole.features.known import Near
 from pigeonhole.model.classifier import ImageError
 from pigeonhole.pictures.images import Facts
 from pigeonhole.web.models import Model
@@ -19,8 +22,20 @@ LARGE_REQUESTS = 2  # at one time
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What is wanted besides the answers: so many of the nearest training pictures, a heatmap."""
+
+    nearest: int = 0
+    heatmap: bool = False
+
+
+@dataclass(frozen=True)
 class Answered:
-    """`ranked`: every class with its probability, best first. `pixels`: what the network saw, [S, S, C]."""
+    """`ranked`: every class with its probability, best first. `pixels`: what the network saw, [S, S, C].
+
+    `features` float32 [F], where the run keeps training pictures; `nearest`: of those. `heatmap` uint8
+    [S, S, 3]: what spoke for the answer; None where it was not asked for.
+    """
 
     name: str
     facts: Facts
@@ -28,6 +43,9 @@ class Answered:
     unsure: bool
     milliseconds: float
     pixels: np.ndarray
+    features: np.ndarray | None = None
+    nearest: list[Near] = field(default_factory=list)
+    heatmap: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +59,11 @@ class Refused:
 
 
 class Busy(Exception):
-    """So many large requests are being answered that this one has to come again."""
+    """So many large requests are being answered that this one has to come again. Says so in a sentence."""
+
+
+class Left(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class Answerer:
@@ -56,22 +78,30 @@ class Answerer:
         self.most_pixels = most_pixels
         self.most_request_pixels = 4 * most_pixels
         self._places = threading.BoundedSemaphore(LARGE_REQUESTS)
+        self._heating = threading.Lock()
         self._free = {True: most_pixels, False: self._most_small_pixels}  # by size of the request
         self._changed = threading.Condition()
 
     def ask(
-        self, choose: Callable[[], Model], request: flask.Request, has_left: Callable[[], bool]
+        self,
+        choose: Callable[[], Model],
+        request: flask.Request,
+        has_left: Callable[[], bool],
+        want: Callable[[], Wanted],
     ) -> list[Answered | Refused]:
         """For each picture the model's answer, or a refusal where it is none or has too many pixels.
 
-        `choose` gives the model, once the request has been read. Stops early once `has_left()`.
-        Raises `Busy`, and BadRequest for a request without pictures.
+        `choose` gives the model and `want` what else is wanted, once the request has been read. Stops early
+        once `has_left()`.
+        Raises `Busy`, `Left`, and BadRequest for a request without pictures, or for a heatmap of several.
         """
         with contextlib.ExitStack() as place:
             is_large = (request.content_length or 0) > LARGE_BYTES
             if is_large:
                 place.enter_context(self._place())
-            uploads, model = pictures(request), choose()
+            uploads, model, wanted = pictures(request), choose(), want()
+            if wanted.heatmap and len(uploads) > 1:
+                raise BadRequest("A heatmap takes some seconds. Send one picture at a time.")
             looked_at: list[Facts | Refused] = []
             pixels = 0
             for upload in uploads:
@@ -81,11 +111,16 @@ class Answerer:
             if not is_large and pixels > self._most_small_pixels:
                 is_large = True
                 place.enter_context(self._place())
-            return [
-                facts if isinstance(facts, Refused) else self._answer(model, upload, facts, is_large)
-                for upload, facts in zip(uploads, looked_at, strict=True)
-                if not has_left()
-            ]
+            results = []
+            for upload, facts in zip(uploads, looked_at, strict=True):
+                if has_left():
+                    raise Left
+                if isinstance(facts, Facts):
+                    facts = self._answer(model, upload, facts, is_large)
+                if isinstance(facts, Answered):
+                    facts = self._explained(model, facts, wanted, has_left)
+                results.append(facts)
+            return results
 
     @property
     def _most_small_pixels(self) -> int:
@@ -95,7 +130,7 @@ class Answerer:
     def _place(self) -> Iterator[None]:
         """One of the few places for large requests; none is waited for."""
         if not self._places.acquire(blocking=False):
-            raise Busy
+            raise Busy("Several large requests are being answered.")
         try:
             yield
         finally:
@@ -125,10 +160,35 @@ class Answerer:
                 pixels = classifier.read(upload.data)
         except ImageError as error:
             return Refused(upload.name, 415, str(error), len(upload.data))
-        probabilities, unsure = classifier.answer(pixels)
-        best_first = np.argsort(-probabilities, kind="stable")
-        ranked = [(model.classes[index], float(probabilities[index])) for index in best_first]
-        return Answered(upload.name, facts, ranked, unsure, 1000 * (time.perf_counter() - started), pixels)
+        given = classifier.answer(pixels, model.known is not None)
+        best_first = np.argsort(-given.probabilities, kind="stable")
+        ranked = [(model.classes[index], float(given.probabilities[index])) for index in best_first]
+        milliseconds = 1000 * (time.perf_counter() - started)
+        return Answered(upload.name, facts, ranked, given.unsure, milliseconds, pixels, given.features)
+
+    def _explained(
+        self, model: Model, answer: Answered, wanted: Wanted, has_left: Callable[[], bool]
+    ) -> Answered:
+        """The answer with what is wanted besides. Only one heatmap is made at a time, by one thread."""
+
+        def check() -> None:
+            if has_left():
+                raise Left
+
+        if wanted.nearest and model.known:
+            (nearest,) = model.known.nearest(answer.features[np.newaxis], wanted.nearest)
+            answer = replace(answer, nearest=nearest)
+        if not wanted.heatmap:
+            return answer
+        if not model.has_heatmaps:
+            raise BadRequest("This model has no heatmaps.")
+        if not self._heating.acquire(blocking=False):
+            raise Busy("Another heatmap is being made.")
+        try:
+            best = model.classes.index(answer.ranked[0][0])
+            return replace(answer, heatmap=insight.spoke_for(model.classifier, answer.pixels, best, check))
+        finally:
+            self._heating.release()
 
     def _too_large(self, facts: Facts) -> str:
         size = facts.width * facts.height / 1e6

@@ -6,10 +6,13 @@ from dataclasses import asdict
 import flask
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
+from pigeonhole.pictures import thumbnails
 from pigeonhole.web import problems
-from pigeonhole.web.answering import Answered, Busy, Refused
+from pigeonhole.web.answering import Answered, Busy, Left, Refused, Wanted
 from pigeonhole.web.gateway import HAS_LEFT
 from pigeonhole.web.models import Model
+
+MOST_NEAREST = 20  # training pictures given with an answer
 
 api = flask.Blueprint("api", __name__, url_prefix="/api")
 
@@ -18,9 +21,10 @@ api = flask.Blueprint("api", __name__, url_prefix="/api")
 def predict() -> flask.Response:
     """An answer for each picture of the request, in its order."""
     model = _chosen()
-    top = _top()
-    results = ask(_chosen, flask.request)
-    return flask.jsonify(model=model.name, results=[_result(result, top) for result in results])
+    top = _number("top")
+    wanted = Wanted(min(_number("nearest") or 0, MOST_NEAREST), bool(_number("heatmap")))
+    results = ask(_chosen, flask.request, lambda: wanted)
+    return flask.jsonify(model=model.name, results=[_result(result, top, wanted) for result in results])
 
 
 @api.get("/model")
@@ -35,6 +39,7 @@ def describe() -> flask.Response:
         image_size=preprocessing.image_size,
         channels=preprocessing.channels,
         accuracy=model.accuracy and asdict(model.accuracy),
+        known_pictures=len(model.known) if model.known else 0,
         accepted=problems.accepted(),
     )
 
@@ -44,16 +49,18 @@ def document() -> flask.Response:
     return flask.current_app.send_static_file("openapi.json")
 
 
-def ask(choose: Callable[[], Model], request: flask.Request) -> list[Answered | Refused]:
+def ask(
+    choose: Callable[[], Model], request: flask.Request, want: Callable[[], Wanted]
+) -> list[Answered | Refused]:
     """The answer of the chosen model or a refusal for each picture; NothingReadable when all were refused."""
     extensions = flask.current_app.extensions
     has_left = request.environ.get(HAS_LEFT, lambda: False)
     try:
-        results = extensions["answerer"].ask(choose, request, has_left)
-    except Busy:
-        raise ServiceUnavailable("Several large requests are being answered. Try again shortly.") from None
-    if has_left():
-        raise ServiceUnavailable("The client has left.")
+        results = extensions["answerer"].ask(choose, request, has_left, want)
+    except Busy as error:
+        raise ServiceUnavailable(f"{error} Try again shortly.") from None
+    except Left:
+        raise ServiceUnavailable("The client has left.") from None
     for result in results:
         extensions["metrics"].picture(result)
     if all(isinstance(result, Refused) for result in results):
@@ -65,21 +72,21 @@ def _chosen() -> Model:
     return flask.current_app.extensions["models"].choose(flask.request.args.get("model"))
 
 
-def _top() -> int | None:
-    """How many classes to give; None for all."""
-    text = flask.request.args.get("top")
+def _number(name: str) -> int | None:
+    """A number of the query; None where it is not there."""
+    text = flask.request.args.get(name)
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= 1):
-        raise BadRequest("top must be a whole number from 1 up.")
+        raise BadRequest(f"{name} must be a whole number from 1 up.")
     return int(text)
 
 
-def _result(result: Answered | Refused, top: int | None) -> dict[str, object]:
+def _result(result: Answered | Refused, top: int | None, wanted: Wanted) -> dict[str, object]:
     if isinstance(result, Refused):
         return problems.refusal(result)
     facts = result.facts
-    return {
+    given = {
         "name": result.name,
         "width": facts.width,
         "height": facts.height,
@@ -90,3 +97,21 @@ def _result(result: Answered | Refused, top: int | None) -> dict[str, object]:
         "unsure": result.unsure,
         "milliseconds": round(result.milliseconds, 3),
     }
+    if wanted.nearest:
+        given["nearest"] = [
+            {
+                "file": near.name,
+                "class": near.class_name,
+                "cosine": near.cosine,
+                "thumbnail": thumbnails.as_uri(near.thumbnail, "jpeg"),
+            }
+            for near in result.nearest
+        ]
+    if result.heatmap is not None:
+        given["heatmap"] = heatmap_uri(result)
+    return given
+
+
+def heatmap_uri(result: Answered) -> str:
+    """The heatmap as a data URI."""
+    return thumbnails.as_uri(thumbnails.jpeg(result.heatmap, len(result.heatmap)), "jpeg")

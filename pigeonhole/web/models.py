@@ -3,12 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.features import known
+from pigeonhole.features.known import KnownPictures
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
 from pigeonhole.runs.run import Run, TrainingPicture
@@ -37,7 +40,8 @@ class Model:
     """A restored model under the name that it is chosen by, and the run that it came from.
 
     Once another model is in the run's place, nothing is said any more of what the run says. `stamp`: that of
-    the run when the model was restored; None: its present one.
+    the run when the model was restored; None: its present one. `known`: the training pictures that the run
+    keeps; they are read with the model.
     """
 
     name: str
@@ -45,10 +49,12 @@ class Model:
     run: Run
     stamp: tuple[tuple[int, ...], ...] | None = None
     engine: str = AUTO  # asked for
+    known: KnownPictures | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.stamp is None:
             object.__setattr__(self, "stamp", self.run.stamp)
+        object.__setattr__(self, "known", _known(self.run, self.classifier))
 
     @property
     def is_current(self) -> bool:
@@ -58,6 +64,11 @@ class Model:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.classifier.classes
+
+    @property
+    def has_heatmaps(self) -> bool:
+        """Whether it can be shown what spoke for an answer."""
+        return self.classifier.has("logits")
 
     @property
     def accuracy(self) -> Accuracy | None:
@@ -109,6 +120,20 @@ def load(runs: Sequence[Run], engine: str = AUTO) -> list[Model]:
 def _load(name: str, run: Run, engine: str) -> Model:
     stamp = run.stamp  # read before, so that a run that is replaced meanwhile is noticed
     return Model(name, restore(run, engine), run, stamp, engine)
+
+
+def _known(run: Run, classifier: Classifier) -> KnownPictures | None:
+    """The training pictures that the run keeps; None, and a note, where they are no good."""
+    try:
+        kept = known.read(run)
+        if kept:
+            side, channels = classifier.preprocessing.image_size, classifier.preprocessing.channels
+            (features,) = classifier.fetch(np.zeros((0, side, side, channels)), ["features"])
+            kept.nearest(features, 1)  # which refuses other features than its own
+    except PigeonholeError as error:
+        say(f"note    answers are not explained: {error}")
+        return None
+    return kept
 
 
 def restore(run: Run, engine: str) -> Classifier:

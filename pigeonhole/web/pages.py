@@ -9,16 +9,18 @@ from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.features.known import Near
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import ImageError, Preprocessing
 from pigeonhole.pictures.thumbnails import as_uri
 from pigeonhole.runs.run import TrainingPicture
 from pigeonhole.web import problems, security, uploads
-from pigeonhole.web.answering import Answered
-from pigeonhole.web.api import ask
+from pigeonhole.web.answering import Answered, Wanted
+from pigeonhole.web.api import ask, heatmap_uri
 from pigeonhole.web.models import Model, Models
 
 TOP = 5  # classes shown at first
+NEAREST = 5  # training pictures shown
 
 pages = flask.Blueprint("pages", __name__)
 
@@ -55,7 +57,7 @@ def answer() -> str:
     def choose() -> Model:
         return _models().choose(flask.request.form.get("model"))
 
-    results = ask(choose, flask.request)
+    results = ask(choose, flask.request, lambda: Wanted(NEAREST, bool(flask.request.form.get("heatmap"))))
     return flask.render_template("answers.html", model=choose(), results=results, top=TOP)
 
 
@@ -94,6 +96,15 @@ def example(name: str, label: int, number: int) -> flask.Response:
 def as_seen(result: Answered, model: Model) -> str:
     """What the network saw of a picture, as a PNG in a data URI."""
     return as_uri(_png(result.pixels, model.classifier.preprocessing), "png")
+
+
+@pages.app_template_filter()
+def small(near: Near) -> str:
+    """A training picture, as a JPEG in a data URI."""
+    return as_uri(near.thumbnail, "jpeg")
+
+
+pages.add_app_template_filter(heatmap_uri, "heatmap")
 
 
 @pages.app_template_filter()

@@ -9,9 +9,10 @@ import shutil
 import sys
 import tempfile
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from pigeonhole.model.export import exporting
 from pigeonhole.runs.run import Run
 from pigeonhole.web import Model, create_app, models, uploads
 from pigeonhole.web.charts import chart
+from pigeonhole.web.gateway import HAS_LEFT
 from tests.support import saved_runs, web_server
 from tests.support.odd_files import CORPUS, PICTURE, encode, png_of
 
@@ -801,6 +803,82 @@ def test_page_api_and_command_line_agree_on_many(client, tmp_path, capsys):
     compare(client, tmp_path, 200, capsys)
 
 
+# --- why an answer was given ---
+
+
+@pytest.fixture(scope="module")
+def explaining(tmp_path_factory):
+    """The app with a run that keeps training pictures, and one of these pictures, of the class "dog"."""
+    model = web_server.model(tmp_path_factory.mktemp("explained") / "first", onnx=True)
+    pictures = saved_runs.keep_pictures(model.run.folder)
+    return create_app([Model("first", model.classifier, model.run)]), encode(pictures[4], "PNG")
+
+
+def as_jpeg(uri: str) -> np.ndarray:
+    kind, _, text = uri.partition(",")
+    assert kind == "data:image/jpeg;base64"
+    return cv2.imdecode(np.frombuffer(b64decode(text), np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_the_api_gives_the_nearest_training_pictures(explaining):
+    app, picture = explaining
+    client = app.test_client()
+    assert client.get("/api/model").json["known_pictures"] == 12
+    (result,) = predict_one(client, picture, "?nearest=3").json["results"]
+    assert result["nearest"][0]["file"] == "dog/4.png" and len(result["nearest"]) == 3
+    assert result["nearest"][0]["class"] == "dog" and result["nearest"][0]["cosine"] > 0.999
+    assert as_jpeg(result["nearest"][0]["thumbnail"]).shape == (saved_runs.SIZE, saved_runs.SIZE, 3)
+    assert "nearest" not in predict_one(client, picture).json["results"][0]
+
+
+def test_the_page_shows_the_nearest_training_pictures_and_offers_a_heatmap(explaining, client):
+    app, picture = explaining
+    page = app.test_client().post("/", data=form(("a.png", picture))).text
+    assert page.count("<li title=") == 5 and 'title="dog/4.png"' in page and "of 12:" in page
+    assert "What spoke for it?" in page and 'class="heatmap"' not in page
+    page = app.test_client().post("/", data=form(("a.png", picture), heatmap="1")).text
+    assert 'class="heatmap" src="data:image/jpeg;base64,' in page and "What spoke for it?" not in page
+    assert "<li title=" not in client.post("/", data=form(("a.png", PNG))).text
+
+
+def test_the_api_shows_what_spoke_for_the_answer_of_one_picture(client):
+    (result,) = predict_one(client, query="?heatmap=1&nearest=2").json["results"]
+    assert as_jpeg(result["heatmap"]).shape == (saved_runs.SIZE, saved_runs.SIZE, 3)
+    assert result["nearest"] == []  # this run keeps none
+    two = client.post("/api/predict?heatmap=1", data=form(("a.png", PNG), ("b.png", PNG)))
+    assert two.status_code == 400 and "one picture at a time" in two.json["detail"]
+
+
+def test_only_one_heatmap_is_made_at_a_time(explaining):
+    app, picture = explaining
+    with app.extensions["answerer"]._heating:
+        response = predict_one(app.test_client(), picture, "?heatmap=1")
+    assert response.status_code == 503 and "Another heatmap" in response.json["detail"]
+    assert int(response.headers["Retry-After"]) > 0
+    assert predict_one(app.test_client(), picture, "?heatmap=1").status_code == 200
+
+
+def test_a_heatmap_is_given_up_when_the_client_leaves(explaining):
+    app, picture = explaining
+    asked = []
+
+    def has_left() -> bool:
+        asked.append(1)
+        return len(asked) > 10
+
+    response = predict_one(app.test_client(), picture, "?heatmap=1", environ_overrides={HAS_LEFT: has_left})
+    assert response.status_code == 503 and len(asked) == 11
+
+
+def test_damaged_training_pictures_are_noted_and_left_out(explaining, tmp_path, capsys):
+    app, _ = explaining
+    run = Run(shutil.copytree(app.extensions["models"].choose(None).run.folder, tmp_path / "run"))
+    run.known_file.write_bytes(run.known_file.read_bytes()[:-9])
+    with Classifier.load(run) as classifier:
+        assert Model("run", classifier, run).known is None
+    assert "answers are not explained: " in capsys.readouterr().out
+
+
 # --- the description of the API ---
 
 
@@ -812,17 +890,22 @@ def test_the_description_names_every_route(client):
     assert set(described["paths"]) == programs - {"/api/openapi.json"}
 
 
+def explained(app, picture: bytes) -> dict:
+    return predict_one(app.test_client(), picture, "?nearest=2&heatmap=1").json["results"][0]
+
+
 @pytest.mark.parametrize(
     "response",
-    ["answer", "problem", "model"],
+    ["answer", "explained", "problem", "model"],
 )
-def test_responses_are_as_described(client, response):
+def test_responses_are_as_described(client, explaining, response):
     import jsonschema_rs
 
     described = client.get("/api/openapi.json").json
     schemas = described["components"]["schemas"]
     got = {
         "answer": lambda: ("Answer", predict_one(client).json["results"][0]),
+        "explained": lambda: ("Answer", explained(*explaining)),
         "problem": lambda: ("Problem", predict_one(client, b"no picture").json),
         "model": lambda: ("Model", client.get("/api/model").json),
     }

@@ -139,6 +139,17 @@ def test_a_file_is_chosen(browse, address, folder):
     assert complaints(browser) == []
 
 
+def test_what_spoke_for_an_answer_is_shown_when_it_is_asked_for(browse, address, folder):
+    browser = browse(address)
+    browser.find_element(By.ID, "pictures").send_keys(str(folder / "a.png"))
+    answers(browser, 1)
+    wait_for_status(browser, "a.png")
+    browser.find_element(By.CSS_SELECTOR, "button.heat").click()
+    WebDriverWait(browser, 60).until(lambda _: browser.find_elements(By.CSS_SELECTOR, "img.heatmap"))
+    assert browser.execute_script("return document.querySelector('img.heatmap').naturalWidth") == 16
+    assert not browser.find_elements(By.CSS_SELECTOR, "button.heat") and not complaints(browser)
+
+
 def test_several_files_are_dropped_anywhere(browse, address, folder):
     browser = browse(address)
     drop(browser, folder / "a.png", folder / "b.jpg", target="h1")

@@ -54,33 +54,43 @@ function take(files) {
   }
 }
 
-async function ask(file, place) {
+async function ask(file, place, heatmap = false) {
   let article;
   try {
-    article = await answerFor(file);
+    article = await answerFor(file, heatmap);
   } catch (error) {
+    if (heatmap) {
+      place.querySelector(".heat").textContent = error.message;
+      return;
+    }
     article = note(file.name, error.message);
   }
   place.replaceChildren(article);
   if (article.classList.contains("answer") && !article.classList.contains("refused")) {
     await showThumbnail(article.querySelector(".thumbnail"), file);
   }
+  article.querySelector(".heat")?.addEventListener("click", ({ target }) => {
+    target.disabled = true;
+    target.textContent = "Looking …";
+    sending = sending.then(() => ask(file, place, true));
+  });
   status.textContent = `${file.name}: ${article.querySelector("h3").innerText}`;
   remember();
 }
 
-async function answerFor(file) {
+async function answerFor(file, heatmap) {
   if (file.size > Number(form.dataset.mostBytes)) throw new Error("The file is too large for this server.");
   const body = new FormData();
   body.append("pictures", file, file.name);
   const chosen = form.querySelector("[name=model]");
   if (chosen) body.append("model", chosen.value);
+  if (heatmap) body.append("heatmap", "1");
   const response = await fetch(form.action, { method: "POST", body }).catch(() => {
     throw new Error("The server cannot be reached.");
   });
   if (response.status === 503 && response.headers.has("Retry-After")) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("Retry-After"))));
-    return answerFor(file);
+    return answerFor(file, heatmap);
   }
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const article = page.querySelector("article.answer");
@@ -140,5 +150,6 @@ function remember() {
 function recall() {
   answers.innerHTML = sessionStorage.getItem("answers") ?? "";
   for (const unanswered of answers.querySelectorAll(".waiting")) unanswered.closest("li").remove();
+  for (const button of answers.querySelectorAll(".heat")) button.remove(); // its file is gone
   visit.hidden = !answers.children.length;
 }
