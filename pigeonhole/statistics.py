@@ -68,15 +68,15 @@ class CorrectedAccuracy:
         return _percent(self.right, self.total)
 
     def lines(self) -> list[str]:
-        """What was seen and what may be expected; one line where these are the same."""
+        """What may be expected and what was seen; one line where these are the same."""
         seen = round(self.right + self.optimism * self.total)
         if self.optimism < NO_OPTIMISM:
             return [accuracy_line(seen, self.total)]
         return [
-            f"{seen:,} of {self.total:,} right: {100 * seen / self.total:.1f} %, "
-            f"by the network chosen from {self.validations} validations",
-            f"on new pictures expect {self.expectation()}; "
-            f"by luck in choosing, the above is about {100 * self.optimism:.1f} percentage points too high",
+            f"on new pictures expect {self.expectation()}",
+            f"seen: {seen:,} of {self.total:,} right, {100 * seen / self.total:.1f} %, by the network chosen "
+            f"from {self.validations} validations; luck in choosing makes that about "
+            f"{100 * self.optimism:.1f} percentage points too high",
         ]
 
 

@@ -128,12 +128,14 @@ def test_the_lines_state_what_was_seen_and_what_may_be_expected():
     random = np.random.default_rng(4)
     right_at = random.random((12, 50)) < 0.7
     corrected = selection_corrected(right_at)
-    seen, expected = corrected.lines()
+    expected, seen = corrected.lines()
     most = right_at.sum(axis=1).max()
-    assert seen == f"{most} of 50 right: {100 * most / 50:.1f} %, by the network chosen from 12 validations"
+    assert seen.startswith(
+        f"seen: {most} of 50 right, {100 * most / 50:.1f} %, by the network chosen from 12 validations;"
+    )
     low, high = (100 * bound for bound in corrected.interval)
     assert f"{100 * corrected.accuracy:.1f} % (95 % interval {low:.1f} to {high:.1f} %)" in expected
-    assert expected.endswith(f" about {100 * corrected.optimism:.1f} percentage points too high")
+    assert seen.endswith(f" about {100 * corrected.optimism:.1f} percentage points too high")
     assert corrected.accuracy + corrected.optimism == pytest.approx(most / 50)
 
 

@@ -11,6 +11,7 @@ from pigeonhole.data.cache import Cache
 from pigeonhole.data.folders import Record, Tree
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import leakage, measures, predictions
+from pigeonhole.evaluation.balance import balance_to_json
 from pigeonhole.evaluation.leakage import Copy, Fingerprints
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
@@ -185,6 +186,7 @@ def _nearest_thumbnail(known: Fingerprints, answers: Evaluation) -> float:
 def _measures_to_json(figures: Measures) -> dict[str, object]:
     majority, share = figures.majority
     return asdict(figures) | {
+        **balance_to_json(figures.balance),
         "majority": {"class": majority, "share": share},
         "confusion": figures.confusion.tolist(),
     }

@@ -1,5 +1,6 @@
 """How good a model is on labelled pictures: every figure with what is needed to judge it."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,10 +8,11 @@ import numpy as np
 
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.evaluation.balance import Balance, balance_of
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model.calibration import Bin, expected_calibration_error, reliability
 from pigeonhole.statistics import accuracy_line, majority_share, wilson_interval
-from pigeonhole.terminal import padded, shown, width
+from pigeonhole.terminal import padded, shown, titled, width
 
 RANKS = (1, 2, 3, 5)  # of top-k accuracy
 THUMBNAIL = 8  # pixels along each side
@@ -84,6 +86,13 @@ class Measures:
         """The first of these lines, accuracy first: what holds for all classes together."""
         return list(self._summary())
 
+    @functools.cached_property
+    def balance(self) -> Balance | None:
+        """The accuracy with each class counting alike, and the weakest class; None where classes are even."""
+        return balance_of(
+            [(each.name, int(self.confusion[k, k]), each.support) for k, each in enumerate(self.classes)]
+        )
+
     @property
     def _names(self) -> list[str]:
         return [shown(each.name) for each in self.classes]
@@ -91,6 +100,8 @@ class Measures:
     def _summary(self) -> Iterator[str]:
         majority, share = self.majority
         yield f"accuracy    {accuracy_line(self.right, self.total)}"
+        if self.balance is not None:
+            yield from titled("balanced", self.balance.lines())
         yield f"baselines   always answering {shown(majority)!r} would get {100 * share:.1f} %"
         if self.nearest_thumbnail is not None:
             thumbnail = f"{100 * self.nearest_thumbnail:.1f} %"

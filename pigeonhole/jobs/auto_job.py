@@ -64,7 +64,7 @@ class AutoJob(Job):
                     return exit_status
                 result = mixed.weigh(first.answer, tried, self.setup, self.config.single)
                 saved = first.saved if result.is_first else mixed.save(self.setup, self.run, result)
-                mixed.conclude(self.setup, self.run, result, saved, self._began)
+                mixed.conclude(self.setup, self.run, result, saved, self._began, self.minutes)
         if exit_status:
             say(f"resume      {resume_command(self.run)}")
             return exit_status

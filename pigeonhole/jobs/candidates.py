@@ -43,7 +43,8 @@ CANDIDATES = (
 @dataclass(frozen=True)
 class Tried:
     """A candidate that was trained: `model` in float32, its `logits` float32 [v, K] for the validation
-    pictures, from which it has learnt nothing, and how long it took. `validations`: those of its training."""
+    pictures, from which it has learnt nothing, and how long it took. `validations`: those of its
+    training. `is_cut_short`: as of `Trainer`."""
 
     name: str
     title: str
@@ -51,6 +52,7 @@ class Tried:
     logits: np.ndarray
     seconds: float
     validations: Sequence[Validation]
+    is_cut_short: bool = False
 
 
 def worth_trying(first: Head, everything: DataSet) -> Sequence[Candidate]:
@@ -91,7 +93,15 @@ def tried(candidate: Candidate, trainer: Trainer) -> Tried:
     """What the trainer has arrived at, after at least one validation."""
     model = in_float32(trainer.model, trainer.best_weights)
     seconds = trainer.validations[-1].seconds
-    return Tried(candidate.name, candidate.title, model, trainer.best_logits, seconds, trainer.validations)
+    return Tried(
+        candidate.name,
+        candidate.title,
+        model,
+        trainer.best_logits,
+        seconds,
+        trainer.validations,
+        trainer.is_cut_short,
+    )
 
 
 def _own_setup(setup: Setup, candidate: Candidate) -> Setup:

@@ -1,7 +1,7 @@
 """What is said and written when a training has ended."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,16 +9,19 @@ from pigeonhole import cli, terminal
 from pigeonhole.data import cache, fixes, folders
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import evaluation, measures, predictions, usefulness
+from pigeonhole.evaluation.balance import balance_to_json
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
-from pigeonhole.jobs import trainers
+from pigeonhole.jobs import next_steps, trainers
 from pigeonhole.jobs.following import Trained
+from pigeonhole.jobs.next_steps import CutShort
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.model import rejection
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.report import writing
 from pigeonhole.report.writing import Judged
 from pigeonhole.runs import digests
+from pigeonhole.runs.records import NextStep
 from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy
 from pigeonhole.training import saving
@@ -45,13 +48,22 @@ def conclude(setup: Setup, trainer: Trainer, run: Run, trained: Trained, began: 
         if not (stopped or config.no_report):
             findings = audit.look(judged.answers, findings, config.check_labels, config.learning_curve)
             terminal.say(*findings.lines())
+            judged = judged._replace(
+                next_steps=next_steps.find(config, run, judged, findings, _cut_short(setup, trainer))
+            )
             write_report(run, sets, judged, classifier, findings)
         test_if_asked(setup, classifier, run)
     outcome = digests.digests(trainer.best_weights, trainer.validations, judged.answers.probabilities)
     write_result(run, judged, trained.seconds, findings, outcome)
     saved = f"the network of epoch {trainer.best.epoch:.1f}, chosen by its validation"
-    terminal.say(*last_lines(run, sets, saved, (time.perf_counter() - began, trained.seconds)))
+    times = (time.perf_counter() - began, trained.seconds)
+    terminal.say(*last_lines(run, sets, saved, times, judged.next_steps))
     return audit.exit_status
+
+
+def _cut_short(setup: Setup, trainer: Trainer) -> CutShort | None:
+    minutes = setup.config.minutes
+    return CutShort("the network", minutes) if minutes and trainer.is_cut_short else None
 
 
 def _answers(classifier: Classifier, folder: Path, sets: DataSets) -> Evaluation:
@@ -61,18 +73,26 @@ def _answers(classifier: Classifier, folder: Path, sets: DataSets) -> Evaluation
     return predictions.answer(classifier, folder, valid.names, valid.label_indices, valid.images, digests)
 
 
-def judge(answers: Evaluation, sets: DataSets, corrected: CorrectedAccuracy) -> Judged:
-    """Say how good the answers are that a network gave to pictures from which it has not learnt."""
+def judge(
+    answers: Evaluation, sets: DataSets, corrected: CorrectedAccuracy, out_of_fold: bool = False
+) -> Judged:
+    """Say how good the answers are that a network gave to pictures from which it has not learnt.
+
+    `out_of_fold`: they are all pictures, each answered by heads that were not fitted to it.
+    """
     train, valid = sets.train, sets.valid
     thumbnail = measures.nearest_thumbnail(
         train.images, train.label_indices, valid.images, valid.label_indices
     )
     figures = measures.measure(answers, thumbnail)
-    lines = terminal.titled("validation", corrected.lines())
+    title, told = "validation", corrected.lines()
+    if out_of_fold:
+        title, told = "accuracy", [*told, "all pictures, each answered by a head that was not fitted to it"]
+    lines = terminal.titled(title, told)
     if warning := usefulness.warning(corrected, figures):
         lines = [*terminal.titled("result", warning), *lines]
     terminal.say("", *lines, *figures.summary()[1:])
-    return Judged(answers, figures, corrected)
+    return Judged(answers, figures, corrected, out_of_fold=out_of_fold)
 
 
 def write_report(
@@ -96,6 +116,7 @@ def write_result(
     run.write_result(
         {
             "validation_pictures": expected.total,
+            "out_of_fold": judged.out_of_fold,
             "validations": expected.validations,
             "expected_accuracy": expected.accuracy,
             "interval_95": list(expected.interval),
@@ -104,6 +125,8 @@ def write_result(
             "seconds": seconds,
             digests.KEY: dict(outcome),
             "attempts": [asdict(attempt) for attempt in judged.attempts],
+            **balance_to_json(judged.figures.balance),
+            "next_steps": [asdict(step) for step in judged.next_steps],
             **run.tested(),
             **findings.to_json(),
         }
@@ -127,8 +150,10 @@ def digests_of(sets: DataSets) -> dict[str, str]:
     return {record.entry.name: record.digest for record in sets.records}
 
 
-def last_lines(run: Run, sets: DataSets, saved: str, seconds: tuple[float, float]) -> list[str]:
-    """How long it took, what was saved where, and the command to try next.
+def last_lines(
+    run: Run, sets: DataSets, saved: str, seconds: tuple[float, float], steps: Sequence[NextStep]
+) -> list[str]:
+    """How long it took, what was saved where, what to do next, and the command that asks the network.
 
     `saved`: the network in words. `seconds`: of everything, and of the training alone.
     """
@@ -138,5 +163,6 @@ def last_lines(run: Run, sets: DataSets, saved: str, seconds: tuple[float, float
         f"time        {clock(seconds[0])} (minutes:seconds) for everything, {clock(seconds[1])} to train",
         f"saved       {run}",
         f"            {saved}",
+        *next_steps.lines(steps),
         f"next        {cli.command('predict')} --model {cli.quote(run)} {cli.quote(example)}",
     ]

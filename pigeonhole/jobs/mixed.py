@@ -12,11 +12,12 @@ from pigeonhole import terminal
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.features import strangers
-from pigeonhole.jobs import conclusion
+from pigeonhole.jobs import conclusion, next_steps
 from pigeonhole.jobs import findings as looking
 from pigeonhole.jobs.candidates import Tried
 from pigeonhole.jobs.first_answer import TITLE as FIRST_TITLE
 from pigeonhole.jobs.first_answer import FirstAnswer
+from pigeonhole.jobs.next_steps import CutShort
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.model import calibration, metagraph, mixing
 from pigeonhole.model.classifier import Classifier
@@ -69,6 +70,13 @@ class Mixed:
             found.append(Attempt(title, accuracy, loss, float(weight), seconds))
         return found
 
+    def cut_short(self, minutes: float) -> CutShort | None:
+        """The network that counts and that would have gained from more than so many minutes, if any."""
+        for each, weight in zip(self.tried, self.weights[1:], strict=True):
+            if weight and each.is_cut_short:
+                return CutShort(each.title, minutes)
+        return None
+
     def table(self) -> list[str]:
         """The attempts, for people."""
         lines = []
@@ -104,22 +112,24 @@ class Saved(NamedTuple):
     weights: list[np.ndarray]
 
 
-def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) -> None:
+def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float, minutes: float) -> None:
     """Say how good the saved model is and what was found, write the report, and say what to do next.
 
-    `began`: when the command did, by `time.perf_counter`.
+    `began`: when the command did, by `time.perf_counter`. `minutes`: the budget that it had.
     """
     config, sets = setup.config, setup.sets
     _export(run)
     if result.tried:
         terminal.say("", *result.table())
     with Classifier.load(run, engine="tensorflow") as classifier:
-        judged = conclusion.judge(saved.answers, sets, result.expected)
+        judged = conclusion.judge(saved.answers, sets, result.expected, result.is_first)
         if result.tried:
             judged = judged._replace(attempts=result.attempts())
         findings = looking.look(setup, result.first)
         terminal.say(*findings.lines())
         if not config.no_report:
+            steps = next_steps.find(config, run, judged, findings, result.cut_short(minutes))
+            judged = judged._replace(next_steps=steps)
             conclusion.write_report(run, sets, judged, classifier, findings)
         conclusion.test_if_asked(setup, classifier, run)
     validations = [validation for each in result.tried for validation in each.validations]
@@ -127,7 +137,7 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float) 
     seconds = sum(each.seconds for each in result.tried)
     conclusion.write_result(run, judged, seconds, findings, outcome)
     times = (time.perf_counter() - began, seconds)
-    terminal.say(*conclusion.last_lines(run, sets, result.describe(), times))
+    terminal.say(*conclusion.last_lines(run, sets, result.describe(), times, judged.next_steps))
 
 
 def _export(run: Run) -> None:

@@ -12,7 +12,7 @@ from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report import figures, rendering
 from pigeonhole.report.confusion import confusion
-from pigeonhole.report.page import TEST, Section, percent, render
+from pigeonhole.report.page import TEST, Section, percent, render, sentence
 from pigeonhole.report.pictures import LISTED_CLASSES, Limits, tiles
 from pigeonhole.statistics import CorrectedAccuracy
 
@@ -29,6 +29,7 @@ class Answers:
     `attention`: rows of `evaluation` and, for each, where the network looked, float32 [n, S, S] 0..1.
     `corrected`: where the network was chosen on these pictures, what is to be expected without that.
     `copies`: the test pictures that are copies of pictures of the training; None where that is not known.
+    `out_of_fold`: they are all pictures, each answered by heads that were not fitted to it.
     """
 
     evaluation: Evaluation
@@ -37,6 +38,7 @@ class Answers:
     of_test: bool
     corrected: CorrectedAccuracy | None = None
     copies: Mapping[str, Copy] | None = None
+    out_of_fold: bool = False
 
     @property
     def accuracy(self) -> float:
@@ -53,8 +55,11 @@ class Answers:
         return TEST if self.of_test else ""
 
     @property
-    def kind(self) -> str:
-        return "test" if self.of_test else "validation"
+    def pictures(self) -> str:
+        """What they are called in a sentence."""
+        if self.out_of_fold:
+            return "pictures"
+        return "test pictures" if self.of_test else "validation pictures"
 
     def sections(self, limits: Limits) -> list[Section]:
         """All of them; those without pictures to show are left out."""
@@ -79,7 +84,7 @@ class Answers:
     def _summary(self, limits: Limits) -> Section:
         sentences = list(in_short(self.measures, self.interval))
         if self.corrected and (warning := usefulness.warning(self.corrected, self.measures)):
-            sentences[0] = f"{_capitalised(' '.join(warning))}."
+            sentences[0] = f"{sentence(' '.join(warning))}."
         if self.copies and not self._copies_are_harmless:
             sentences[0] = (
                 f"This says nothing about new pictures: {len(self.copies):,} of the {self.measures.total:,} "
@@ -127,7 +132,7 @@ class Answers:
         drawn = figures.reliability(
             of.reliability_raw, of.reliability_calibrated, of.ece_raw, of.ece_calibrated
         )
-        title = f"Reliability diagram of the {self.kind} pictures"
+        title = f"Reliability diagram of the {self.pictures}"
         return self._section(
             "calibration", "Can its confidence be believed?", drawing=rendering.svg(drawn, title)
         )
@@ -137,10 +142,6 @@ class Answers:
         return self._section(
             "random", "A random sample", tiles=tiles(self.evaluation, chosen, limits.side), seed=SEED
         )
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def most_confident_mistakes(evaluation: Evaluation) -> np.ndarray:

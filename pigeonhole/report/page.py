@@ -18,6 +18,7 @@ from pigeonhole.runs.run import Run
 
 MAX_BYTES = 5_000_000  # of the page; what is mailed or opened on a phone should not be larger
 FRAME_BYTES = 100_000  # of those, what the page needs around its sections
+OUT_OF_FOLD = "out-of-fold"  # the section that is there where all pictures were judged so
 TEST = "test-"  # begins the ids of an evaluation's sections; all others are the training's
 STORE_FORMAT = 1
 
@@ -27,14 +28,14 @@ _OF_PICTURES = (
 )
 PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # id, title, ids of its sections: the page's order
     ("on-test", "Test pictures", tuple(TEST + name for name in (*_OF_PICTURES, "copies", "skipped"))),
-    ("on-validation", "Validation pictures", ("validation", *_OF_PICTURES, "unseen")),
+    ("on-validation", "Validation pictures", ("validation", OUT_OF_FOLD, *_OF_PICTURES, "unseen")),
     ("on-training", "Training", ("attempts", "curves", "learning-curve")),
     ("on-data", "The data", ("balance", "preflight", "shortcuts", "suspects", "sample", "augmentation")),
     ("on-network", "The network", ("layers", "filters", "maps")),
     ("on-settings", "How it was made", ("settings",)),
 )
 FOLDED = "on-validation"  # where there is a test, since that tells more
-_HEAD = ("intro", "summary", f"{TEST}summary")
+_HEAD = ("intro", "summary", f"{TEST}summary", "next-steps")
 _KNOWN = {*_HEAD, *(name for _, _, names in PARTS for name in names)}
 
 
@@ -42,8 +43,8 @@ _KNOWN = {*_HEAD, *(name for _, _, names in PARTS for name in names)}
 class Section:
     """A piece of the page: `html` stands below a heading of level 3, escaped already.
 
-    `id` is one of those that `PARTS` puts in order, or "intro" or "summary", which stand at the head. Every
-    HTML id within begins with it.
+    `id` is one of those that `PARTS` puts in order, or "intro", "summary" or "next-steps", which stand at the
+    head. Every HTML id within begins with it.
     """
 
     id: str
@@ -73,7 +74,13 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"percent": percent, "figure": figure, "points": points, "base_name": base_name}
+    environment.filters |= {
+        "percent": percent,
+        "figure": figure,
+        "points": points,
+        "base_name": base_name,
+        "sentence": sentence,
+    }
     return environment
 
 
@@ -86,6 +93,11 @@ def percent(share: float) -> str:
     """`81.6 %`, unbreakable; small shares and those near one keep what tells them from none and all."""
     digits = 1 if share in (0, 1) or 0.0005 <= share < 0.9995 else 2
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def points(interval: tuple[float, float]) -> str:
@@ -152,6 +164,7 @@ def assemble(title: str, sections: dict[str, Section]) -> str:
         script=_source("report.js"),
         intro=sections.get("intro"),
         headline=headlines[0] if headlines else None,
+        next_steps=sections.get("next-steps"),
         parts=list(_parts(sections)),
         folded=FOLDED if len(headlines) > 1 else None,
     )
@@ -164,7 +177,7 @@ def _parts(sections: dict[str, Section]) -> Iterator[tuple[str, str, list[Sectio
         present["validation"] = Section("validation", "In short", sections["summary"].html)
     for name, title, ids in PARTS:
         if chosen := [present[section] for section in ids if section in present]:
-            yield name, title, chosen
+            yield name, "All pictures" if OUT_OF_FOLD in ids and OUT_OF_FOLD in present else title, chosen
 
 
 def _source(name: str) -> str:

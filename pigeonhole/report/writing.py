@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pigeonhole.evaluation.measures import Measures
     from pigeonhole.evaluation.studies.audit import AuditResult
     from pigeonhole.model.classifier import Classifier
-    from pigeonhole.runs.records import Attempt
+    from pigeonhole.runs.records import Attempt, NextStep
     from pigeonhole.statistics import CorrectedAccuracy
 
 TRAINING_BYTES = 2_800_000
@@ -34,13 +34,16 @@ class Judged(NamedTuple):
     """What the saved network says to all validation pictures, and how good that is.
 
     `corrected`: what is left of the accuracy once the choice among validations is allowed for. `attempts`:
-    the ways to train that were tried, where they were several.
+    the ways to train that were tried, where they were several. `next_steps`: what to do next. `out_of_fold`:
+    the pictures are all there are, each answered by heads that were not fitted to it.
     """
 
     answers: Evaluation
     figures: "Measures"
     corrected: "CorrectedAccuracy"
     attempts: "Sequence[Attempt]" = ()
+    next_steps: "Sequence[NextStep]" = ()
+    out_of_fold: bool = False
 
 
 def write_training(
@@ -51,15 +54,29 @@ def write_training(
     `run` holds its settings and its history; `classifier` is the saved network. Raises OSError where the
     page cannot be written.
     """
-    evaluation, measures, corrected, attempts = judged
-    answers = Answers(evaluation, measures, attention(classifier, evaluation), False, corrected)
+    evaluation, measures, corrected = judged.answers, judged.figures, judged.corrected
+    answers = Answers(
+        evaluation,
+        measures,
+        attention(classifier, evaluation),
+        False,
+        corrected,
+        out_of_fold=judged.out_of_fold,
+    )
     inside = Inside.of(classifier, evaluation, telling(evaluation))
     recipe = run.settings()["recipe"]
     augmentation = Augmentation(**recipe["augmentation"]) if recipe else NONE
     parameters = sum(layer.parameters for layer in inside.layers)
     fixed = training.sections(run, sets, parameters, corrected.kept, findings)
-    if attempts:
-        fixed.insert(1, training.attempts_section(attempts))
+    if judged.attempts:
+        fixed.insert(1, training.attempts_section(judged.attempts))
+    if judged.next_steps:
+        html = page.render("next-steps.html", steps=judged.next_steps)
+        fixed.append(Section("next-steps", "What to do next", html))
+    if judged.out_of_fold:
+        fixed.append(
+            Section(page.OUT_OF_FOLD, "How all pictures can judge it", page.render("out-of-fold.html"))
+        )
 
     def build(limits: Limits) -> list[Section]:
         return [

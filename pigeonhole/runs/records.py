@@ -55,6 +55,20 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class NextStep:
+    """What to do about something that was found.
+
+    `action`: what, in the imperative. `why`: the finding, with its figures. `command`: where there is one.
+    `gain`: by how much the accuracy is expected to rise, 0..1, None where that cannot be computed.
+    """
+
+    action: str
+    why: str
+    command: str | None = None
+    gain: float | None = None
+
+
+@dataclass(frozen=True)
 class State:
     """All that a training needs to go on after step number `step` as if it had never stopped.
 

@@ -191,6 +191,13 @@ class Trainer:
         self._steps_done, self._seconds_before = state.step, state.seconds
         self._since = Tally(*state.tally)
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it took fewer steps than the recipe asks for, and the loss fell to the last validation."""
+        losses = [validation.valid.loss for validation in self.validations]
+        usual = round(self.recipe.length(self.train.num_examples))
+        return self.total_steps < usual and len(losses) > 1 and losses[-1] < min(losses[:-1])
+
     def fit_to(self, seconds: float) -> None:
         """Set `total_steps` so that this measurement, training and validation together fill `seconds`.
 

@@ -1,7 +1,6 @@
 """Every figure of an evaluation against values worked out by hand."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,43 +12,10 @@ from pigeonhole.data.cache import Cache
 from pigeonhole.data.folders import scan
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.measures import Measures, measure, nearest_thumbnail
-from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.statistics import accuracy_line, wilson_interval
 from pigeonhole.terminal import width
-
-CLASSES = ("cat", "dog", "été 北")
-# Of 5 cats 3 are found, of 4 dogs 2; a cat and a dog are each taken for the other.
-LABELS = [0, 0, 0, 0, 0, 1, 1, 1, 1, 2]
-ANSWERS = [0, 0, 0, 1, 2, 1, 1, 0, 2, 2]
-
-
-def evaluation(
-    labels: list[int] = LABELS,
-    answers: list[int] = ANSWERS,
-    classes: tuple[str, ...] = CLASSES,
-    temperature: float = 1.0,
-    unsure: list[int] = (),
-    margin: float = 2.0,
-) -> Evaluation:
-    """Answers that lead by `margin`; the class after the answered one, in a circle, comes second."""
-    total, num_classes = len(labels), len(classes)
-    logits = np.zeros((total, num_classes), np.float32)
-    rows = np.arange(total)
-    logits[rows, (np.array(answers, int) + 1) % num_classes] = 1
-    logits[rows, answers] = 1 + margin
-    return Evaluation(
-        root=Path("somewhere"),
-        classes=classes,
-        names=[f"{row}.png" for row in range(total)],
-        labels=np.array(labels, np.int64),
-        images=np.zeros((total, 4, 4, 3), np.uint8),
-        logits=logits,
-        probabilities=softmax(logits / temperature, axis=1),
-        features=np.zeros((total, 2), np.float32),
-        unsure=np.isin(rows, unsure),
-        digests=[f"{row:064x}" for row in range(total)],
-    )
+from tests.support.made_answers import ANSWERS, LABELS, evaluation
 
 
 def test_accuracy_and_its_interval():

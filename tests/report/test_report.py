@@ -25,6 +25,7 @@ from pigeonhole.networks import building
 from pigeonhole.report import answers, confusion, data, network, page, pictures, training, writing
 from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import GENEROSITY
+from pigeonhole.runs.records import NextStep
 from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy, wilson_interval
 from tests.support import report_runs
@@ -291,6 +292,25 @@ def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
     assert "50.0 % of new pictures expected right" in text
     assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in text
     assert "was chosen from 7 validations, and a choice is in part luck: 5.0 percentage points" in text
+
+
+def test_what_to_do_next_stands_above_all_parts_and_pictures_judged_out_of_fold_have_their_name(
+    case, tmp_path, parsed
+):
+    steps = [
+        NextStep("add pictures of '<b>'", "the curve expects more", gain=0.02),
+        NextStep("train longer", "time was over", "pigeonhole train --minutes 4"),
+    ]
+    told, run = case.measures, another_run(case, tmp_path).run
+    corrected = CorrectedAccuracy(told.right, told.total, 0.0, 1, 0)
+    judged = writing.Judged(case.evaluation, told, corrected, next_steps=steps, out_of_fold=True)
+    text = parse(writing.write_training(run, case.sets, judged, case.classifier, AuditResult())).text
+    wanted = ["What to do next", "Add pictures of '<b>'", "The curve expects more.", "--minutes 4"]
+    places = [text.index(each) for each in [*wanted, "The honest figures"]]
+    assert places == sorted(places)
+    assert "validation pictures" not in text.lower()
+    assert "All pictures" in text and "answered by a head that was fitted to others" in text
+    assert "What to do next" not in parsed.text and "Validation pictures" in parsed.text
 
 
 # --- writing again ---
