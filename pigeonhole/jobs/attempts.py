@@ -18,7 +18,7 @@ from pigeonhole.jobs.setup import Setup
 from pigeonhole.runs import checkpoints
 from pigeonhole.runs.config import SettledCandidate
 from pigeonhole.runs.run import Run
-from pigeonhole.terminal import say, titled
+from pigeonhole.terminal import counted, say, titled
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.trainer import Trainer
 
@@ -26,10 +26,10 @@ LEAST_SECONDS = 5.0  # in which a candidate is worth beginning
 
 
 class First(NamedTuple):
-    """The first answer and its model, as it was saved."""
+    """The first answer and its model, as it was saved; None where it is to be judged anew."""
 
     answer: FirstAnswer
-    saved: Saved
+    saved: Saved | None
 
 
 class Attempts:
@@ -52,11 +52,21 @@ class Attempts:
             f"first answer after {seconds:.0f} s: expect {result.expected.expectation()}",
             f"            it answers now: {cli.command('predict')} --model {cli.quote(self._run)} PICTURE",
         )
+        together = first_answer.with_copies_together(answer, self._setup)
+        self._keep_known(together)
+        if not together.copies:
+            return First(together, saved)
+        pairs = counted(len(together.copies), "pair of pictures seems", "pairs of pictures seem")
+        expected = together.expected(self._setup.sets.everything.label_indices)
+        say(f"            {pairs} to show the same; with these judged together: {expected.expectation()}")
+        return First(together, None)
+
+    def _keep_known(self, answer: FirstAnswer) -> None:
+        """Write what the pretrained network sees in the pictures, by which answers are explained."""
         everything = self._setup.sets.everything
         digest_of = conclusion.digests_of(self._setup.sets)
         digests = [digest_of[name] for name in everything.names]
         known.write(self._run, everything, digests, answer.features, answer.last)
-        return First(answer, saved)
 
     def others(self, first: FirstAnswer, ends: float) -> tuple[list[Tried], int]:
         """Train the candidates that may do better, one after the other; and the exit status of a signal.

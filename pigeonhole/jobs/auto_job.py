@@ -63,7 +63,8 @@ class AutoJob(Job):
                     say(f"terminated  go on with: {resume_command(self.run)}")
                     return exit_status
                 result = mixed.weigh(first.answer, tried, self.setup, self.config.single)
-                saved = first.saved if result.is_first else mixed.save(self.setup, self.run, result)
+                kept = first.saved if result.is_first else None
+                saved = kept or mixed.save(self.setup, self.run, result)
                 mixed.conclude(self.setup, self.run, result, saved, self._began, self.minutes)
         if exit_status:
             say(f"resume      {resume_command(self.run)}")

@@ -5,22 +5,19 @@ from dataclasses import replace
 import numpy as np
 
 from pigeonhole.data.dataset import DataSets
-from pigeonhole.data.duplicates import Pair
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.evaluation.studies import audit, feature_curve, learning_curve, suspects, unseen
+from pigeonhole.evaluation.studies import feature_curve, learning_curve, suspects, unseen
 from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
 from pigeonhole.evaluation.studies.learning_curve import Curve
 from pigeonhole.evaluation.studies.unseen import Unseen
-from pigeonhole.features import copies, strangers
+from pigeonhole.features import strangers
 from pigeonhole.jobs import first_answer
 from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.setup import Setup
-from pigeonhole.networks.recipes import THUMBNAIL
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.terminal import say
 
 MOST_SECONDS = 10.0  # for which a study is made without being asked for
-MOST_COMPARED = 2_500  # photos among which copies are sought, which takes some 4 ms for each
 
 
 def require(config: TrainingConfig, sets: DataSets) -> None:
@@ -36,12 +33,12 @@ def look(setup: Setup, first: FirstAnswer) -> AuditResult:
     config, sets = setup.config, setup.sets
     curve, noticed = _learning_curve(setup, first), _unseen(setup, first)
     if config.no_report:
-        return AuditResult(unseen=noticed, learning_curve=curve)
+        return AuditResult(unseen=noticed, learning_curve=curve, copies=first.copies)
     every = sets.everything
     probabilities = np.where(first.head.judged[:, None], np.exp(first.head.log_probabilities), np.nan)
     wrong = suspects.find(probabilities, every.label_indices, every.names, every.class_names)
     shortcuts = DataAudit(sets, None, config.seed).shortcuts()
-    return AuditResult(shortcuts, wrong, True, noticed, curve, _copies(setup, first))
+    return AuditResult(shortcuts, wrong, True, noticed, curve, first.copies)
 
 
 def curve_seconds(pictures: int, classes: int) -> float:
@@ -80,16 +77,6 @@ def _unseen(setup: Setup, first: FirstAnswer) -> Unseen | None:
     return unseen.leave_one_out_of_features(
         first.features, every.label_indices, first.head.folds, first.last, every.class_names, config.seed
     )
-
-
-def _copies(setup: Setup, first: FirstAnswer) -> list[Pair] | None:
-    """The pairs that show one picture and that are not known by their content or their perceptual hash."""
-    every = setup.sets.everything
-    if setup.image_size <= THUMBNAIL or every.num_examples > MOST_COMPARED:
-        return None
-    group_of = dict(zip(every.names, audit.group_numbers(setup.sets), strict=True))
-    found = copies.find(first.kept, every.images, every.label_indices).named(every.names)
-    return [(one, other) for one, other in found if group_of[one] != group_of[other]]
 
 
 def _is_wanted(title: str, is_asked: bool, no_report: bool, seconds: float) -> bool:

@@ -1,13 +1,14 @@
 """The first answer of `--network auto`: a head on the features of a pretrained network, fitted in seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
 from pigeonhole.data import cache
+from pigeonhole.data.duplicates import Pair
 from pigeonhole.evaluation.studies import audit
-from pigeonhole.features import extractor, frozen, head, softmax_regression, store
+from pigeonhole.features import copies, extractor, frozen, head, softmax_regression, store
 from pigeonhole.features.head import Head, Options
 from pigeonhole.features.store import Features
 from pigeonhole.features.threads import one_thread
@@ -18,6 +19,7 @@ from pigeonhole.training import steps
 
 TITLE = "the pretrained network as it comes"
 LEAST_DEVIATION = 1e-3
+MOST_COMPARED = 2_500  # photos among which copies are sought, which takes some 4 ms for each
 STRONG_PENALTY = 0.5  # a head that fits its pictures closely leaves the layers before it little to learn
 
 
@@ -28,7 +30,8 @@ class FirstAnswer:
     `head`: with an out-of-fold answer for each of the n pictures of `sets.everything`. `kept`: what the
     pretrained network sees in these and in their mirror images. `features`: float32 [n, D], as the head takes
     them. `last`: the columns of D that the pretrained network's own last layer takes. `image_size`: at which
-    it looks at pictures.
+    it looks at pictures. `groups`: int64 [n], equal for copies of one picture, which share a fold. `copies`:
+    those that are known by their features alone; None: not sought.
     """
 
     head: Head
@@ -37,11 +40,20 @@ class FirstAnswer:
     last: slice
     image_size: int
     num_training: int
+    groups: np.ndarray
+    copies: list[Pair] | None = None
 
     @property
     def logits(self) -> np.ndarray:
         """float32 [v, K], out of fold, for the validation pictures."""
         return self.head.log_probabilities[self.num_training :]
+
+    @property
+    def unseen(self) -> np.ndarray:
+        """bool [v]: the validation pictures of which no copy is among the training pictures; all, if none is
+        left."""
+        found = ~np.isin(self.groups[self.num_training :], self.groups[: self.num_training])
+        return found if found.any() else np.ones_like(found)
 
     def model(self, shape: tuple[int, int]) -> keras.Model:
         """The network in float32 for pictures of `shape`, side and channels."""
@@ -78,14 +90,39 @@ def fit(setup: Setup) -> FirstAnswer:
         last = opened.last
     finally:
         opened.close()
-    labels = sets.everything.label_indices
+    groups = audit.group_numbers(sets)
+    fitted = _fitted(setup, kept, last, groups)
+    return FirstAnswer(fitted, kept, _seen(kept, fitted), last, size, sets.train.num_examples, groups)
+
+
+def with_copies_together(first: FirstAnswer, setup: Setup) -> FirstAnswer:
+    """The same once it is known which pictures are mirrored, cropped or changed copies of others.
+
+    These must share a fold, or the head has seen nearly the picture that it is judged by. So where there are
+    any, the head is fitted again. Among thumbnails and very many pictures none are sought.
+    """
+    every = setup.sets.everything
+    if setup.image_size <= recipes.THUMBNAIL or every.num_examples > MOST_COMPARED:
+        return first
+    group_of = dict(zip(every.names, first.groups, strict=True))
+    found = copies.find(first.kept, every.images, every.label_indices).named(every.names)
+    new = [(one, other) for one, other in found if group_of[one] != group_of[other]]
+    if not new:
+        return replace(first, copies=[])
+    groups = audit.group_numbers(setup.sets, new)
+    fitted = _fitted(setup, first.kept, first.last, groups)
+    return replace(first, head=fitted, features=_seen(first.kept, fitted), groups=groups, copies=new)
+
+
+def _fitted(setup: Setup, kept: Features, last: slice, groups: np.ndarray) -> Head:
+    labels = setup.sets.everything.label_indices
     weights = None
-    if config.class_weights == "balanced":
-        weights = steps.balanced_weights(labels, len(sets.classes))
-    fitted = head.fit(
-        kept.plain, kept.mirrored, labels, audit.group_numbers(sets), Options(weights, config.seed, last)
-    )
+    if setup.config.class_weights == "balanced":
+        weights = steps.balanced_weights(labels, len(setup.sets.classes))
+    return head.fit(kept.plain, kept.mirrored, labels, groups, Options(weights, setup.config.seed, last))
+
+
+def _seen(kept: Features, fitted: Head) -> np.ndarray:
+    """float32 [n, D], as the head takes them."""
     features = np.asarray(kept.plain)
-    if fitted.mirror_average:
-        features = (features + np.asarray(kept.mirrored)) / 2
-    return FirstAnswer(fitted, kept, features, last, size, sets.train.num_examples)
+    return (features + np.asarray(kept.mirrored)) / 2 if fitted.mirror_average else features

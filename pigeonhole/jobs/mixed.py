@@ -60,9 +60,10 @@ class Mixed:
 
     def attempts(self) -> list[Attempt]:
         """What was tried, and what it reached on the validation pictures."""
-        valid = self.labels[self.first.num_training :]
-        rows = [(FIRST_TITLE, self.first.logits, None)]
-        rows += [(each.title, each.logits, each.seconds) for each in self.tried]
+        unseen = self.first.unseen
+        valid = self.labels[self.first.num_training :][unseen]
+        rows = [(FIRST_TITLE, self.first.logits[unseen], None)]
+        rows += [(each.title, each.logits[unseen], each.seconds) for each in self.tried]
         found = []
         for (title, logits, seconds), weight in zip(rows, self.weights, strict=True):
             accuracy = float((logits.argmax(axis=1) == valid).mean())
@@ -89,10 +90,14 @@ class Mixed:
 
 
 def weigh(first: FirstAnswer, tried: Sequence[Tried], setup: Setup, single: bool) -> Mixed:
-    """Fit how much each network counts, on the validation pictures. `single`: the best alone counts."""
+    """Fit how much each network counts, on the validation pictures. `single`: the best alone counts.
+
+    Those with a copy among the training pictures are left out: it favours what was trained on that.
+    """
     labels = setup.sets.everything.label_indices
-    valid = labels[first.num_training :]
-    logits = [first.logits, *(each.logits for each in tried)]
+    rows = np.arange(first.num_training, len(labels))[first.unseen]
+    valid = labels[rows]
+    logits = [each.logits[first.unseen] for each in (first, *tried)]
     mixture = mixing.fit(logits, valid, single)
     if not mixture.weights[1:].any():  # all pictures have an answer out of fold
         weights = np.array([1.0] + [0.0] * len(tried))
@@ -101,7 +106,6 @@ def weigh(first: FirstAnswer, tried: Sequence[Tried], setup: Setup, single: bool
         return Mixed(first, tried, weights, everything, first.head.log_probabilities, expected, labels)
     right = float((mixture.out_of_fold.argmax(axis=1) == valid).sum())
     expected = CorrectedAccuracy(right, len(valid), 0.0, len(logits), 0)
-    rows = np.arange(first.num_training, len(labels))
     return Mixed(first, tried, mixture.weights, rows, mixture.out_of_fold, expected, labels)
 
 

@@ -87,6 +87,7 @@ def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
     assert result["learning_curve"]["sizes"] == [9, 18, 37] and "more data" in said
     assert "learning-curve" in run.report_page.read_text("utf-8")
     assert result["copies_by_features"] == [["spots/003.png", "spots/mirrored.png"]]
+    assert "1 pair of pictures seems to show the same; with these judged together: " in said
     assert "1 more pair of pictures seems to show the same" in said
     assert "spots/003.png ~ spots/mirrored.png" in run.report_page.read_text("utf-8")
     assert "unseen" not in result  # of two classes none can be left out
@@ -95,7 +96,7 @@ def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
     with Classifier.load(run) as classifier:
         pixels = classifier.read((photos / "spots" / "mirrored.png").read_bytes())
         (features,) = classifier.fetch(pixels[None], ["features"])
-    (near,) = kept.nearest(features, 3)  # which are those of the mirror image as well
+    (near,) = kept.nearest(features, 3)
     assert {each.name for each in near[:2]} == {"spots/mirrored.png", "spots/003.png"}
     assert [each.class_name for each in near] == ["spots"] * 3
     assert near[0].cosine > 0.999 > near[2].cosine

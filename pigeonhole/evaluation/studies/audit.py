@@ -60,7 +60,7 @@ class AuditResult:
         more = counted(len(self.copies), "more pair of pictures seems", "more pairs of pictures seem")
         return [
             f"{more} to show the same, mirrored, cropped or changed: {first}",
-            "as different pictures they may flatter the accuracy; the report and result.json list them",
+            "they are judged together, so that none flatters the accuracy; the report lists them",
         ]
 
     def _suspects_line(self) -> str:
@@ -197,17 +197,20 @@ class DataAudit:
         return StudyLine(title, trainings, seconds, self._request.check)
 
 
-def group_numbers(sets) -> np.ndarray:
-    """int64 [n], for the pictures of `sets.everything`: equal for copies of one picture."""
+def group_numbers(sets, more: Sequence[Pair] = ()) -> np.ndarray:
+    """int64 [n], for the pictures of `sets.everything`: equal for copies of one picture.
+
+    `more`: copies by name, besides those that the check has found.
+    """
     number_of = {
-        record.entry.name: number for number, members in enumerate(_groups(sets)) for record in members
+        record.entry.name: number for number, members in enumerate(_groups(sets, more)) for record in members
     }
     return np.array([number_of[name] for name in sets.everything.names])
 
 
-def _groups(sets) -> list[list[Record]]:
+def _groups(sets, more: Sequence[Pair] = ()) -> list[list[Record]]:
     """The records of each picture, its copies and near-copies together."""
-    pairs = [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across]
+    pairs = [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across, *more]
     return groups(sets.records, pairs)
 
 
