@@ -9,7 +9,8 @@ from pigeonhole.evaluation import insight, usefulness
 from pigeonhole.evaluation.leakage import Copy
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
-from pigeonhole.pictures.thumbnails import data_uri
+from pigeonhole.features.known import KnownPictures
+from pigeonhole.pictures.thumbnails import as_uri, data_uri
 from pigeonhole.report import figures, rendering
 from pigeonhole.report.confusion import confusion
 from pigeonhole.report.page import TEST, Section, percent, render, sentence
@@ -19,6 +20,7 @@ from pigeonhole.statistics import CorrectedAccuracy
 SEED = 0  # of the random grid
 CALIBRATED = 0.03  # a mean error of confidence up to this can be passed over
 WIDE = 0.1  # an interval from which on an accuracy says little
+NEAREST = 3  # training pictures next to a mistake
 LOOKED_AT = 6  # mistakes whose heat is computed
 
 
@@ -30,6 +32,7 @@ class Answers:
     `corrected`: where the network was chosen on these pictures, what is to be expected without that.
     `copies`: the test pictures that are copies of pictures of the training; None where that is not known.
     `out_of_fold`: they are all pictures, each answered by heads that were not fitted to it.
+    `known`: the training pictures that the run keeps, by which mistakes are explained.
     """
 
     evaluation: Evaluation
@@ -39,6 +42,7 @@ class Answers:
     corrected: CorrectedAccuracy | None = None
     copies: Mapping[str, Copy] | None = None
     out_of_fold: bool = False
+    known: KnownPictures | None = None
 
     @property
     def accuracy(self) -> float:
@@ -103,8 +107,23 @@ class Answers:
 
     def _mistakes(self, limits: Limits) -> Section:
         wrong = most_confident_mistakes(self.evaluation)
-        shown = tiles(self.evaluation, wrong[: limits.gallery], limits.side)
+        rows = wrong[: limits.gallery]
+        shown = list(zip(tiles(self.evaluation, rows, limits.side), self._nearest(rows), strict=True))
         return self._section("mistakes", "Most confident mistakes", tiles=shown, total=len(wrong))
+
+    def _nearest(self, rows: np.ndarray) -> list[list[dict[str, str]]]:
+        """For each of these pictures the training pictures most like it; a picture is none of its own."""
+        if self.known is None or not len(rows):
+            return [[] for _ in rows]
+        digests = None if self.of_test else [self.evaluation.digests[row] for row in rows]
+        found = self.known.nearest(self.evaluation.features[rows], NEAREST, digests)
+        return [
+            [
+                {"src": as_uri(near.thumbnail, "jpeg"), "name": near.name, "class_name": near.class_name}
+                for near in each
+            ]
+            for each in found
+        ]
 
     def _doubtful(self, limits: Limits) -> Section | None:
         right = least_confident_hits(self.evaluation)

@@ -30,7 +30,11 @@ PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # id, title, ids of its
     ("on-test", "Test pictures", tuple(TEST + name for name in (*_OF_PICTURES, "copies", "skipped"))),
     ("on-validation", "Validation pictures", ("validation", OUT_OF_FOLD, *_OF_PICTURES, "unseen")),
     ("on-training", "Training", ("attempts", "curves", "learning-curve")),
-    ("on-data", "The data", ("balance", "preflight", "shortcuts", "suspects", "sample", "augmentation")),
+    (
+        "on-data",
+        "The data",
+        ("balance", "preflight", "shortcuts", "suspects", "map", "sample", "augmentation"),
+    ),
     ("on-network", "The network", ("layers", "filters", "maps")),
     ("on-settings", "How it was made", ("settings",)),
 )

@@ -10,8 +10,11 @@ from pigeonhole.data.augmentation import NONE, Augmentation
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.features import known
+from pigeonhole.features.known import KnownPictures
 from pigeonhole.report import data, page, training
 from pigeonhole.report.answers import LOOKED_AT, Answers, least_confident_hits, most_confident_mistakes
+from pigeonhole.report.atlas import Atlas
 from pigeonhole.report.copies import copies_section, skipped_section
 from pigeonhole.report.network import Inside
 from pigeonhole.report.page import Section
@@ -55,6 +58,7 @@ def write_training(
     page cannot be written.
     """
     evaluation, measures, corrected = judged.answers, judged.figures, judged.corrected
+    kept = known.read(run)
     answers = Answers(
         evaluation,
         measures,
@@ -62,12 +66,14 @@ def write_training(
         False,
         corrected,
         out_of_fold=judged.out_of_fold,
+        known=kept,
     )
     inside = Inside.of(classifier, evaluation, telling(evaluation))
     recipe = run.settings()["recipe"]
     augmentation = Augmentation(**recipe["augmentation"]) if recipe else NONE
     parameters = sum(layer.parameters for layer in inside.layers)
     fixed = training.sections(run, sets, parameters, corrected.kept, findings)
+    atlas = kept and _atlas(kept, evaluation, findings)
     if judged.attempts:
         fixed.insert(1, training.attempts_section(judged.attempts))
     if judged.next_steps:
@@ -83,6 +89,7 @@ def write_training(
             *fixed,
             *answers.sections(limits),
             *data.sections(sets, augmentation, findings, limits),
+            *([atlas.section(limits)] if atlas else []),
             *inside.sections(limits),
         ]
 
@@ -101,7 +108,8 @@ def write_test(
     `evaluation` and `measures` are of all readable test pictures; `copies` those that are copies of pictures
     of the training, by name, None where that cannot be known. Raises OSError where it cannot be written.
     """
-    answers = Answers(evaluation, measures, attention(classifier, evaluation), True, copies=copies)
+    heat = attention(classifier, evaluation)
+    answers = Answers(evaluation, measures, heat, True, copies=copies, known=known.read(run))
 
     def build(limits: Limits) -> list[Section]:
         sections = answers.sections(limits)
@@ -115,6 +123,12 @@ def write_test(
         {"accuracy": answers.accuracy, "interval_95": answers.interval, "pictures": evaluation.total}
     )
     return path
+
+
+def _atlas(kept: KnownPictures, evaluation: Evaluation, findings: "AuditResult") -> Atlas | None:
+    mistakes = {evaluation.names[row] for row in np.flatnonzero(~evaluation.right)}
+    suspects = {suspect.name for suspect in findings.suspects or ()}
+    return Atlas.of(kept, evaluation.classes, mistakes, suspects)
 
 
 def attention(classifier: "Classifier", evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:

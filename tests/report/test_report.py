@@ -2,6 +2,7 @@ import base64
 import itertools
 import re
 from dataclasses import dataclass, field, replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from pigeonhole.evaluation.studies import shortcuts
 from pigeonhole.evaluation.studies.audit import AuditResult
 from pigeonhole.evaluation.studies.learning_curve import Curve, Forecast, Outlook, PowerLaw
 from pigeonhole.evaluation.studies.unseen import Unseen
+from pigeonhole.features import known
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.networks import building
-from pigeonhole.report import answers, confusion, data, network, page, pictures, training, writing
+from pigeonhole.report import answers, atlas, confusion, data, network, page, pictures, training, writing
 from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import GENEROSITY
 from pigeonhole.runs.records import NextStep
@@ -134,6 +136,66 @@ def another_run(case: Case, folder: Path) -> Case:
     """The same in a folder without a report."""
     report_runs.write_facts(folder, case.sets.classes)
     return replace(case, run=Run(folder))
+
+
+@pytest.fixture(scope="module")
+def explained(case, tmp_path_factory) -> Case:
+    """The same, by a run that keeps its training pictures, with its report."""
+    kept = another_run(case, tmp_path_factory.mktemp("explained"))
+    report_runs.keep_pictures(kept)
+    names, classes = case.evaluation.names, case.evaluation.classes
+    suspects = [Suspect(names[row], classes[0], classes[1], 0.1, 0.9, 0.8) for row in (0, 3)]
+    write_training(kept, findings=AuditResult(suspects=suspects, all_labels=True))
+    writing.write_test(kept.run, case.evaluation, case.measures, {}, case.classifier)
+    return kept
+
+
+def section(case: Case, name: str) -> str:
+    return page.read(case.run)[name].html
+
+
+# --- why an answer was given ---
+
+
+@pytest.mark.parametrize(("name", "has_itself"), [("mistakes", False), ("test-mistakes", True)])
+def test_mistakes_stand_above_the_training_pictures_most_like_them(explained, name, has_itself):
+    html = section(explained, name)
+    lists = re.findall(r'<ol class="nearest".*?</ol>', html, re.DOTALL)
+    wrong = answers.most_confident_mistakes(explained.evaluation)
+    assert len(lists) == len(wrong[:20])
+    for row, found in zip(wrong, lists, strict=False):
+        assert found.count("<li title=") == 3 and found.count("data:image/jpeg;base64,") == 3
+        # A test picture may be one of the training; a picture of the training is not its own neighbour.
+        assert (f'title="{explained.evaluation.names[row]}"' in unescape(found)) is has_itself
+
+
+def test_the_map_shows_classes_mistakes_and_suspects(explained):
+    html = section(explained, "map")
+    mistakes = np.count_nonzero(~explained.evaluation.right)
+    assert len(re.findall(r'<circle class="[^"]* mistake"', html)) == mistakes
+    assert len(re.findall(r'<path class="[^"]* suspect"', html)) == 2
+    places = set(re.findall(r'data-at="(\d+)"', html))
+    assert len(places) == explained.evaluation.total
+    assert re.search(r"<b>\d+\.\d\W%</b> of the pictures have one of their own class", html)
+    assert f"with {mistakes} mistakes and 2 labels that look wrong" in html
+    assert HOSTILE not in html and all(f">{name}</text>" in unescape(html) for name in CLASSES)
+    assert "data-columns" in html
+
+
+def test_of_many_pictures_those_that_are_marked_come_first(explained, monkeypatch):
+    monkeypatch.setattr(atlas, "MOST_SHOWN", 15)
+    kept = known.read(explained.run)
+    marked = {kept.names[3], kept.names[30]}
+    found = atlas.Atlas.of(kept, CLASSES, marked, ())
+    assert len(found.marks) == 15 and {mark.name for mark in found.marks if mark.is_mistake} == marked
+    for limits in GENEROSITY:
+        html = found.section(limits).html
+        assert ("data-columns" in html) is (limits.side >= atlas.SMALLEST_SIDE) and "15 of 36" in html
+
+
+def test_a_run_without_training_pictures_has_neither(case, written):
+    sections = page.read(case.run)
+    assert "map" not in sections and "nearest" not in sections["mistakes"].html
 
 
 # --- the page ---

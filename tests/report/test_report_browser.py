@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or c
 def report(tmp_path_factory):
     keras.utils.set_random_seed(0)
     case = report_runs.make(tmp_path_factory.mktemp("browser"))
+    report_runs.keep_pictures(case)
     with case.classifier:
         told, corrected = case.measures, CorrectedAccuracy(20.0, case.measures.total, 0.02, 5, kept=2)
         judged = writing.Judged(case.evaluation, told, corrected)
@@ -136,6 +137,19 @@ def test_without_scripts_every_channel_is_there(browser, report):
     show(browser, report, DESKTOP, script=False)
     assert len(visible(browser, "#filters .channels:first-of-type .channel")) == 3
     assert not visible(browser, "select")
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_a_picture_of_the_map_appears_under_the_pointer(browser, report, width):
+    show(browser, report, width)
+    shown = browser.find_element("css selector", "#map .shown")
+    assert not shown.is_displayed()
+    over = "arguments[0].dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))"
+    for mark in browser.find_elements("css selector", "#map circle")[:3]:
+        browser.execute_script(over, mark)  # another mark may lie over it
+        assert shown.is_displayed() and shown.text == mark.get_attribute("data-name")
+        drawn = "return arguments[0].getContext('2d').getImageData(48, 48, 1, 1).data[3]"
+        assert browser.execute_script(drawn, shown.find_element("css selector", "canvas")) == 255
 
 
 def test_pixels_are_smoothed_at_a_click(browser, report):

@@ -9,6 +9,7 @@ from pigeonhole.data.dataset import DataSets, read_train_sets
 from pigeonhole.evaluation import measures, predictions
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.features import known
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.networks import building
@@ -59,10 +60,17 @@ def make(folder: Path) -> Case:
 
 def ask(classifier: Classifier, sets: DataSets) -> Evaluation:
     every = sets.everything
-    digests = ["00" * 32] * every.num_examples
+    digests = [f"{number:064x}" for number in range(every.num_examples)]
     root, names = sets.preflight.root, list(every.names)
     answers = predictions.answer(classifier, root, names, every.label_indices, every.images, digests)
     return replace(answers, skipped=sets.preflight.skipped)
+
+
+def keep_pictures(case: Case) -> None:
+    """Have the run keep all pictures that it was trained on."""
+    answers = case.evaluation
+    width = answers.features.shape[1]
+    known.write(case.run, case.sets.everything, answers.digests, answers.features, slice(0, width))
 
 
 def write_facts(run: Path, classes: list[str]) -> None:
