@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pigeonhole import __version__  # noqa: E402
-from pigeonhole.training.distributed.launcher import available_cores  # noqa: E402
+from pigeonhole.data.parallel import available_cores  # noqa: E402
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PACKAGES = (

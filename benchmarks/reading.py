@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import environment  # noqa: E402
 
-from pigeonhole.training.distributed.launcher import available_cores  # noqa: E402
+from pigeonhole.data.parallel import available_cores  # noqa: E402
 
 BATCH = 32
 

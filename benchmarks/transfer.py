@@ -20,6 +20,7 @@ from scipy.stats import t as student
 from pigeonhole.runs.run import Run
 
 EACH = 100  # pictures of a class
+ONE = ("--network", "standard")  # several ways start from trained weights anyway
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
         laboratory = Laboratory(options.data, options.test, Path(scratch), seed=0)
         first, other = laboratory.classes[:5], laboratory.classes[5:]
         everything = laboratory.lay_out({name: (options.data / name).iterdir() for name in first})
-        start = laboratory.train(everything, "--epochs", options.epochs, "--no-report")
+        start = laboratory.train(everything, *ONE, "--epochs", options.epochs, "--no-report")
         describe(start)
         test = laboratory.lay_out({name: (options.test / name).iterdir() for name in other})
         differences = []
@@ -67,7 +68,7 @@ def pair(
     folder = laboratory.lay_out({name: drawing.draw(name, EACH) for name in classes})
     accuracies = []
     for more in ((), ("--weights", start)):
-        run = laboratory.train(folder, "--seed", seed, "--no-report", *more, *flags)
+        run = laboratory.train(folder, *ONE, "--seed", seed, "--no-report", *more, *flags)
         accuracies.append(laboratory.evaluate(run, test)["accuracy"])
     return accuracies[0], accuracies[1]
 
