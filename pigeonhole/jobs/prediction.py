@@ -8,18 +8,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pigeonhole.arguments import NEEDS_QUOTES, unquoted
 from pigeonhole.data.folders import is_hidden
 from pigeonhole.errors import UsageError
-from pigeonhole.evaluation import insight
-from pigeonhole.features.known import KnownPictures, Near
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.pictures import grid, images
 from pigeonhole.runs import creation
+
+if TYPE_CHECKING:  # without a reason to be told, an answer starts sooner
+    from pigeonhole.features.known import KnownPictures, Near
 
 STDIN = "-"
 NEAREST = 5  # training pictures named for each answer
@@ -44,7 +45,7 @@ class Answer(NamedTuple):
     ranked: list[tuple[str, float]]
     unsure: bool = False
     error: str | None = None
-    nearest: Sequence[Near] = ()
+    nearest: "Sequence[Near]" = ()
     heatmap: Path | None = None
 
 
@@ -53,7 +54,7 @@ class Why:
     """What is to be told besides each answer: the nearest of the `known` training pictures, and a heatmap in
     the folder `heatmaps`."""
 
-    known: KnownPictures | None = None
+    known: "KnownPictures | None" = None
     heatmaps: Path | None = None
 
 
@@ -136,6 +137,8 @@ def check_heatmaps(folder: Path, classifier: Classifier, sources: Sequence[Sourc
 
 def _heatmap(folder: Path, classifier: Classifier, source: Source, class_index: int) -> Path:
     """Write a PNG file of the picture, next to itself as it spoke for the class. No file is replaced."""
+    from pigeonhole.evaluation import insight
+
     content = source.picture if isinstance(source.picture, bytes) else Path(source.picture).read_bytes()
     pixels = classifier.read(content)
     pair = [
