@@ -158,11 +158,21 @@ def print_lines(
         if answer.error is None:
             ranked = answer.ranked[:top]
             line = "   ".join(f"{padded(shown(name), class_width)} {share:.2f}" for name, share in ranked)
-            line += f"   {UNSURE}" if answer.unsure else ""
+            line += _doubt(answer)
             say(line if len(sources) == 1 else f"{padded(shown(answer.name), name_width)}  {line}")
             for reason in _reasons(answer, class_width):
                 say(reason)
     return failures
+
+
+def _doubt(answer: "Answer") -> str:
+    """What is to be said behind the classes; nothing where there is no doubt."""
+    from pigeonhole.model import doubt
+
+    if answer.doubt == doubt.TORN:
+        first, second = (shown(name) for name, _ in answer.ranked[:2])
+        return f"   torn between {first} and {second}"
+    return f"   {UNSURE}" if answer.doubt else ""
 
 
 def _reasons(answer: "Answer", class_width: int) -> list[str]:
@@ -181,7 +191,7 @@ def print_json(answers: Iterable["Answer"], top: int) -> int:
     for answer in answers:
         failures += answer.error is not None
         ranked = [{"class": name, "probability": share} for name, share in answer.ranked[:top]]
-        said = {"predictions": ranked, "unsure": answer.unsure}
+        said = {"predictions": ranked, "unsure": answer.unsure, "doubt": answer.doubt}
         if answer.nearest:
             said["nearest"] = [
                 {"file": each.name, "class": each.class_name, "cosine": each.cosine}
@@ -198,22 +208,25 @@ def print_json(answers: Iterable["Answer"], top: int) -> int:
 
 def write_csv(table: Path, answers: Iterable["Answer"], classes: Sequence[str], why: "Why") -> int:
     """A row per picture with all probabilities, and `why`. Gives the number of failures."""
+    from pigeonhole.model import doubt
+
     failures, rows = 0, 0
     more = _reason_columns(why)
     with tables.write(table) as add:
         columns = ["file", "prediction", "confidence", "unsure", "error", *tables.share_columns(classes)]
-        add([*columns, *more])
+        add([*columns, doubt.COLUMN, *more])
         for answer in answers:
             rows += 1
             if answer.error is not None:
                 failures += 1
-                add([answer.name, "", "", "", answer.error, *[""] * (len(classes) + len(more))])
+                add([answer.name, "", "", "", answer.error, *[""] * (len(classes) + 1 + len(more))])
                 continue
             (best, confidence), shares = answer.ranked[0], dict(answer.ranked)
             said = [best, f"{confidence:.6f}", "yes" if answer.unsure else "no", ""]
             cells = _reason_cells(answer)
             cells += [""] * (len(more) - len(cells))
-            add([answer.name, *said, *(f"{shares[name]:.6f}" for name in classes), *cells])
+            numbers = (f"{shares[name]:.6f}" for name in classes)
+            add([answer.name, *said, *numbers, answer.doubt or "", *cells])
     failed = f", {failures:,} could not be read" if failures else ""
     say(f"{table}: {counted(rows - failures, 'picture', 'pictures')} answered{failed}")
     return failures

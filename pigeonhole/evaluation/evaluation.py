@@ -15,6 +15,7 @@ from pigeonhole.evaluation.balance import balance_to_json
 from pigeonhole.evaluation.leakage import Copy, Fingerprints
 from pigeonhole.evaluation.measures import Measures
 from pigeonhole.evaluation.predictions import Evaluation
+from pigeonhole.model import doubt
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs.run import Run
 from pigeonhole.statistics import accuracy_line, wilson_interval
@@ -94,12 +95,12 @@ class FolderTest:
         """A row of texts for each record, the column names first."""
         classes, copies = self.evaluation.classes, self.copies or {}
         columns = ["file", "true_class", "prediction", "confidence", "right", "unsure", "copy_of", "error"]
-        yield [*columns, *tables.share_columns(classes)]
+        yield [*columns, *tables.share_columns(classes), doubt.COLUMN]
         answers = _cells(self.evaluation)
         for record in self.records:
             start = [str(record.entry.path), record.entry.class_name]
             if record.skipped is not None:
-                yield [*start, *[""] * 5, record.skipped, *[""] * len(classes)]
+                yield [*start, *[""] * 5, record.skipped, *[""] * (len(classes) + 1)]
             else:
                 copy, (said, shares) = copies.get(record.entry.name), next(answers)
                 yield [*start, *said, copy.training_name if copy else "", "", *shares]
@@ -193,12 +194,14 @@ def _measures_to_json(figures: Measures) -> dict[str, object]:
 
 
 def _cells(answers: Evaluation) -> Iterator[tuple[list[str], list[str]]]:
-    """For each picture (prediction, its probability, whether right, whether unsure), all probabilities."""
-    columns = (answers.predicted, answers.right, answers.unsure, answers.probabilities)
-    for predicted, right, unsure, shares in zip(*columns, strict=True):
+    """For each picture (prediction, its probability, whether right, whether unsure); all probabilities and
+    the kind of doubt."""
+    columns = (answers.predicted, answers.right, answers.unsure, answers.torn, answers.probabilities)
+    for predicted, right, unsure, torn, shares in zip(*columns, strict=True):
         flags = ["yes" if flag else "no" for flag in (right, unsure)]
         texts = [f"{share:.6f}" for share in shares]
-        yield [answers.classes[predicted], texts[predicted], *flags], texts
+        kind = doubt.STRANGER if unsure else doubt.TORN if torn else ""
+        yield [answers.classes[predicted], texts[predicted], *flags], [*texts, kind]
 
 
 def _files(count: int) -> str:

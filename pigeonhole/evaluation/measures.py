@@ -59,6 +59,8 @@ class Measures:
     reliability_*            the bins behind them
     unsure                   share of pictures for which the model says "none of these"
     accuracy_of_sure         the accuracy on the others, None where there are none
+    torn                     share of pictures for which it hesitates between two classes
+    accuracy_of_torn         the accuracy on these, None where there are none
     """
 
     right: int
@@ -76,6 +78,8 @@ class Measures:
     reliability_calibrated: list[Bin]
     unsure: float
     accuracy_of_sure: float | None
+    torn: float
+    accuracy_of_torn: float | None
 
     def lines(self) -> list[str]:
         """The figures as people read them in a terminal."""
@@ -116,6 +120,9 @@ class Measures:
             sure = self.accuracy_of_sure
             rest = "" if sure is None else f"; {100 * sure:.1f} % of the others are right"
             yield f"unsure      {100 * self.unsure:.1f} % flagged as perhaps none of these classes{rest}"
+        if self.torn:
+            right = f"{100 * (self.accuracy_of_torn or 0):.1f} % of these are right"
+            yield f"torn        {100 * self.torn:.1f} % between two classes; {right}"
 
     def _class_table(self) -> Iterator[str]:
         classes = self.classes
@@ -176,7 +183,7 @@ def measure(evaluation: Evaluation, nearest_thumbnail: float | None = None) -> M
     labels, right = evaluation.labels, evaluation.right
     raw = softmax(evaluation.logits, axis=1)
     majority, share = majority_share(labels.tolist())
-    sure = ~evaluation.unsure
+    sure, torn = ~evaluation.unsure, evaluation.torn
     confusion = _confusion(evaluation)
     return Measures(
         right=int(right.sum()),
@@ -194,6 +201,8 @@ def measure(evaluation: Evaluation, nearest_thumbnail: float | None = None) -> M
         reliability_calibrated=reliability(evaluation.probabilities, labels),
         unsure=float(evaluation.unsure.mean()),
         accuracy_of_sure=float(right[sure].mean()) if sure.any() else None,
+        torn=float(torn.mean()),
+        accuracy_of_torn=float(right[torn].mean()) if torn.any() else None,
     )
 
 

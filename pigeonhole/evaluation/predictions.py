@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pigeonhole.data.pixels import Pixels
+from pigeonhole.model import doubt
 from pigeonhole.model.classifier import Classifier
 
 
@@ -52,6 +53,11 @@ class Evaluation:
     def confidence(self) -> np.ndarray:
         """float32 [N], the probability of the predicted class."""
         return self.probabilities.max(axis=1)
+
+    @property
+    def torn(self) -> np.ndarray:
+        """bool [N], where the model hesitates between two classes and is not `unsure`."""
+        return doubt.are_torn(self.probabilities) & ~self.unsure
 
     @property
     def right(self) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from pigeonhole.arguments import NEEDS_QUOTES, unquoted
 from pigeonhole.data.folders import is_hidden
 from pigeonhole.errors import UsageError
+from pigeonhole.model import doubt
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.pictures import grid, images
 from pigeonhole.runs import creation
@@ -47,6 +48,11 @@ class Answer(NamedTuple):
     error: str | None = None
     nearest: "Sequence[Near]" = ()
     heatmap: Path | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """As of `classifier.Answer`."""
+        return doubt.kind([share for _, share in self.ranked], self.unsure)
 
 
 @dataclass(frozen=True)

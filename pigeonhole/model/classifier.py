@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.model import doubt
 from pigeonhole.model.engines.engine import AUTO, Engine, load_engine
 from pigeonhole.model.interface import ForeignCheckpoint, Layer
 from pigeonhole.pictures import images
@@ -34,12 +35,17 @@ class Answer(NamedTuple):
     """What a model says to one picture: `probabilities` float32 [K], and whether it is `unsure`.
 
     Unsure stands for "perhaps none of these classes"; a model without a rule for it never is. `features`
-    float32 [F]: the penultimate layer, where it was asked for.
+    float32 [F]: the penultimate layer, where it was asked for. `doubt`: see `model.doubt`.
     """
 
     probabilities: np.ndarray
     unsure: bool
     features: np.ndarray | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """ "torn" between the two best classes, "stranger" where it is unsure, or None."""
+        return doubt.kind(np.sort(self.probabilities)[::-1], self.unsure)
 
 
 class Classifier(AbstractContextManager):

@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest
 
 from pigeonhole.evaluation import insight
 from pigeonhole.features.known import Near
+from pigeonhole.model import doubt
 from pigeonhole.model.classifier import ImageError
 from pigeonhole.pictures.images import Facts
 from pigeonhole.web.models import Model
@@ -46,6 +47,11 @@ class Answered:
     features: np.ndarray | None = None
     nearest: list[Near] = field(default_factory=list)
     heatmap: np.ndarray | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """As of `classifier.Answer`."""
+        return doubt.kind([share for _, share in self.ranked], self.unsure)
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ def _result(result: Answered | Refused, top: int | None, wanted: Wanted) -> dict
         "oddities": facts.oddities,
         "predictions": [{"class": name, "probability": share} for name, share in result.ranked[:top]],
         "unsure": result.unsure,
+        "doubt": result.doubt,
         "milliseconds": round(result.milliseconds, 3),
     }
     if wanted.nearest:

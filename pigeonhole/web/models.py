@@ -76,6 +76,19 @@ class Model:
         return self._accuracy("expected_accuracy", "validation_pictures")
 
     @property
+    def judged_by(self) -> str:
+        """What the pictures are that `accuracy` rests on, in words."""
+        try:
+            out_of_fold = self.run.result().get("out_of_fold")
+        except (PigeonholeError, ValueError):
+            out_of_fold = False
+        return (
+            "pictures, each answered by a head that was not fitted to it"
+            if out_of_fold
+            else "validation pictures"
+        )
+
+    @property
     def tested(self) -> Accuracy | None:
         """What the last test of the run said; None without one."""
         return self._accuracy("accuracy", "pictures", "test")

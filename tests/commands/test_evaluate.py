@@ -139,13 +139,13 @@ def test_the_table_has_the_probabilities_that_predict_gives(testing):
     ours, theirs = rows("table.csv"), {row["file"]: row for row in rows("predicted.csv")}
     assert list(ours[0]) == [
         "file", "true_class", "prediction", "confidence", "right", "unsure", "copy_of", "error",
-        *(f"p:{name}" for name in CLASSES),
+        *(f"p:{name}" for name in CLASSES), "doubt",
     ]  # fmt: skip
     assert len(ours) == len(theirs) == 16
     for row in ours:
         other = theirs[row["file"]]
-        assert [row[name] for name in ("prediction", "unsure", "error")] == [
-            other[name] for name in ("prediction", "unsure", "error")
+        assert [row[name] for name in ("prediction", "unsure", "doubt", "error")] == [
+            other[name] for name in ("prediction", "unsure", "doubt", "error")
         ]
         assert row["true_class"] == Path(row["file"]).parent.name
         if not row["error"]:

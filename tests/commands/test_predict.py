@@ -13,6 +13,7 @@ import pytest
 from pigeonhole import Classifier, terminal
 from pigeonhole.commands import predict
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.jobs.prediction import Answer, Source
 from pigeonhole.model.export import exporting
 from tests.support import saved_runs
 
@@ -128,18 +129,29 @@ def test_csv_is_a_table_of_all_classes(pictures, capsys):
     with open("out.csv", encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file)
     shares = [f"p:{name}" for name in saved_runs.CLASSES]
-    assert header == ["file", "prediction", "confidence", "unsure", "error", *shares]
+    assert header == ["file", "prediction", "confidence", "unsure", "error", *shares, "doubt"]
     table = {Path(row[0]).name: row for row in rows}
     assert len(rows) == 5 and table["broken.png"][4]
     assert [text for text in table["broken.png"][1:] if text] == [table["broken.png"][4]]
     for answer in json.loads(_run_json(capsys)):
         row, best = table[Path(answer["file"]).name], answer["predictions"][0]
-        assert row[1] == best["class"]
+        assert row[1] == best["class"] and row[-1] == (answer["doubt"] or "")
         assert row[2] == row[5 + saved_runs.CLASSES.index(best["class"])]
         assert float(row[2]) == pytest.approx(best["probability"], abs=1e-6)
     assert predict.main(["photos/b.png", "--csv", "out.csv"]) == 0  # its own earlier output
     assert len(Path("out.csv").read_text("utf-8").splitlines()) == 2
     assert not [name for name in os.listdir() if name.startswith(".")]
+
+
+def test_torn_and_unsure_are_said_in_words(capsys):
+    def said(shares: list[float], unsure: bool) -> str:
+        ranked = list(zip(("cat", "dog"), shares, strict=True))
+        predict.print_lines([Answer("a.png", ranked, unsure)], 2, [Source("a.png", "a.png")], ["cat", "dog"])
+        return capsys.readouterr().out
+
+    assert said([0.6, 0.4], False) == "cat 0.60   dog 0.40   torn between cat and dog\n"
+    assert said([0.6, 0.4], True) == "cat 0.60   dog 0.40   unsure: perhaps none of these\n"
+    assert said([0.9, 0.1], False) == "cat 0.90   dog 0.10\n"
 
 
 def test_the_table_says_how_many_were_answered(pictures, capsys):

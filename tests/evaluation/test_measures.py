@@ -132,6 +132,16 @@ def test_nothing_is_said_of_sure_answers_where_there_are_none():
     assert (found.unsure, found.accuracy_of_sure) == (1, None)
 
 
+def test_torn_answers_are_told_apart_from_unsure_ones():
+    close = evaluation(margin=0.5, unsure=[3, 4, 0])  # odds of e^0.5, 1.6 to 1
+    found = measure(close)
+    assert found.torn == pytest.approx(0.7) and found.accuracy_of_torn == pytest.approx(5 / 7)
+    assert "torn        70.0 % between two classes; 71.4 % of these are right" in found.summary()
+    clear = measure(evaluation(margin=2.0))
+    assert (clear.torn, clear.accuracy_of_torn) == (0, None)
+    assert not any(line.startswith("torn") for line in clear.summary())
+
+
 def test_no_picture_is_an_error_that_names_the_folder():
     with pytest.raises(PigeonholeError, match="somewhere: no picture"):
         measure(evaluation([], []))

@@ -26,6 +26,8 @@ def said(right: int, total: int, majority: float, thumbnail: float) -> str:
         reliability_calibrated=[],
         unsure=0.0,
         accuracy_of_sure=None,
+        torn=0.0,
+        accuracy_of_torn=None,
     )
     return " ".join(warning(corrected, figures))
 

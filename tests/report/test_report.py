@@ -269,6 +269,7 @@ def test_the_figures_are_those_given(case, parsed):
         f"Calibration error {100 * figures.ece_calibrated:.1f} %",
         f"{100 * figures.ece_raw:.1f} % before calibration",
         f"Unsure {100 * figures.unsure:.1f} %",
+        f"Torn {100 * figures.torn:.1f} %",
     ):
         assert text in parsed.text
 

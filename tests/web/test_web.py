@@ -184,10 +184,11 @@ def test_the_model_is_chosen_by_name(client, second):
     assert best["probability"] == pytest.approx(float(probabilities.max()), abs=1e-6)
 
 
-def test_unsure_is_passed_on(client, first):
-    expected = [answer.unsure for answer in first.classifier.answer_each(NOISE)]
-    got = [predict_one(client, data).json["results"][0]["unsure"] for data in NOISE]
-    assert got == expected and {True, False} == set(got)
+def test_unsure_and_the_kind_of_doubt_are_passed_on(client, first):
+    expected = [(answer.unsure, answer.doubt) for answer in first.classifier.answer_each(NOISE)]
+    results = [predict_one(client, data).json["results"][0] for data in NOISE]
+    got = [(result["unsure"], result["doubt"]) for result in results]
+    assert got == expected and {True, False} == {unsure for unsure, _ in got}
 
 
 def test_what_the_model_is(client):
@@ -388,6 +389,12 @@ def test_the_latest_test_stands_on_the_page_as_in_the_report(copied):
     assert page.index("93.8 %") < page.index("81.2 %")
     copied.run.write_tested({"accuracy": 0.5, "interval_95": [0.4, 0.6], "pictures": 80})
     assert "50.0 %" in page_of(copied)[1]
+
+
+def test_pictures_that_were_judged_out_of_fold_are_not_called_validation_pictures(copied):
+    assert "1,234 validation pictures" in page_of(copied)[1]
+    copied.run.write_result({**RESULT, "out_of_fold": True})
+    assert "1,234 pictures, each answered by a head that was not fitted to it" in page_of(copied)[1]
 
 
 @pytest.fixture
