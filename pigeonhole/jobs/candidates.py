@@ -11,7 +11,7 @@ from pigeonhole.features.head import Head
 from pigeonhole.jobs.setup import PRETRAINED_SIZE, Setup
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.building import in_float32
-from pigeonhole.networks.recipes import THUMBNAIL, Recipe
+from pigeonhole.networks.recipes import MANY, THUMBNAIL, Recipe
 from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs.config import SettledCandidate
 from pigeonhole.runs.records import Validation
@@ -19,24 +19,29 @@ from pigeonhole.training import initial_weights, precision, weights_source
 from pigeonhole.training.blueprint import Blueprint
 from pigeonhole.training.trainer import Trainer
 
+ENLARGED_MANY = 96  # pixels, of more than MANY thumbnails: each should be seen in the time there is
 FEWEST_MISTAKES = 5  # of the first answer on all pictures, out of fold, from which others are tried
 
 
 @dataclass(frozen=True)
 class Candidate:
     """`name`: of its layers in the saved graph. `network`: in the registry. `image_size`: of photos, in
-    pixels. `share`: of the time that is left to all candidates from it on."""
+    pixels. `share`: of the time that is left to all candidates from it on; `share_of_thumbnails`: the same,
+    since a small network has thumbnails learnt soon."""
 
     name: str
     network: str
     image_size: int
     share: float
+    share_of_thumbnails: float
     title: str
 
 
 CANDIDATES = (
-    Candidate("tuned", "efficientnet_lite0", PRETRAINED_SIZE, 0.6, "upper layers of the pretrained network"),
-    Candidate("standard", "standard", 128, 1.0, "a small network from nothing"),
+    Candidate(
+        "tuned", "efficientnet_lite0", PRETRAINED_SIZE, 0.6, 0.8, "upper layers of the pretrained network"
+    ),
+    Candidate("standard", "standard", 128, 1.0, 1.0, "a small network from nothing"),
 )
 
 
@@ -114,8 +119,11 @@ def _own_setup(setup: Setup, candidate: Candidate) -> Setup:
 
 def _recipe(own: Setup, candidate: Candidate) -> Recipe:
     """The usual recipe of the candidate's network for a short training on these pictures."""
-    size = candidate.image_size if own.image_size > THUMBNAIL else None
-    return own.recipe_for(own.sets.train.num_examples, brief=True, image_size=size)
+    count, photos = own.sets.train.num_examples, own.image_size > THUMBNAIL
+    recipe = own.recipe_for(count, brief=True, image_size=candidate.image_size if photos else None)
+    if count > MANY and recipe.image_size > own.image_size:
+        return replace(recipe, image_size=ENLARGED_MANY)
+    return recipe
 
 
 def _precision(own: Setup) -> str:

@@ -10,7 +10,7 @@ OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")
 SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 _STRONG_DECAY = 0.6
 _CAUTIOUS_RATE = 5e-4
-_MANY = 20_000  # pictures
+MANY = 20_000  # pictures
 _RATE_FROM_TRAINED = 0.3  # of that from random weights
 
 
@@ -239,7 +239,7 @@ def fine_tuned(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     photos = size > THUMBNAIL
     return Recipe(
         image_size=size if photos else enlarged_side(num_pictures),
-        batch_size=16 if num_pictures <= _MANY else 32,
+        batch_size=16 if num_pictures <= MANY else 32,
         epochs=_between(3, round(10 * (800 / num_pictures) ** 0.5), 20),
         optimizer="adamw",
         schedule="one-cycle",
@@ -254,7 +254,7 @@ def fine_tuned(size: int, num_pictures: int, all_grey: bool) -> Recipe:
 
 def enlarged_side(num_pictures: int) -> int:
     """The side in pixels to which a network with trained weights resizes that many thumbnails."""
-    return 160 if num_pictures <= _MANY else 128
+    return 160 if num_pictures <= MANY else 128
 
 
 def _variation(photos: bool, all_grey: bool) -> Augmentation:
