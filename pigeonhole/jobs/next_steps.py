@@ -39,7 +39,7 @@ def find(
     computed from it; then by expected gain; then those whose gain nobody can know.
     """
     command = _command(config)
-    doubts = [*_shortcuts(findings), *_copies(judged, findings)]
+    doubts = _shortcuts(findings)
     others = [
         *_labels(run, judged, findings, command),
         *_pictures(judged.figures, findings),
@@ -77,17 +77,6 @@ def _shortcuts(findings: AuditResult) -> Iterator[NextStep]:
     yield NextStep(
         f"make the pictures of all classes alike in {' and '.join(kinds)}, then train again",
         f"{findings.shortcuts.warnings()[0].rstrip('.')}; on other pictures expect less",
-    )
-
-
-def _copies(judged: Judged, findings: AuditResult) -> Iterator[NextStep]:
-    if not findings.copies:
-        return
-    concerned = {name for pair in findings.copies for name in pair} & set(judged.answers.names)
-    yield NextStep(
-        f"look at the {counted(len(findings.copies), 'pair', 'pairs')} of pictures that seem the same "
-        "(in the report), and delete one of each that does",
-        f"they make the accuracy up to {_points(len(concerned) / judged.answers.total)} too high",
     )
 
 
