@@ -22,7 +22,7 @@ def predict() -> flask.Response:
     """An answer for each picture of the request, in its order."""
     model = _chosen()
     top = _number("top")
-    wanted = Wanted(min(_number("nearest") or 0, MOST_NEAREST), bool(_number("heatmap")))
+    wanted = Wanted(min(_number("nearest", 0) or 0, MOST_NEAREST), bool(_number("heatmap", 0)))
     results = ask(_chosen, flask.request, lambda: wanted)
     return flask.jsonify(model=model.name, results=[_result(result, top, wanted) for result in results])
 
@@ -72,13 +72,13 @@ def _chosen() -> Model:
     return flask.current_app.extensions["models"].choose(flask.request.args.get("model"))
 
 
-def _number(name: str) -> int | None:
+def _number(name: str, least: int = 1) -> int | None:
     """A number of the query; None where it is not there."""
     text = flask.request.args.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= 1):
-        raise BadRequest(f"{name} must be a whole number from 1 up.")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= least):
+        raise BadRequest(f"{name} must be a whole number from {least} up.")
     return int(text)
 
 

@@ -835,7 +835,9 @@ def test_the_api_gives_the_nearest_training_pictures(explaining):
     assert result["nearest"][0]["file"] == "dog/4.png" and len(result["nearest"]) == 3
     assert result["nearest"][0]["class"] == "dog" and result["nearest"][0]["cosine"] > 0.999
     assert as_jpeg(result["nearest"][0]["thumbnail"]).shape == (saved_runs.SIZE, saved_runs.SIZE, 3)
-    assert "nearest" not in predict_one(client, picture).json["results"][0]
+    for nothing in ("", "?nearest=0&heatmap=0"):
+        assert not {"nearest", "heatmap"} & predict_one(client, picture, nothing).json["results"][0].keys()
+    assert predict_one(client, picture, "?heatmap=yes").status_code == 400
 
 
 def test_the_page_shows_the_nearest_training_pictures_and_offers_a_heatmap(explaining, client):
