@@ -476,35 +476,3 @@ def test_make_alone_lists_the_commands():
 @pytest.mark.skipif(os.name != "posix", reason="the mode of a file is a matter of POSIX")
 def test_the_checks_can_be_run():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-
-
-def defined_names(module: str) -> set[str] | None:
-    """What a module of the package defines or imports at its top level; None where there is none."""
-    path = ROOT.joinpath(*module.split("."))
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if not file.is_file():
-        return None
-    names = {each.stem for each in path.iterdir()} if path.is_dir() else set()
-    for node in nodes(file):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    return names
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
-def test_what_benchmarks_import_from_the_package_is_there(path):
-    """Most of them run for minutes or hours, so that no other test starts them."""
-    missing = []
-    for node in nodes(path):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name:
-            names = defined_names(node.module)
-            missing += [
-                f"{node.module}.{alias.name}"
-                for alias in node.names
-                if names is None or alias.name not in names
-            ]
-    assert not missing
