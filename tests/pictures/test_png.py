@@ -1,10 +1,7 @@
 """PNG: large ones, which another decoder reads in less memory, and animations with damaged frames."""
 
 import struct
-import subprocess
-import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,31 +80,3 @@ def test_damaged_frames_of_an_animation_do_not_matter() -> None:
             + after
         )
         np.testing.assert_array_equal(images.decode(animation), PICTURE)
-
-
-MEASURE = """
-import re, sys
-from pathlib import Path
-from pigeonhole.pictures import images
-
-def held(name):
-    return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-
-images.decode(Path(sys.argv[1]).read_bytes())
-Path("/proc/self/clear_refs").write_text("5")
-before = held("VmRSS")
-images.decode(Path(sys.argv[2]).read_bytes())
-print(held("VmHWM") - before)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory as Linux gives it")
-@pytest.mark.parametrize(("colour_type", "bytes_per_pixel"), [(0, 4), (2, 3), (6, 5)])
-def test_memory_of_a_large_picture(tmp_path: Path, colour_type: int, bytes_per_pixel: int) -> None:
-    channels = {0: 1, 2: 3, 6: 4}[colour_type]
-    (tmp_path / "small.png").write_bytes(png_of(np.zeros((9, 9, channels), np.uint8), colour_type))
-    (tmp_path / "large.png").write_bytes(png_of(np.zeros((6000, 6000, channels), np.uint8), colour_type))
-    program = [sys.executable, "-c", MEASURE, tmp_path / "small.png", tmp_path / "large.png"]
-    taken = float(subprocess.run(program, capture_output=True, check=True, text=True).stdout)
-    assert taken < 1.1 * 36 * bytes_per_pixel

@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pigeonhole.pictures.decoders import heic, jpeg, jpegxl, opencv, pillow, png, tiff
+from pigeonhole.pictures.decoders import heic, jpeg, jpegxl, opencv, pillow, png, tiff, webp
 from pigeonhole.pictures.formats import Container
 
 _DECODERS: dict[str, Callable[[bytes, Container], np.ndarray]] = {
     "png": png.decode,
     "tiff": tiff.decode,
+    "webp": webp.decode,
     "bmp": pillow.decode,
     "ppm": pillow.decode,
     "heic": heic.decode,

@@ -1,4 +1,4 @@
-"""GIF, WebP and AVIF by OpenCV, and the kinds of PNG, JPEG and TIFF that the other decoders leave to it."""
+"""GIF and AVIF by OpenCV, and the kinds of PNG, WebP, JPEG and TIFF that the other decoders leave to it."""
 
 import cv2
 import numpy as np

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-_ROWS = 256  # are converted at one time
+ROWS = 256  # are converted at one time
 
 
 def by_rows(convert: Callable[[np.ndarray], np.ndarray], samples: np.ndarray) -> np.ndarray:
@@ -15,15 +15,15 @@ def by_rows(convert: Callable[[np.ndarray], np.ndarray], samples: np.ndarray) ->
     are overwritten. A row that is done ends before the first that is not.
     """
     height, width = samples.shape[:2]
-    if height <= _ROWS:
+    if height <= ROWS:
         return convert(samples)
     shape = (height, width, 3)
     if samples[0, 0].nbytes >= 3:
         image = samples.reshape(-1).view(np.uint8)[: height * width * 3].reshape(shape)
     else:
         image = np.empty(shape, np.uint8)
-    for top in range(0, height, _ROWS):
-        image[top : top + _ROWS] = convert(samples[top : top + _ROWS])
+    for top in range(0, height, ROWS):
+        image[top : top + ROWS] = convert(samples[top : top + ROWS])
     return image
 
 
