@@ -22,6 +22,7 @@ from pigeonhole.runs.run import Run
 from pigeonhole.terminal import counted, shown, titled
 
 MOST = 3
+FEWEST_MISTAKES = 5  # with fewer there is too little to win by training longer
 CHANCE = 0.05  # with which a class may be called weaker that is not
 
 
@@ -43,7 +44,7 @@ def find(
     others = [
         *_labels(run, judged, findings, command),
         *_pictures(judged.figures, findings),
-        *_longer(cut_short, command),
+        *_longer(judged.figures, cut_short, command),
         *_network(config, judged),
     ]
     others.sort(key=lambda step: -(step.gain or 0.0))
@@ -127,8 +128,8 @@ def _is_surely_weaker(balance: Balance, figures: Measures) -> bool:
     return bool(chance * len(figures.classes) < CHANCE)
 
 
-def _longer(cut_short: CutShort | None, command: Callable[..., str]) -> Iterator[NextStep]:
-    if cut_short:
+def _longer(figures: Measures, cut_short: CutShort | None, command: Callable[..., str]) -> Iterator[NextStep]:
+    if cut_short and figures.total - figures.right >= FEWEST_MISTAKES:
         yield NextStep(
             "train longer",
             f"{cut_short.title} was still getting better when its time was over",

@@ -114,6 +114,12 @@ def test_a_network_from_nothing_that_learnt_nothing_may_start_from_another():
     assert steps(AuditResult(), useless) == []
 
 
+def test_a_network_that_hardly_makes_a_mistake_need_not_train_longer():
+    longer = CutShort("the network", 1.0)
+    assert [step.action for step in steps(AuditResult(), judged(wrong=5), longer)] == ["train longer"]
+    assert steps(AuditResult(), judged(wrong=4), longer) == []
+
+
 def test_lines_are_numbered():
     found = [suspect("0.png", 0.9), suspect("1.png", 0.7)]
     first, second, third = next_steps.lines(steps(AuditResult(suspects=found)))
