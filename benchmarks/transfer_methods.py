@@ -28,7 +28,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,15 +95,16 @@ COLUMNS = [field.name for field in dataclasses.fields(Outcome)]
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    methods = _runnable(options.methods)
     outcomes = read_results(options.results)
-    ahead = [
-        (pictures, name, seed)
-        for pictures in options.sets
-        for seed in options.seeds
-        for name in methods
-        if (pictures.name, name, seed) not in outcomes
-    ]
+    ahead = _runnable(
+        [
+            (pictures, name, seed)
+            for pictures in options.sets
+            for seed in options.seeds
+            for name in options.methods
+            if (pictures.name, name, seed) not in outcomes
+        ]
+    )
     check(ahead, outcomes, options)
     for pictures, name, seed in ahead:
         reference = outcomes.get((pictures.name, OURS, seed))
@@ -165,16 +165,16 @@ def _methods(text: str) -> list[str]:
     return [name for name in METHODS if name in text.split(",")]  # Pigeonhole first: others take as long
 
 
-def _runnable(methods: list[str]) -> list[str]:
+def _runnable(ahead: list[tuple[PictureSet, str, int]]) -> list[tuple[PictureSet, str, int]]:
     """Those whose packages are here; one line names what the others need."""
     missing = [package for module, package in TORCH.items() if not importlib.util.find_spec(module)]
-    left_out = [name for name in methods if METHODS[name].needs_torch] if missing else []
+    left_out = {name: None for _, name, _ in ahead if METHODS[name].needs_torch} if missing else {}
     if left_out:
         print(f"without {', '.join(left_out)}: pip install {' '.join(missing)}", file=sys.stderr)
-    return [name for name in methods if name not in left_out]
+    return [each for each in ahead if each[1] not in left_out]
 
 
-def check(ahead: Iterable[tuple], outcomes: dict, options: argparse.Namespace) -> None:
+def check(ahead: list[tuple[PictureSet, str, int]], outcomes: dict, options: argparse.Namespace) -> None:
     """Leave with one line where something that is ahead cannot be done, before hours are spent."""
     planned = {(pictures.name, name, seed) for pictures, name, seed in ahead}
     for pictures, name, seed in ahead:
