@@ -121,9 +121,9 @@ def both_engines_agree(run: Run, picture: Path, class_name: str) -> None:
 @pytest.mark.slow
 def test_a_stopped_one_is_resumed_and_repeated_to_the_same_bits(tmp_path):
     """Labels that are partly wrong leave mistakes, by which further ways are tried."""
-    data = draw_photos(tmp_path / "photos", 60, wrong=12)
+    data = draw_photos(tmp_path / "photos", 24, wrong=4)
     output = tmp_path / "runs"
-    arguments = flags(data, output, "cut", "--minutes", "2", "--threads", "2", "--precision", "float32")
+    arguments = flags(data, output, "cut", "--minutes", "3", "--threads", "2", "--precision", "float32")
     status, said = stopped(arguments, signal.SIGTERM, after="epoch")
     assert status == 128 + signal.SIGTERM and "go on with" in said
     cut = Run(output / "cut")
@@ -148,8 +148,8 @@ def test_a_stopped_one_is_resumed_and_repeated_to_the_same_bits(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best_so_far(tmp_path):
-    data = draw_photos(tmp_path / "photos", 60, wrong=12)
-    arguments = flags(data, tmp_path / "runs", "one", "--minutes", "2")
+    data = draw_photos(tmp_path / "photos", 24, wrong=4)
+    arguments = flags(data, tmp_path / "runs", "one", "--minutes", "3")
     status, said = stopped(arguments, signal.SIGINT, after="epoch")
     run = Run(tmp_path / "runs" / "one")
     assert status == 128 + signal.SIGINT and "--resume" in said, said

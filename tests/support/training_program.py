@@ -25,7 +25,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 def done(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess:
     """The finished process of such a command."""
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, cwd=cwd)
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=900, cwd=cwd)
 
 
 def heed_ctrl_c() -> None:
