@@ -316,6 +316,8 @@ def test_another_version_is_told(whole, tmp_path, capsys):
 @pytest.mark.slow
 def test_what_was_measured_is_replayed(data, tmp_path, capsys):
     short = [
+        "--network",
+        "standard",
         "--minutes",
         "0.02",
         "--precision",
