@@ -43,7 +43,7 @@ def test_a_flag_asks_for_what_takes_long(tmp_path, monkeypatch, capsys):
     given = config(tmp_path, no_report=True, learning_curve=True)
     shutil.copytree(given.data / "spots", given.data / "third")
     prepared = setup.prepare(given)
-    first = first_answer.fit(prepared)
+    first = first_answer.with_copies_together(first_answer.fit(prepared), prepared)
     found = findings.look(prepared, first)
     assert found.learning_curve.pictures == 36 and found.unseen is None and found.suspects is None
     usual = replace(given, no_report=False, learning_curve=False)
