@@ -15,7 +15,6 @@ from pigeonhole.jobs.candidates import Candidate, Tried
 from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.mixed import Saved
 from pigeonhole.jobs.setup import Setup
-from pigeonhole.networks.recipes import THUMBNAIL
 from pigeonhole.runs import checkpoints
 from pigeonhole.runs.config import SettledCandidate
 from pigeonhole.runs.run import Run
@@ -108,9 +107,7 @@ class Attempts:
         """
         known = self._known.get(candidate.name)
         moment = time.perf_counter()
-        thumbnails = self._setup.image_size <= THUMBNAIL
-        share = candidate.share_of_thumbnails if thumbnails else candidate.share
-        seconds = (ends - moment) * share
+        seconds = (ends - moment) * candidate.share_at(self._setup.image_size)
         if known is None and (seconds < LEAST_SECONDS or self._setup.config.repeat is not None):
             return None
         say("", *titled("trying", [candidate.title]))

@@ -36,6 +36,10 @@ class Candidate:
     share_of_thumbnails: float
     title: str
 
+    def share_at(self, image_size: int) -> float:
+        """The share for pictures of `image_size` pixels."""
+        return self.share if image_size > THUMBNAIL else self.share_of_thumbnails
+
 
 CANDIDATES = (
     Candidate(
@@ -74,8 +78,8 @@ def make(
     `head`: kernel and bias for the pretrained network's last layer, as it starts. `known`: what was settled
     in the run that is resumed or repeated; None: the number of steps is still to be set.
     """
-    own = _own_setup(setup, candidate)
-    recipe = known.recipe if known else _recipe(own, candidate)
+    own = own_setup(setup, candidate)
+    recipe = known.recipe if known else recipe_of(candidate, own)
     chosen = known.precision if known else _precision(own)
     averaging = Averaging(flip=recipe.augmentation.flip)
     blueprint = Blueprint(candidate.network, own.config.seed, chosen, averaging, own.initial_weights)
@@ -109,7 +113,7 @@ def tried(candidate: Candidate, trainer: Trainer) -> Tried:
     )
 
 
-def _own_setup(setup: Setup, candidate: Candidate) -> Setup:
+def own_setup(setup: Setup, candidate: Candidate) -> Setup:
     """The same data for the candidate's network, with the weights that it starts from."""
     network, weights = candidate.network, None
     if NETWORKS[network].has_weights:
@@ -117,8 +121,8 @@ def _own_setup(setup: Setup, candidate: Candidate) -> Setup:
     return replace(setup, choice=replace(setup.choice, network=network), initial_weights=weights)
 
 
-def _recipe(own: Setup, candidate: Candidate) -> Recipe:
-    """The usual recipe of the candidate's network for a short training on these pictures."""
+def recipe_of(candidate: Candidate, own: Setup) -> Recipe:
+    """The usual recipe of the candidate's network for a short training on the pictures of its `own` setup."""
     count, photos = own.sets.train.num_examples, own.image_size > THUMBNAIL
     recipe = own.recipe_for(count, brief=True, image_size=candidate.image_size if photos else None)
     if count > MANY and recipe.image_size > own.image_size:

@@ -49,7 +49,7 @@ class FirstAnswer:
         return self.head.log_probabilities[self.num_training :]
 
     @property
-    def unseen(self) -> np.ndarray:
+    def without_copy(self) -> np.ndarray:
         """bool [v]: the validation pictures of which no copy is among the training pictures; all, if none is
         left."""
         found = ~np.isin(self.groups[self.num_training :], self.groups[: self.num_training])

@@ -60,10 +60,10 @@ class Mixed:
 
     def attempts(self) -> list[Attempt]:
         """What was tried, and what it reached on the validation pictures."""
-        unseen = self.first.unseen
-        valid = self.labels[self.first.num_training :][unseen]
-        rows = [(FIRST_TITLE, self.first.logits[unseen], None)]
-        rows += [(each.title, each.logits[unseen], each.seconds) for each in self.tried]
+        judging = self.first.without_copy
+        valid = self.labels[self.first.num_training :][judging]
+        rows = [(FIRST_TITLE, self.first.logits[judging], None)]
+        rows += [(each.title, each.logits[judging], each.seconds) for each in self.tried]
         found = []
         for (title, logits, seconds), weight in zip(rows, self.weights, strict=True):
             accuracy = float((logits.argmax(axis=1) == valid).mean())
@@ -95,9 +95,10 @@ def weigh(first: FirstAnswer, tried: Sequence[Tried], setup: Setup, single: bool
     Those with a copy among the training pictures are left out: it favours what was trained on that.
     """
     labels = setup.sets.everything.label_indices
-    rows = np.arange(first.num_training, len(labels))[first.unseen]
+    judging = first.without_copy
+    rows = np.arange(first.num_training, len(labels))[judging]
     valid = labels[rows]
-    logits = [each.logits[first.unseen] for each in (first, *tried)]
+    logits = [each.logits[judging] for each in (first, *tried)]
     mixture = mixing.fit(logits, valid, single)
     if not mixture.weights[1:].any():  # all pictures have an answer out of fold
         weights = np.array([1.0] + [0.0] * len(tried))

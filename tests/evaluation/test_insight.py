@@ -129,6 +129,16 @@ def test_heat_lies_where_the_answer_comes_from_and_nowhere_else(narrow_minded):
     assert not heat[1].any()
 
 
+def test_photos_are_covered_by_larger_patches_at_fewer_places(tmp_path):
+    start = keras.Input((120, 120, 1), name="x")
+    mean = keras.layers.GlobalAveragePooling2D()(start)
+    asked = []
+    with Classifier.load(saved_runs.save(tmp_path, keras.Model(start, keras.layers.Dense(3)(mean)))) as model:
+        picture = np.zeros((1, 120, 120, 1), np.uint8)
+        insight.occlusion(model, picture, np.array([0]), lambda: asked.append(1))
+    assert len(asked) == 9 * 9  # a quarter wide, half over one another; a fifth would be 11 x 11
+
+
 def test_heat_of_another_class_is_another(narrow_minded):
     pictures = np.zeros((1, 20, 20, 1), np.uint8)
     pictures[0, 8, 8] = 255

@@ -1,7 +1,13 @@
-"""What fine-tuning starts from."""
+"""The first answer: what fine-tuning starts from, and which pictures may judge."""
+
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
+from pigeonhole.features.head import Head
+from pigeonhole.jobs import mixed
+from pigeonhole.jobs.candidates import Tried
 from pigeonhole.jobs.first_answer import FirstAnswer
 
 
@@ -23,8 +29,24 @@ def test_the_last_layer_starts_right_but_unsure_from_the_training_pictures_alone
 def test_pictures_with_a_copy_among_the_training_pictures_are_not_judged_by():
     groups = np.array([0, 1, 2, 1, 3, 3])
     first = FirstAnswer(None, None, None, slice(0, 6), 224, num_training=3, groups=groups)
-    assert first.unseen.tolist() == [False, True, True]
+    assert first.without_copy.tolist() == [False, True, True]
     only_copies = FirstAnswer(
         None, None, None, slice(0, 6), 224, num_training=3, groups=np.array([0, 1, 2, 2])
     )
-    assert only_copies.unseen.tolist() == [True]
+    assert only_copies.without_copy.tolist() == [True]
+
+
+def test_a_network_that_knows_only_copies_counts_for_nothing():
+    """Half of the validation pictures have a copy among the training pictures, from which it has learnt."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(160) % 2
+    groups = np.r_[np.arange(80), np.arange(40), 80 + np.arange(40)]
+    by_head = np.where(rng.random((160, 1)) < 0.9, 1, -1) * (2.0 * np.eye(2)[labels] - 1)
+    fitted = Head(None, None, False, "", by_head.astype(np.float32), groups % 5, np.ones(160, bool))
+    first = FirstAnswer(fitted, None, None, slice(0, 6), 224, num_training=80, groups=groups)
+    knows = rng.normal(size=(80, 2)) + 6 * np.eye(2)[labels[80:]] * (np.arange(80) < 40)[:, None]
+    tried = Tried("learnt", "by heart", None, knows.astype(np.float32), 1.0, ())
+    setup = SimpleNamespace(sets=SimpleNamespace(everything=SimpleNamespace(label_indices=labels)))
+    assert mixed.weigh(first, [tried], setup, single=False).is_first
+    apart = replace(first, groups=np.arange(160))
+    assert not mixed.weigh(apart, [tried], setup, single=False).is_first

@@ -36,6 +36,15 @@ def test_one_that_knows_nothing_is_left_out():
     assert left_out >= 8  # the rest is chance, by which its weight is next to nothing
 
 
+def test_few_pictures_with_hardly_a_mistake_do_not_tell_two_good_networks_apart():
+    """They differ by the luck of a picture or two, which must not decide."""
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        labels = random.integers(0, 4, 40)
+        weights = mixing.fit([answers(random, labels, 5) for _ in range(2)], labels).weights
+        assert 0.45 < weights[0] / weights.sum() < 0.55
+
+
 def test_answers_out_of_fold_are_not_flattered():
     """Three networks that guess: what is chosen among them looks good on the pictures that chose."""
     random = np.random.default_rng(2)
