@@ -14,15 +14,13 @@ import tensorflow as tf
 
 from pigeonhole import atomic_file
 from pigeonhole.model import golden, metagraph
+from pigeonhole.model.export.graphs import INPUT, inference_graph, outputs
 from pigeonhole.runs.run import Run
 
 v1 = tf.compat.v1
 
 TITLE = "ONNX file"
 PLACE = Run.onnx_file.name
-INPUT = "x"
-OUTPUTS = ("y_pred", "logits", "features")
-REJECTION_OUTPUTS = ("certainty", "unsure")  # of a model with a rule for pictures of no class
 OPSET = 17
 
 
@@ -44,45 +42,6 @@ def answers(place: Path, pixels: np.ndarray) -> np.ndarray:
 
     runtime = onnxruntime.InferenceSession(place.read_bytes(), providers=["CPUExecutionProvider"])
     return runtime.run(["y_pred"], {INPUT: pixels.astype(np.float32)})[0]
-
-
-def outputs(session: v1.Session) -> tuple[str, ...]:
-    """The names of the model's outputs, one [N] or [N, ...] each."""
-    has_rule = metagraph.read_contract(session).rejection is not None
-    return OUTPUTS + REJECTION_OUTPUTS if has_rule else OUTPUTS
-
-
-def inference_graph(session: v1.Session) -> tf.compat.v1.GraphDef:
-    """The session's graph with its variables frozen to constants and its dropout taken out."""
-    graph_def = session.graph.as_graph_def()
-    variables = [node.name for node in graph_def.node if node.op == "VariableV2"]
-    values = dict(zip(variables, session.run([f"{name}:0" for name in variables]), strict=True))
-    bypass = _around_dropout(graph_def)
-    frozen = v1.GraphDef(versions=graph_def.versions)
-    for node in graph_def.node:
-        if node.name in values:
-            frozen.node.append(_constant(node.name, values[node.name]))
-        else:
-            node.input[:] = [bypass.get(name, name) for name in node.input]
-            frozen.node.append(node)
-    return v1.graph_util.extract_sub_graph(frozen, list(outputs(session)))
-
-
-def _around_dropout(graph_def: v1.GraphDef) -> dict[str, str]:
-    """Each dropout layer's output -> its input; their names begin alike."""
-    sources = {node.name: node.input[0] for node in graph_def.node if node.op == "Identity"}
-    return {
-        sources[name.removesuffix("/input") + "/output"]: source
-        for name, source in sources.items()
-        if name.endswith("/input") and name.removesuffix("/input") + "/output" in sources
-    }
-
-
-def _constant(name: str, value: np.ndarray) -> v1.NodeDef:
-    node = v1.NodeDef(name=name, op="Const")
-    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
-    return node
 
 
 def _convert(session: v1.Session):
