@@ -4,7 +4,7 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow wheel-test lint docs clean environment development
+.PHONY: help install demo test test-slow wheel-test image-test lint docs clean environment development
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test-slow: development  ## run only the slow tests
 
 wheel-test: environment  ## build the wheel, and use it in an environment of its own
 	$(RUN) tools/wheel_test.py
+
+image-test: environment  ## do what the Dockerfile says, without Docker (Linux, root)
+	$(RUN) tools/image_test.py
 
 lint: development  ## check style and formatting
 	$(RUN) -m ruff check .

@@ -1,5 +1,6 @@
 """Pigeonhole: pictures sorted into folders in, a trained and restored image classifier out."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -7,6 +8,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Classifier", "__version__"]
+
+# ONNX Runtime would report to its makers, and keep a number for this computer below ~/.cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> Any:

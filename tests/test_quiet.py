@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pigeonhole.features import pretrained
+
 ROOT = Path(__file__).parents[1]
 IMPORT = """
 import os
@@ -13,6 +15,12 @@ from pigeonhole.quiet import import_tensorflow
 import_tensorflow()
 import tensorflow as tf
 print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"), tf.add(1, 1).numpy())
+"""
+ANSWER = """
+import time
+from pigeonhole.features import extractor
+extractor.open_pretrained(threads=1).close()
+time.sleep(0.5)
 """
 
 
@@ -29,3 +37,13 @@ def test_onednn_is_on_unless_the_user_says_otherwise_and_the_import_is_silent(se
         [sys.executable, "-c", IMPORT], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == (f"{in_force} 2\n", "")
+
+
+@pytest.mark.skipif(not pretrained.available(), reason=f"needs {pretrained.REQUIREMENT}")
+def test_onnx_runtime_reports_nothing_and_gives_this_computer_no_number(tmp_path):
+    own = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    environment = {key: value for key, value in os.environ.items() if key not in own}
+    environment["HOME"] = str(tmp_path)
+    done = subprocess.run([sys.executable, "-c", ANSWER], cwd=ROOT, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name]

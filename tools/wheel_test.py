@@ -98,15 +98,19 @@ def base(python: Path, run: Path, work: Path) -> None:
 
 
 def serve(pigeonhole: Path, run: Path, work: Path) -> None:
-    """Check the page, its style sheet, the health of the server, and an answer for a picture."""
     with server(pigeonhole, "serve", "--port", "0", "--model", run, cwd=work) as address:
-        expect("pigeonhole", fetch(f"{address}/").lower())
-        for path in linked(fetch(f"{address}/")):
-            fetch(f"{address}{path}")
         fetch(f"{address}/healthz")
-        kind = {"Content-Type": "image/png"}
-        request = urllib.request.Request(f"{address}/api/predict?top=1", PICTURE.read_bytes(), kind)
-        expect("'3'", repr(json.loads(fetch(request))["results"][0]["predictions"][0]["class"]))
+        ask(address)
+
+
+def ask(address: str) -> None:
+    """Check the page, its style sheet, and an answer for a picture."""
+    expect("pigeonhole", fetch(f"{address}/").lower())
+    for path in linked(fetch(f"{address}/")):
+        fetch(f"{address}{path}")
+    kind = {"Content-Type": "image/png"}
+    request = urllib.request.Request(f"{address}/api/predict?top=1", PICTURE.read_bytes(), kind)
+    expect("'3'", repr(json.loads(fetch(request))["results"][0]["predictions"][0]["class"]))
 
 
 def linked(page: str) -> list[str]:
