@@ -17,17 +17,17 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_parallel(function: Callable, tasks: Iterable) -> Iterator:
+def in_parallel(function: Callable, tasks: Iterable, threads: int = THREADS) -> Iterator:
     """`map(function, tasks)` in threads, in order, never more than a few results ahead of the consumer.
 
     Threads, not processes: decoding, hashing and resizing leave the interpreter's lock, nothing is copied.
     """
     waiting: deque = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             for task in tasks:
                 waiting.append(pool.submit(function, task))
-                if len(waiting) > 2 * THREADS:
+                if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

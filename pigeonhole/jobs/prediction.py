@@ -5,7 +5,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pigeonhole.arguments import NEEDS_QUOTES, unquoted
-from pigeonhole.data.folders import is_hidden
+from pigeonhole.data.walking import files_below
 from pigeonhole.errors import UsageError
+from pigeonhole.model import classifier as answering
 from pigeonhole.model import doubt
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.pictures import grid, images
@@ -69,47 +70,53 @@ def find_pictures(arguments: Sequence[str]) -> tuple[list[str], list[Source]]:
 
     UsageError when there is no picture at all.
     """
-    missing, sources = [], []
+    missing, places = find_places(arguments)
+    return missing, list(sources_of(places))
+
+
+def find_places(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(arguments that lead nowhere, the files and folders that the others lead to, in order).
+
+    UsageError when there is no picture at all.
+    """
+    missing, places = [], []
     for argument in arguments:
-        if argument == STDIN:
-            sources.append(Source(STDIN, sys.stdin.buffer.read()))
-            continue
-        found = [argument] if os.path.lexists(argument) else sorted(glob.glob(argument, recursive=True))
+        is_there = argument == STDIN or os.path.lexists(argument)
+        found = [argument] if is_there else sorted(glob.glob(argument, recursive=True))
         if not found:
             if is_address(argument):
                 raise UsageError(
                     f"{argument}: an address; predict takes files; save it, or pipe it to predict -"
                 )
             missing.append(argument)
-        for path in found:
-            files = files_below(Path(path)) if os.path.isdir(path) else [path]
-            sources.extend(Source(str(file), str(file)) for file in files)
+        places += found
     if missing and (path := unquoted(arguments)):
         raise UsageError(f"{path}: {NEEDS_QUOTES}")
-    if not sources:
+    if not any(_leads_to_files(place) for place in places):
         raise UsageError(
             f"{arguments[0]}: " + ("no such file or folder" if missing else "no picture in this folder")
         )
-    return missing, sources
+    return missing, places
+
+
+def sources_of(places: Iterable[str]) -> Iterator[Source]:
+    """The pictures that lie at these places, one after the other; a folder's are sorted by name."""
+    for place in places:
+        if place == STDIN:
+            yield Source(STDIN, sys.stdin.buffer.read())
+        elif os.path.isdir(place):
+            yield from (Source(path, path) for path in files_below(str(Path(place))))
+        else:
+            yield Source(place, place)
+
+
+def _leads_to_files(place: str) -> bool:
+    return not os.path.isdir(place) or any(True for _ in files_below(place))
 
 
 def is_address(text: str) -> bool:
     """Whether the text begins as the address of a web page or of something else on the internet does."""
     return re.match(r"(?i)(https?|ftp|s3|gs|data|file):", text) is not None
-
-
-def files_below(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Every file below the folder that is not hidden, sorted; links back to a folder above are left."""
-    real = folder.resolve()
-    if real in seen:
-        return
-    for path in sorted(folder.iterdir()):
-        if is_hidden(path.name):
-            continue
-        if path.is_dir():
-            yield from files_below(path, seen | {real})
-        elif path.is_file() or path.is_symlink():
-            yield path
 
 
 def answers(classifier: Classifier, sources: Sequence[Source], why: Why = Why()) -> Iterator[Answer]:
@@ -120,18 +127,27 @@ def answers(classifier: Classifier, sources: Sequence[Source], why: Why = Why())
     """
     given = classifier.answer_each((source.picture for source in sources), why.known is not None)
     for source, answer in zip(sources, given, strict=True):
-        if isinstance(answer, Exception):
-            yield Answer(source.name, [], error=str(answer))
-            continue
-        shares = answer.probabilities
-        best_first = np.argsort(-shares, kind="stable")
-        ranked = [(classifier.classes[index], float(shares[index])) for index in best_first]
-        nearest = why.known.nearest(answer.features[np.newaxis], NEAREST)[0] if why.known else ()
-        heatmap = _heatmap(why.heatmaps, classifier, source, int(best_first[0])) if why.heatmaps else None
-        yield Answer(source.name, ranked, answer.unsure, None, nearest, heatmap)
+        yield told(classifier, source, answer, why)
 
 
-def check_heatmaps(folder: Path, classifier: Classifier, sources: Sequence[Source]) -> None:
+def told(
+    classifier: Classifier,
+    source: Source,
+    answer: answering.Answer | images.ImageError,
+    why: Why = Why(),
+) -> Answer:
+    """What the classifier answered for the source, its classes ranked, and `why`. Raises as `answers`."""
+    if isinstance(answer, Exception):
+        return Answer(source.name, [], error=str(answer))
+    shares = answer.probabilities
+    best_first = np.argsort(-shares, kind="stable")
+    ranked = [(classifier.classes[index], float(shares[index])) for index in best_first]
+    nearest = why.known.nearest(answer.features[np.newaxis], NEAREST)[0] if why.known else ()
+    heatmap = _heatmap(why.heatmaps, classifier, source, int(best_first[0])) if why.heatmaps else None
+    return Answer(source.name, ranked, answer.unsure, None, nearest, heatmap)
+
+
+def check_heatmaps(folder: Path, classifier: Classifier, sources: Iterable[Source]) -> None:
     """Raise UsageError where no heatmap of these pictures can be made, or `folder` is not for them."""
     if not classifier.has("logits"):
         raise UsageError("--heatmaps: only for models of Pigeonhole's own, which have logits")

@@ -128,6 +128,12 @@ class Classifier(AbstractContextManager):
                 yield from self._answer([future.result() for future in waiting], with_features)
                 waiting = reading
 
+    def answer_here(
+        self, pictures: Sequence[Picture], with_features: bool = False
+    ) -> list[Answer | ImageError]:
+        """What `answer_each` gives for a few pictures, all of it computed in the calling thread."""
+        return list(self._answer([self._read(picture) for picture in pictures], with_features))
+
     def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, K] of pictures that are preprocessed already, [N, S, S, C]."""
         return self._answer_pixels(pixels)[0]
