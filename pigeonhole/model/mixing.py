@@ -1,7 +1,9 @@
 """How much each of several networks counts in a weighted geometric mean of their probabilities.
 
-Weights are fitted to the log-loss on pictures that none of the networks has learnt from. A network that does
-not lower it for pictures to which the weights were not fitted counts nothing.
+Weights are fitted to the log-loss on pictures that none of the networks has learnt from. Where these are
+few, the weights stay near to what the losses of the networks alone suggest. A network is left out where
+pictures to which the weights were not fitted are answered better without it, by more than chance, or where
+it hardly counts.
 """
 
 import math
@@ -14,8 +16,10 @@ from scipy.special import log_softmax
 CHOOSING = 2_000  # pictures by which networks are left out; of more, a part
 FOLDS = 5  # to see what the weights do to pictures that they were not fitted to
 # Pictures' worth of belief, where a picture counts by how unsure networks are of it: that a network is as
-# sure as it should be, and that all count alike once they are.
+# sure as it should be, and that networks count by their losses once they are.
 OWN_PRIOR, PRIOR = 10.0, 20.0
+LUCK = 3.0  # nats of loss that a picture or two may bring by chance
+LEAST_SHARE = 0.05  # of all weight; a network below it costs time and changes no answer
 NEWTON_STEPS, MOST_STEP = 30, 1.0
 
 
@@ -59,21 +63,26 @@ def _best(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _chosen(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights [C] once all networks are left out that do not lower the held-out loss.
+    """The weights [C] once networks are left out that do harm or next to nothing.
 
-    That loss holds the price of fitting one more weight, so that a network which adds nothing raises it.
+    One does harm where the held-out loss is lower without it, by more than the standard error of that
+    difference: a mean of good networks is worth more than a choice between them, so doubt keeps it.
     """
     some = np.argsort(labels, kind="stable")[:: math.ceil(len(labels) / CHOOSING)]
-    chosen_by = log_probabilities[:, some]
+    chosen_by, of_class = log_probabilities[:, some], labels[some]
     kept = list(range(len(log_probabilities)))
     while len(kept) > 1:
-        with_all = _held_out_losses(chosen_by[kept], labels[some]).mean()
-        without = {}
+        shares = _shares(chosen_by[kept], of_class)
+        if shares.min() < LEAST_SHARE:
+            kept.pop(int(shares.argmin()))
+            continue
+        with_all = _held_out_losses(chosen_by[kept], of_class)
+        gains = {}
         for candidate in kept:
             rest = [each for each in kept if each != candidate]
-            without[candidate] = _held_out_losses(chosen_by[rest], labels[some]).mean()
-        worst = min(without, key=without.get)
-        if without[worst] > with_all:
+            gains[candidate] = with_all - _held_out_losses(chosen_by[rest], of_class)
+        worst = max(gains, key=lambda candidate: gains[candidate].mean())
+        if gains[worst].mean() <= gains[worst].std() / math.sqrt(len(some)):
             break
         kept.remove(worst)
     weights = np.zeros(len(log_probabilities))
@@ -89,16 +98,41 @@ def _held_out_losses(log_probabilities: np.ndarray, labels: np.ndarray) -> np.nd
         held_out = folds == fold
         rest = ~held_out if not held_out.all() else held_out
         weights = _fitted(log_probabilities[:, rest], labels[rest])
-        mean = log_softmax(np.einsum("c,cnk->nk", weights, log_probabilities[:, held_out]), axis=1)
-        losses[held_out] = -mean[np.arange(held_out.sum()), labels[held_out]]
+        mean = np.einsum("c,cnk->nk", weights, log_probabilities[:, held_out])
+        losses[held_out] = _losses(mean, labels[held_out])
     return losses
 
 
 def _fitted(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights [C] of least loss, drawn towards those by which all networks count alike."""
-    count = len(log_probabilities)
-    own = [_drawn(each[np.newaxis], labels, np.ones(1), OWN_PRIOR)[0] for each in log_probabilities]
-    return _drawn(log_probabilities, labels, np.array(own) / count, PRIOR)
+    """The weights [C] of least loss, drawn towards those by which networks count by their own losses.
+
+    These are the weights that make each network as sure as it should be, times a share that falls with the
+    square of its loss.
+    """
+    own = _own(log_probabilities, labels)
+    calibrated = own[:, None, None] * log_probabilities
+    totals = np.array([_losses(each, labels).sum() for each in calibrated])
+    believed = (totals + LUCK) ** -2
+    return _drawn(log_probabilities, labels, own * believed / believed.sum(), PRIOR)
+
+
+def _own(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """float64 [C]: the weight of each network alone, by which it is as sure as it should be."""
+    alone = (each[np.newaxis] for each in log_probabilities)
+    return np.array([_drawn(each, labels, np.ones(1), OWN_PRIOR)[0] for each in alone])
+
+
+def _shares(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """float64 [C], of sum 1: how much each network counts, however sure it is by itself. All alike where none
+    knows anything."""
+    own = _own(log_probabilities, labels)
+    counts = np.divide(_fitted(log_probabilities, labels), own, out=np.zeros_like(own), where=own > 0)
+    return counts / counts.sum() if counts.any() else np.full(len(own), 1 / len(own))
+
+
+def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """float64 [n]: the log-loss of each picture, for logits [n, K]."""
+    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
 
 
 def _drawn(

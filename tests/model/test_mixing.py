@@ -42,7 +42,23 @@ def test_few_pictures_with_hardly_a_mistake_do_not_tell_two_good_networks_apart(
         random = np.random.default_rng(seed)
         labels = random.integers(0, 4, 40)
         weights = mixing.fit([answers(random, labels, 5) for _ in range(2)], labels).weights
-        assert 0.45 < weights[0] / weights.sum() < 0.55
+        assert 0.4 < weights[0] / weights.sum() < 0.6
+
+
+def test_the_better_of_two_counts_more_where_few_pictures_tell():
+    random = np.random.default_rng(4)
+    for _ in range(12):
+        labels = random.integers(0, 4, 40)
+        weights = mixing.fit([answers(random, labels, 5), answers(random, labels, 2)], labels).weights
+        assert weights[0] > 2 * weights[1]
+
+
+def test_one_that_may_help_stays():
+    """A second good network, though 60 pictures with few mistakes cannot show that it helps."""
+    random = np.random.default_rng(5)
+    for _ in range(12):
+        labels = random.integers(0, 4, 60)
+        assert mixing.fit([answers(random, labels, 4) for _ in range(2)], labels).weights.min() > 0
 
 
 def test_answers_out_of_fold_are_not_flattered():
