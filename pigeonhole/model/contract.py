@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 
 from pigeonhole import __version__
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.pictures.images import REDUCED, Preprocessing
 
-FORMAT_VERSION = 2  # 2: `rejection`
+FORMAT_VERSION = 3  # 2: `rejection`; 3: pictures are averaged as they are, not decoded smaller
 MOST_SIDE = 4096  # pixels
 MOST_CLASSES = 100_000
 
@@ -49,6 +49,8 @@ class Contract:
                 f"{FORMAT_VERSION}: install a newer Pigeonhole"
             )
         fields.setdefault("rejection", None)  # format version 1
+        if version < 3 and fields.get("resize") == "area":
+            fields["resize"] = REDUCED
         if wrong := set(_FIELDS) ^ set(fields):
             raise PigeonholeError(f"the model's contract lacks or adds {_shown(sorted(wrong)[0])}")
         for name, value in fields.items():
@@ -141,7 +143,7 @@ _FIELDS = {
     "format_version": _whole(1, 1_000_000),
     "image_size": _whole(1, MOST_SIDE),
     "channels": _one_of(1, 3),
-    "resize": _one_of("area", "bilinear"),
+    "resize": _one_of("area", "bilinear", REDUCED),
     "colour_order": _one_of("rgb", "bgr"),
     "scale": _number(1e-6, 1e3),
     "temperature": _number(1e-3, 1e3),

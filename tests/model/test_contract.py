@@ -21,6 +21,7 @@ from tests.support import saved_runs
 v1 = tf.compat.v1
 
 NAN = math.nan
+NO_EXAMPLES = "no pictures with their answers"  # of an ONNX file, which takes pictures of any size
 DEEP = "[" * 100_000
 RULE = {"rule": "maximum softmax", "threshold": 0.5, "false_rejection": 0.05}
 CONTRACT = Contract("standard", Preprocessing(16), 1.5, "0" * 64, RULE)
@@ -122,9 +123,13 @@ def field(name: str, value):
         (
             "contract",
             field("image_size", 2048),
-            "pictures of 2048 x 2048 x 3, and the network takes 16 x 16 x 3",
+            f"pictures of 2048 x 2048 x 3, and the network takes 16 x 16 x 3|{NO_EXAMPLES}",
         ),
-        ("contract", field("channels", 1), "pictures of 16 x 16 x 1, and the network takes 16 x 16 x 3"),
+        (
+            "contract",
+            field("channels", 1),
+            f"pictures of 16 x 16 x 1, and the network takes 16 x 16 x 3|{NO_EXAMPLES}",
+        ),
         ("contract", field("scale", NAN), "NaN is no number"),
         ("contract", lambda text: DEEP, "is no JSON"),
         ("contract", field("format_version", 99), "format version 99"),

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import golden, metagraph, rejection
+from pigeonhole.pictures.images import REDUCED, Preprocessing
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
@@ -115,7 +117,7 @@ def test_checkpoint_holds_the_weights_the_step_and_nothing_else(model, saved, se
 def test_classes_and_contract_are_inside(saved, session):
     assert tuple(name.decode() for name in session.run("classes:0")) == saved_runs.CLASSES
     contract = json.loads(session.run("contract:0"))
-    assert contract["golden"] and contract["pigeonhole"] and contract["format_version"] == 2
+    assert contract["golden"] and contract["pigeonhole"] and contract["format_version"] == 3
     expected = {"image_size": 16, "channels": 3, "resize": "area", "colour_order": "rgb", "scale": 1.0}
     assert contract.items() >= {**expected, "temperature": 2.0, "network": "standard"}.items()
     assert (saved / "labels.txt").read_text("utf-8").splitlines() == list(saved_runs.CLASSES)
@@ -137,12 +139,22 @@ def test_unsure_is_what_the_rule_says(tmp_path, name):
     assert contract.rejection == {"rule": name, "threshold": rule.threshold, "false_rejection": 0.5}
 
 
-def test_a_model_of_the_first_format_answers_still(tmp_path):
+def test_a_model_of_the_first_format_answers_still_and_takes_the_pixels_that_it_was_trained_with(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(metagraph, "Preprocessing", partial(Preprocessing, resize=REDUCED))
     run = saved_runs.editable(saved_runs.save(tmp_path / "run"))
-    _edit_constant(run, "contract", b'"format_version": 2', b'"format_version": 1')
+    _edit_constant(run, "contract", b'"format_version": 3', b'"format_version": 1')
     _edit_constant(run, "contract", b', "rejection": null', b"")
+    _edit_constant(run, "contract", b'"reduced"', b'"area"')
     with metagraph.restore(search.find(run).prefix) as session:
-        assert metagraph.read_contract(session).rejection is None
+        contract = metagraph.read_contract(session)
+    assert contract.rejection is None
+    assert contract.preprocessing == Preprocessing(16, resize=REDUCED)
+    _edit_constant(run, "contract", b'"format_version": 1', b'"format_version": 2')
+    _edit_constant(run, "contract", b"}", b', "rejection": null}')
+    with metagraph.restore(search.find(run).prefix) as session:
+        assert metagraph.read_contract(session).preprocessing == Preprocessing(16, resize=REDUCED)
 
 
 def test_run_holds_the_documented_files_and_nothing_aside(saved):
@@ -334,6 +346,6 @@ def test_changed_golden_examples_are_refused(run):
 
 
 def test_newer_format_is_refused_by_name(run):
-    _edit_constant(run, "contract", b'"format_version": 2', b'"format_version": 99')
+    _edit_constant(run, "contract", b'"format_version": 3', b'"format_version": 99')
     with pytest.raises(PigeonholeError, match="format version 99"):
         metagraph.restore(search.find(run).prefix)

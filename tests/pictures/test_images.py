@@ -117,7 +117,7 @@ def test_orientation_of_deep_and_transparent_pictures(orientation: int) -> None:
 def test_a_reduced_jpeg_is_turned_too() -> None:
     large = cv2.resize(PICTURE, (480, 320))
     data = encode(large, "JPEG", quality=95, orientation=6)
-    reduced = images.decode(data, reduce_to=32)
+    reduced = images.decode(data, reduce_to=32, strongly=True)
     assert reduced.shape == (120, 80, 3)
     assert_close(images.resize(reduced, 32), images.resize(images.decode(data), 32), tolerance=4)
 
@@ -380,13 +380,13 @@ def test_impossible_preprocessing(wrong: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("sides", "target", "expected"),
     [
-        ((375, 500), 128, (188, 250)),
-        ((256, 400), 128, (128, 200)),
-        ((255, 500), 128, (255, 500)),
-        ((750, 1000), 128, (375, 500)),
-        ((1024, 1400), 128, (256, 350)),
-        ((4096, 6000), 128, (512, 750)),
-        ((375, 500), None, (375, 500)),
+        ((384, 512), 32, (192, 256)),
+        ((384, 511), 32, (384, 511)),
+        ((383, 512), 32, (383, 512)),
+        ((1152, 1536), 32, (288, 384)),
+        ((1152, 1538), 32, (576, 769)),
+        ((2048, 3000), 16, (256, 375)),
+        ((2048, 3000), None, (2048, 3000)),
     ],
 )
 def test_how_far_a_jpeg_is_reduced(
@@ -394,6 +394,26 @@ def test_how_far_a_jpeg_is_reduced(
 ) -> None:
     data = encode(np.zeros((*sides, 3), np.uint8), "JPEG")
     assert images.decode(data, reduce_to=target).shape[:2] == expected
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [
+        ((375, 500), (188, 250)),
+        ((256, 400), (128, 200)),
+        ((255, 500), (255, 500)),
+        ((750, 1000), (375, 500)),
+        ((1024, 1400), (256, 350)),
+        ((4096, 6000), (512, 750)),
+    ],
+)
+def test_how_far_a_jpeg_is_reduced_for_older_models(
+    sides: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    data = encode(np.zeros((*sides, 3), np.uint8), "JPEG")
+    assert images.decode(data, reduce_to=128, strongly=True).shape[:2] == expected
+    older = images.resize(images.decode(data, reduce_to=128, strongly=True), 128)
+    np.testing.assert_array_equal(images.preprocess(data, Preprocessing(128, resize=images.REDUCED)), older)
 
 
 def test_only_a_jpeg_is_reduced_and_only_for_area() -> None:
@@ -404,34 +424,46 @@ def test_only_a_jpeg_is_reduced_and_only_for_area() -> None:
     np.testing.assert_array_equal(images.preprocess(jpeg, Preprocessing(32, resize="bilinear")), full)
 
 
-def reduction_errors(files: list[bytes], size: int) -> list[float]:
+def reduction_errors(files: list[bytes], size: int, strongly: bool = False) -> list[float]:
     """Mean difference, in levels of 255, that reading each JPEG reduced makes to the resized picture."""
     errors = []
     for data in files:
-        full, reduced = images.decode(data), images.decode(data, reduce_to=size)
+        full, reduced = images.decode(data), images.decode(data, reduce_to=size, strongly=strongly)
         assert reduced.shape[0] < full.shape[0]
         difference = images.resize(full, size).astype(int) - images.resize(reduced, size)
         errors.append(float(np.abs(difference).mean()))
     return errors
 
 
+def whole_blocks(image: np.ndarray) -> np.ndarray:
+    """Its part whose sides are multiples of 8."""
+    return image[: len(image) // 8 * 8, : image.shape[1] // 8 * 8]
+
+
 def test_reduced_reading_stays_within_its_tolerance() -> None:
-    files = [encode(photograph(seed, 375, 500), "JPEG", quality=90) for seed in range(8)]
+    files = [encode(photograph(seed, 376, 504), "JPEG", quality=90) for seed in range(8)]
     for size in (128, 80, 40, 16):
-        errors = reduction_errors(files, size)
+        errors = reduction_errors(files, size, strongly=True)
         assert np.mean(errors) <= 2
         assert max(errors) <= 8
+    for size in (31, 10, 2):
+        errors = reduction_errors(files, size)
+        assert np.mean(errors) <= 0.3
+        assert max(errors) <= 0.6
 
 
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="needs the photographs of ../shared/data/dogs_cats")
 def test_reduced_reading_of_real_photographs_stays_within_its_tolerance() -> None:
     paths = sorted(PHOTOS.glob("training_data/*/*.jpg"))[::5]
-    files = [data for data in map(Path.read_bytes, paths) if min(images.decode(data).shape[:2]) >= 256]
+    photos = [images.decode(path.read_bytes()) for path in paths]
+    files = [
+        encode(whole_blocks(photo), "JPEG", quality=90) for photo in photos if min(photo.shape[:2]) >= 256
+    ]
     assert len(files) >= 20
-    for size in (128, 80, 40):
+    for size in (21, 10, 5):
         errors = reduction_errors(files, size)
-        assert np.mean(errors) <= 2
-        assert max(errors) <= 8
+        assert np.mean(errors) <= 0.3
+        assert max(errors) <= 0.6
 
 
 def test_heic_without_its_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from pigeonhole import atomic_file
 from pigeonhole.model import golden, metagraph
+from pigeonhole.model.export import whole_pictures
 from pigeonhole.model.export.graphs import INPUT, inference_graph, outputs
 from pigeonhole.runs.run import Run
 
@@ -27,11 +28,14 @@ OPSET = 17
 def write(session: v1.Session, place: Path) -> None:
     """Write the ONNX file, made from the session's meta graph.
 
-    Input `x` float32 [N, S, S, C]; outputs `y_pred`, `logits`, `features`, and `certainty` and `unsure` where
-    the model has them; the contract, the class names (a JSON list) and the golden examples are its metadata.
+    Input `x` float32 [N, S, S, C], or whole pictures [N, H, W, 3] of one size; outputs `y_pred`, `logits`,
+    `features`, and `certainty` and `unsure` where the model has them; the contract, the class names (a JSON
+    list) and the golden examples are its metadata.
     """
     model = _convert(session)
     _describe(model, session)
+    preprocessing = metagraph.read_contract(session).preprocessing
+    whole_pictures.add(model, preprocessing.image_size, preprocessing.channels)
     with atomic_file.naming(place):
         place.write_bytes(model.SerializeToString())
 

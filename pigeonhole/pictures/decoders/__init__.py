@@ -39,11 +39,13 @@ def versions() -> str:
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:12]
 
 
-def decode(data: bytes, container: Container, reduce_to: int | None = None) -> np.ndarray:
+def decode(
+    data: bytes, container: Container, reduce_to: int | None = None, strongly: bool = False
+) -> np.ndarray:
     """uint8 [height, width, 3] RGB, before the EXIF orientation is applied.
 
-    `reduce_to`: see `images.decode`; only JPEG heeds it. Raises ImageError and nothing else.
+    `reduce_to`, `strongly`: see `images.decode`; only JPEG heeds them. Raises ImageError and nothing else.
     """
     if container.format == "jpeg":
-        return jpeg.decode(data, container, reduce_to)
+        return jpeg.decode(data, container, reduce_to, strongly)
     return _DECODERS.get(container.format, opencv.decode)(data, container)

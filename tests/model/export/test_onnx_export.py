@@ -69,7 +69,7 @@ def test_metadata_and_shapes_tell_how_to_use_it(run):
     assert json.loads(metadata["classes"]) == list(saved_runs.CLASSES)
     with metagraph.restore(search.find(run).prefix) as session:
         assert metadata["contract"] == metagraph.read_contract(session).to_json()
-    assert [(value.name, value.shape) for value in runtime.get_inputs()] == [("x", ["N", 16, 16, 3])]
+    assert [(value.name, value.shape) for value in runtime.get_inputs()] == [("x", ["N", "H", "W", 3])]
     assert [value.name for value in runtime.get_outputs()] == OUTPUTS
     assert runtime.get_outputs()[0].shape == ["N", 3]
 
