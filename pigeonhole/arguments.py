@@ -167,7 +167,11 @@ def require_values(config: Any) -> None:
         bounds, choices = parsing.get("type"), parsing.get("choices")
         if value is None and field.default is None:
             continue
-        if isinstance(bounds, Bounds) and not bounds.hold(value):
+        if parsing.get("action") == "append":
+            if isinstance(value, list | tuple) and set(value) <= set(choices or value):
+                continue
+            wanted = f"a list of {' or '.join(map(str, choices or ['values']))}"
+        elif isinstance(bounds, Bounds) and not bounds.hold(value):
             wanted = bounds.wanted
         elif choices and value not in list(choices):
             wanted = f"one of {', '.join(map(str, choices))}"

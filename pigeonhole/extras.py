@@ -15,6 +15,10 @@ OPTIONAL = {
     "tf2onnx": ("tf2onnx", "train"),
     "threadpoolctl": ("threadpoolctl", "train"),
     "pillow_heif": ("pillow-heif", "heic"),
+    "tensorboard": ("TensorBoard", "tensorboard"),
+    "mlflow": ("MLflow", "mlflow"),
+    "sqlalchemy": ("SQLAlchemy", "mlflow"),
+    "alembic": ("Alembic", "mlflow"),
 }
 
 

@@ -1,6 +1,7 @@
 """Ctrl-C and termination as a polite request: the step under way is finished, and nothing is lost."""
 
 import signal
+import threading
 from types import FrameType
 
 
@@ -26,7 +27,7 @@ class StopRequest:
     """Within its `with` block, SIGINT and SIGTERM only leave a note, which `check` turns into `Stopped`.
 
     A second signal acts at once, as without the block. `exit_status` is 128 + the signal's number: 130 after
-    Ctrl-C, 143 after a termination.
+    Ctrl-C, 143 after a termination. Only the main thread hears signals; in another one none is noted.
     """
 
     def __init__(self):
@@ -34,7 +35,8 @@ class StopRequest:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopRequest":
-        for number in (signal.SIGINT, signal.SIGTERM):
+        is_main = threading.current_thread() is threading.main_thread()
+        for number in (signal.SIGINT, signal.SIGTERM) if is_main else ():
             self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from pigeonhole.terminal import say
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -24,7 +26,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock that `path` stands for; says so once on standard error if another process has it."""
     with path.open("a+b") as file:
         if not _try(file):
-            print("another process is filling the cache; waiting for it ...", file=sys.stderr, flush=True)
+            say("another process is filling the cache; waiting for it ...", to=sys.stderr)
             while not _try(file):
                 time.sleep(RETRY_SECONDS)
         yield

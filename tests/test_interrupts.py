@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,22 @@ def test_a_signal_is_noted_and_raised_when_asked(number, status):
         with pytest.raises(Stopped):
             request.check()
     assert request.exit_status == status
+
+
+def test_in_another_thread_no_signal_is_noted_and_none_is_needed():
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def work() -> None:
+        with StopRequest() as request:
+            seen.append(signal.getsignal(signal.SIGINT))
+            request.check()
+            seen.append(request.exit_status)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before, 0]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import ast
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,21 @@ def test_every_line_that_is_said_is_one_line(capsys):
     terminal.say("third", to=sys.stderr)
     output = capsys.readouterr()
     assert output.out.count("\n") == 2 and "\x1b" not in output.out and output.err == "third\n"
+
+
+def test_silence_concerns_one_thread_alone(capsys):
+    with terminal.silent():
+        terminal.say("nothing")
+        terminal.say("nothing", to=sys.stderr)
+        terminal.output().write("nothing")
+        with terminal.silent():
+            pass
+        terminal.say("nothing")
+        other = threading.Thread(target=lambda: (terminal.say("one"), terminal.output().write("two\n")))
+        other.start()
+        other.join()
+    terminal.say("three")
+    assert capsys.readouterr() == ("one\ntwo\nthree\n", "")
 
 
 def test_nothing_that_could_hold_a_name_is_printed_past_the_function_that_escapes_names():

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 from tqdm import tqdm
 
+from pigeonhole import terminal
+
 THREADS = 8  # that wait for files, whatever the number of cores: storage may be far away
 
 
@@ -48,5 +50,5 @@ def one_opencv_thread() -> Iterator[None]:
 
 def bar(what: str, unit: str, done: int, total: int, progress: bool | None) -> tqdm:
     """A bar on standard error with the time left. `progress` None: where that is a terminal."""
-    hidden = None if progress is None else not progress
+    hidden = terminal.is_silent() or (None if progress is None else not progress)
     return tqdm(initial=done, total=total, desc=what, unit=f" {unit}", disable=hidden)

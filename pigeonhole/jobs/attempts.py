@@ -19,6 +19,7 @@ from pigeonhole.runs import checkpoints
 from pigeonhole.runs.config import SettledCandidate
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import counted, say, titled
+from pigeonhole.training.callbacks import Listener, Told
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.trainer import Trainer
 
@@ -33,12 +34,20 @@ class First(NamedTuple):
 
 
 class Attempts:
-    """`note` is called with what is settled about each candidate before its first step."""
+    """`note` is called with what is settled about each candidate before its first step, `callbacks` are told
+    of its steps and validations."""
 
-    def __init__(self, setup: Setup, run: Run, note: Callable[[SettledCandidate], None]):
+    def __init__(
+        self,
+        setup: Setup,
+        run: Run,
+        note: Callable[[SettledCandidate], None],
+        callbacks: Sequence[Listener] = (),
+    ):
         self._setup = setup
         self._run = run
         self._note = note
+        self._callbacks = callbacks
         previous = setup.previous_run
         self._known = {each.name: each for each in previous.candidates} if previous else {}
 
@@ -133,7 +142,8 @@ class Attempts:
         if goes_on and (state := checkpoints.newest(self._run)):
             trainer.restore(state)
         try:
-            trained = following.follow(trainer, self._run, self._setup.config, request)
+            told = Told(self._callbacks, candidate.name)
+            trained = following.follow(trainer, self._run, self._setup.config, request, told)
         except Diverged as error:
             say(f"left out: {error}")
             return 0

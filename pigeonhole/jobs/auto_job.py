@@ -8,6 +8,7 @@ print(job.run)
 import functools
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs.config import Settled, SettledCandidate, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.terminal import say, titled
+from pigeonhole.training.callbacks import Listener
 
 MINUTES = {1_000: 2.0, 5_000: 4.0, 50_000: 10.0}  # pictures -> default budget, between them by logarithm
 USUAL_SPEED = 420.0  # pictures/s that the pretrained network sees at 224 pixels where that budget is enough
@@ -28,13 +30,19 @@ SAVING = 0.1  # the share of the budget that is left for the last model and the 
 class AutoJob(Job):
     """Pictures are read as soon as this object is made.
 
-    `previous_run`: the run that is resumed or repeated. Raises UsageError and PigeonholeError where the
+    `previous_run`: the run that is resumed or repeated. `callbacks`: who is told of each step and validation
+    of the candidates. Raises UsageError and PigeonholeError where the
     config does not fit itself, the data or the previous run.
     """
 
-    def __init__(self, config: TrainingConfig, previous_run: PreviousRun | None = None):
+    def __init__(
+        self,
+        config: TrainingConfig,
+        previous_run: PreviousRun | None = None,
+        callbacks: Sequence[Listener] = (),
+    ):
         began = time.perf_counter()
-        super().__init__(config, setups.prepare(config, previous_run), began)
+        super().__init__(config, setups.prepare(config, previous_run), began, callbacks)
         from pigeonhole.jobs import findings  # imports Keras, which `prepare` has done quietly
 
         findings.require(config, self.setup.sets)
@@ -56,7 +64,7 @@ class AutoJob(Job):
             self._begin()
             with resumable(self.run):
                 ends = self._began + 60 * self.minutes * (1 - SAVING)
-                trying = attempts.Attempts(self.setup, self.run, self._note)
+                trying = attempts.Attempts(self.setup, self.run, self._note, self.callbacks)
                 first = trying.first_answer(self._began)
                 tried, exit_status = trying.others(first.answer, ends)
                 if exit_status == following.TERMINATED:

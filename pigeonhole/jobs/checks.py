@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pigeonhole.errors import UsageError
+from pigeonhole.jobs import tracking
 from pigeonhole.networks.registry import AUTO, DEFAULT, NETWORKS
 from pigeonhole.runs import creation
 from pigeonhole.runs.config import TrainingConfig
@@ -32,6 +33,7 @@ def check(
     `writes`: whether this process writes the run.
     """
     _check_paths(config)
+    tracking.require(config.track)
     if writes:
         _check_output(config)
     choice = _choose_network(config)

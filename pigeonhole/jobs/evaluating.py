@@ -36,7 +36,7 @@ class EvaluationConfig:
     """
 
     data: Path
-    model: str | None = None
+    model: str | Run | None = None
     compare: str | None = None
     engine: str = AUTO
     cache_dir: Path | None = None

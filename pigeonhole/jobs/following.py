@@ -10,6 +10,7 @@ from pigeonhole.runs.history import History
 from pigeonhole.runs.records import Progress, Validation
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
+from pigeonhole.training.callbacks import NOBODY, Told
 from pigeonhole.training.distributed.workers import StopTogether, Workers
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.progress import ProgressLine
@@ -32,12 +33,14 @@ def stop_request(workers: Workers | None) -> StopRequest:
     return StopTogether(workers) if workers else StopRequest()
 
 
-def follow(trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequest) -> Trained:
+def follow(
+    trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequest, told: Told = NOBODY
+) -> Trained:
     """Train to the end, to the early stop or until asked to stop.
 
-    `request`: of `stop_request`, within its block. A termination leaves a checkpoint only; Ctrl-C leaves also
-    a network to save, and so does a loss that is not a number. Raises Diverged where that comes before the
-    first validation, and Stuck as the trainer does.
+    `request`: of `stop_request`, within its block. `told`: who is told of steps and validations. A
+    termination leaves a checkpoint only; Ctrl-C leaves also a network to save, and so does a loss that is not
+    a number. Raises Diverged where that comes before the first validation, and Stuck as the trainer does.
     """
     diverged = False
     shown = ProgressLine(trainer.steps_per_epoch, config.log_every, steps_before=trainer.steps_done)
@@ -45,6 +48,7 @@ def follow(trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequ
 
     def on_step(progress: Progress) -> None:
         shown.step(progress)
+        told.step(progress)
         request.check()
         ends_epoch = progress.step % trainer.steps_per_epoch == 0 and not trainer.is_validation_due
         if writer.is_due or (ends_epoch and not writer.is_busy):
@@ -53,6 +57,7 @@ def follow(trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequ
     def keep(validation: Validation) -> None:
         history.add(validation)
         live.write(run, validation, trainer)
+        told.validation(validation)
 
     with checkpoints.Writer(run, config.checkpoint_minutes) as writer:
         try:

@@ -2,26 +2,31 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.interrupts import Terminated
+from pigeonhole.jobs import tracking
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.runs import creation, digests
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
+from pigeonhole.training.callbacks import Listener
 
 
 class Job:
     """A training of `config` with what `setup` has read. A subclass says how in `_train`."""
 
-    def __init__(self, config: TrainingConfig, setup: Setup, began: float):
-        """`began`: when the command did, by `time.perf_counter`."""
+    def __init__(
+        self, config: TrainingConfig, setup: Setup, began: float, callbacks: Sequence[Listener] = ()
+    ):
+        """`began`: when the command did, by `time.perf_counter`. `callbacks`: who is told as it goes."""
         self.config = config
         self.setup = setup
         self.run: Run | None = None  # known once `train` has begun
+        self.callbacks = callbacks
         self._began = began
 
     def train(self) -> int:
@@ -32,7 +37,9 @@ class Job:
         """
         try:
             self.run = self._folder()
-            return self._train()
+            with tracking.opened(self.config, self.run) as trackers:
+                self.callbacks = [*self.callbacks, *trackers]
+                return self._train()
         except (KeyboardInterrupt, Terminated) as interrupt:
             if self.run is None or not self._says_how_to_go_on(isinstance(interrupt, Terminated)):
                 raise

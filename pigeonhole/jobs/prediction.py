@@ -17,7 +17,7 @@ from pigeonhole.data.walking import files_below
 from pigeonhole.errors import UsageError
 from pigeonhole.model import classifier as answering
 from pigeonhole.model import doubt
-from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.classifier import Classifier, Picture
 from pigeonhole.pictures import grid, images
 from pigeonhole.runs import creation
 
@@ -30,14 +30,17 @@ LONGEST_STEM = 100  # letters of a picture's name in that of its heatmap
 
 
 class Source(NamedTuple):
-    """A picture to answer for: how the user knows it, and its path or content."""
+    """A picture to answer for: how the user knows it, and its path, content or pixels."""
 
     name: str
-    picture: str | bytes
+    picture: Picture
 
 
-class Answer(NamedTuple):
-    """`ranked`: (class name, probability), best first; empty where `error` says why there is none.
+@dataclass(frozen=True)
+class Answer:
+    """What a model says to a picture.
+
+    `ranked`: (class name, probability), best first; empty where `error` says why there is none.
 
     `unsure`: whether the picture may show none of the classes. Where they were asked for, `nearest`: training
     pictures, the nearest first, and `heatmap`: the file that shows what spoke for the answer.
@@ -51,6 +54,16 @@ class Answer(NamedTuple):
     heatmap: Path | None = None
 
     @property
+    def class_name(self) -> str | None:
+        """The most probable class; None where the picture cannot be read."""
+        return self.ranked[0][0] if self.ranked else None
+
+    @property
+    def confidence(self) -> float:
+        """The probability of `class_name`, calibrated, 0..1; 0 where the picture cannot be read."""
+        return self.ranked[0][1] if self.ranked else 0.0
+
+    @property
     def doubt(self) -> str | None:
         """As of `classifier.Answer`."""
         return doubt.kind([share for _, share in self.ranked], self.unsure)
@@ -58,11 +71,12 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Why:
-    """What is to be told besides each answer: the nearest of the `known` training pictures, and a heatmap in
-    the folder `heatmaps`."""
+    """What is to be told besides each answer: the `nearest` so many of the `known` training pictures, and a
+    heatmap in the folder `heatmaps`."""
 
     known: "KnownPictures | None" = None
     heatmaps: Path | None = None
+    nearest: int = NEAREST
 
 
 def find_pictures(arguments: Sequence[str]) -> tuple[list[str], list[Source]]:
@@ -142,7 +156,7 @@ def told(
     shares = answer.probabilities
     best_first = np.argsort(-shares, kind="stable")
     ranked = [(classifier.classes[index], float(shares[index])) for index in best_first]
-    nearest = why.known.nearest(answer.features[np.newaxis], NEAREST)[0] if why.known else ()
+    nearest = why.known.nearest(answer.features[np.newaxis], why.nearest)[0] if why.known else ()
     heatmap = _heatmap(why.heatmaps, classifier, source, int(best_first[0])) if why.heatmaps else None
     return Answer(source.name, ranked, answer.unsure, None, nearest, heatmap)
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from pigeonhole.jobs.job import Job, resumable, resume_command
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.terminal import say
+from pigeonhole.training.callbacks import Listener, Told
 from pigeonhole.training.distributed import agreement
 from pigeonhole.training.distributed.cluster import Cluster
 from pigeonhole.training.failures import Stuck
@@ -32,6 +34,7 @@ class TrainingJob(Job):
     """A training whose pictures are read and whose network is built as soon as this object is made.
 
     `previous_run`: the run that is resumed or repeated. `workers`: who trains together, None for one process.
+    `callbacks`: who is told of each step and validation.
     Raises UsageError and PigeonholeError where the config does not fit itself, the data or the previous run.
     """
 
@@ -40,9 +43,10 @@ class TrainingJob(Job):
         config: TrainingConfig,
         previous_run: PreviousRun | None = None,
         workers: "Workers | None" = None,
+        callbacks: Sequence[Listener] = (),
     ):
         began = time.perf_counter()
-        super().__init__(config, setups.prepare(config, previous_run, workers), began)
+        super().__init__(config, setups.prepare(config, previous_run, workers), began, callbacks)
         from pigeonhole.jobs import trainers
 
         self.trainer = trainers.make(self.setup)
@@ -84,12 +88,13 @@ class TrainingJob(Job):
         """Train to the end, with a second attempt where the loss does not move in the first."""
         from pigeonhole.jobs import following
 
+        told = Told(self.callbacks, self.setup.choice.network)
         with following.stop_request(self.setup.workers) as request:
             try:
-                return following.follow(self.trainer, self.run, self.config, request)
+                return following.follow(self.trainer, self.run, self.config, request, told)
             except Stuck as stuck:
                 self._restart(stuck)
-            return following.follow(self.trainer, self.run, self.config, request)
+            return following.follow(self.trainer, self.run, self.config, request, told)
 
     def _restart(self, stuck: Stuck) -> None:
         """Make the trainer of the second attempt.

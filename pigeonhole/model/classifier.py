@@ -100,7 +100,7 @@ class Classifier(AbstractContextManager):
         Raises ImageError, naming the picture, when one cannot be read.
         """
         answers = []
-        if _is_one(pictures):
+        if is_one(pictures):
             pictures = [pictures]
         for picture, answer in zip(pictures, self.predict_each(pictures), strict=True):
             if isinstance(answer, ImageError):
@@ -245,7 +245,8 @@ def _content(picture: Picture) -> bytes:
     return Path(picture).read_bytes()
 
 
-def _is_one(pictures: object) -> bool:
+def is_one(pictures: object) -> bool:
+    """Whether this is a picture, and not a list or batch of pictures."""
     if isinstance(pictures, np.ndarray):
         return pictures.ndim <= 3
     return isinstance(pictures, bytes | str | Path) or _is_pillows(pictures)

@@ -166,6 +166,13 @@ class TrainingConfig(ReadingFlags):
         type=positive,
         metavar="N",
     )
+    track: list[str] | None = flag(
+        Effect.OUTPUT,
+        MACHINE,
+        "also write what tensorboard or mlflow shows, into the run's folder; repeatable",
+        action="append",
+        choices=("tensorboard", "mlflow"),
+    )
     verbose: bool = flag(
         Effect.OUTPUT, MACHINE, "also print the table of the network's layers", False, action="store_true"
     )

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from pigeonhole import atomic_file, locks
 from pigeonhole.data import tables
@@ -32,6 +32,12 @@ class Inside:
 
     def __init__(self, name: str):
         self.name = name
+
+    @overload
+    def __get__(self, run: None, owner: type | None = None) -> "Inside": ...
+
+    @overload
+    def __get__(self, run: "Run", owner: type | None = None) -> Path: ...
 
     def __get__(self, run: "Run | None", owner: type | None = None) -> "Path | Inside":
         return self if run is None else run.folder / self.name
@@ -65,6 +71,8 @@ class Run:
     checkpoints_folder = Inside("checkpoints")  # by runs.checkpoints; removed when the training is complete
     candidates_folder = Inside(os.path.join("checkpoints", "candidates"))  # those whose training has ended
     lock_file = Inside(os.path.join("checkpoints", "lock"))
+    tensorboard_folder = Inside(os.path.join("tracking", "tensorboard"))  # by jobs.tracking
+    mlflow_folder = Inside(os.path.join("tracking", "mlflow"))  # by jobs.tracking
     seals_file = Inside(seals.FILE)  # by runs.seals: digests of other files
     unfinished_model_folder = Inside(".saving")  # by model.metagraph
 

@@ -1,10 +1,10 @@
 """The progress of a training: a live line in a terminal, plain lines elsewhere."""
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import TextIO
 
+from pigeonhole import terminal
 from pigeonhole.runs.records import Progress, Validation
 
 REDRAW_SECONDS = 0.2
@@ -30,7 +30,7 @@ class ProgressLine:
         self.steps_per_epoch = steps_per_epoch
         self.steps_before = steps_before
         self.log_every = log_every
-        self.out = out or sys.stdout
+        self.out = out or terminal.output()
         self.live = self.out.isatty()
         self.started = time.perf_counter()
         self._first_step_done: float | None = None

@@ -1,11 +1,11 @@
 """What a study that trains several networks prints: how long it will take, then how far it is."""
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
+from pigeonhole import terminal
 from pigeonhole.runs.records import Progress
 from pigeonhole.training.progress import REDRAW_SECONDS, clock
 
@@ -24,7 +24,7 @@ class StudyLine:
     out: TextIO | None = None
 
     def __post_init__(self):
-        self.out = self.out or sys.stdout
+        self.out = self.out or terminal.output()
         networks = "network" if self.trainings == 1 else "networks"
         self._write(f"{self.title}: {self.trainings} more {networks}, about {clock(self.seconds)}\n")
         self._drawn = 0.0
