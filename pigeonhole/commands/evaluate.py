@@ -13,10 +13,12 @@ import argparse
 import json
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 from pigeonhole import extras
 from pigeonhole.arguments import Parser, add_cache_flags, as_path, filled, part
 from pigeonhole.model.engines.engine import AUTO, CHOICES
+from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
 
 PLOT_FLAGS = ("layer", "input_channel", "picture", "plot_format")
@@ -53,8 +55,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser("evaluate", __doc__)
     add = parser.add_argument
     add("--data", type=as_path, required=True, metavar="FOLDER", help="one folder per class")
-    add("--model", type=filled, metavar="RUN", help="a run's folder or name, or a .meta file (newest)")
-    add("--engine", choices=CHOICES, default="tensorflow", help="what computes the answers (tensorflow)")
+    add(
+        "--model",
+        type=filled,
+        metavar="RUN",
+        help="a run, or a .meta, .onnx or .zip file (newest run)",
+    )
+    add("--engine", choices=CHOICES, help="what computes the answers (tensorflow; onnx for an ONNX file)")
     add(
         "--compare",
         type=filled,
@@ -71,6 +78,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     _add_plot_flags(parser.add_argument_group("figures"))
     options = parser.parse_args(arguments)
+    if options.engine is None:
+        named = (options.model, options.compare)
+        has_lone = any(Run(Path(model)).is_lone for model in named if model is not None)
+        options.engine = AUTO if has_lone else "tensorflow"
     if options.plots and options.engine == AUTO:
         options.engine = "tensorflow"  # the only one that has what is drawn
     for flag in PLOT_FLAGS:

@@ -69,7 +69,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="a file, a folder with all below it, a pattern, or - (stdin)",
     )
     parser.add_argument(
-        "--model", type=filled, metavar="RUN", help="a run's folder or name, or a .meta file (newest)"
+        "--model", type=filled, metavar="RUN", help="a run, or a .meta, .onnx or .zip file (newest run)"
     )
     parser.add_argument(
         "--engine",

@@ -69,7 +69,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         action="append",
         type=filled,
         metavar="RUN",
-        help="a run's folder or name; repeatable (newest)",
+        help="a run's folder or name, or an .onnx or .zip file; repeatable (newest)",
     )
     add(
         "--watch",

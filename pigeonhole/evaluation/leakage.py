@@ -91,7 +91,7 @@ def read(run: Run) -> Fingerprints | None:
         arrays["digests"] = arrays["digests"].reshape(-1, 32)
         if len({len(values) for values in [*arrays.values(), *texts.values()]}) != 1:
             raise ValueError("not equally many of each")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError) as error:
         raise PigeonholeError(

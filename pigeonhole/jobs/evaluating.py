@@ -127,7 +127,9 @@ class EvaluationJob(AbstractContextManager):
             chosen = plots.Chosen(**{name: value for name, value in choice.items() if value is not None})
             plots.write(config.plots, result.run, self._classifier, result.evaluation, chosen)
             written["figures"] = config.plots
-        if config.report and (page := _write_report(self._classifier, result)):
+        if config.report and not self._model.keeps_files:
+            say(f"no report: {self._model} is no run's folder", to=sys.stderr)
+        elif config.report and (page := _write_report(self._classifier, result)):
             written["report"] = page
         return written
 

@@ -11,8 +11,9 @@ SEPARATOR = "\0"  # the one character that no file's name can hold
 
 
 def read(file: Path | bytes) -> dict[str, np.ndarray]:
-    """The arrays by name, of a file or of what it holds. Raises FileNotFoundError, and ValueError with the
-    reason where it is damaged.
+    """The arrays by name, of a file or of what it holds.
+
+    Raises FileNotFoundError or NotADirectoryError, and ValueError with the reason where it is damaged.
 
     NumPy alone reads as many bytes as an array's header says. Where that is damaged and says too few, the
     checksum would not be compared.
@@ -27,7 +28,7 @@ def read(file: Path | bytes) -> dict[str, np.ndarray]:
                 raise ValueError(f"{name} has another checksum")
         with np.load(source()) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise anything
         raise ValueError(str(error) or type(error).__name__) from error

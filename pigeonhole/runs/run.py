@@ -43,10 +43,20 @@ class Inside:
         return self if run is None else run.folder / self.name
 
 
+class _OnnxFile(Inside):
+    """That of a run; or, where a lone ONNX file takes the place of a run's folder, that file."""
+
+    def __get__(self, run: "Run | None", owner: type | None = None) -> "Path | Inside":
+        return run.folder if run is not None and run.is_lone else super().__get__(run, owner)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run's folder. Its model's files are `model.meta` and others; a checkpoint that another program wrote
     into `folder` has another `model_name`. Nothing is read before it is asked for, and no file need exist.
+
+    `folder` may also be a lone ONNX file, a model without any other file of its run. `origin`: the archive
+    that it was unpacked from, for as long as the process lasts.
 
     Readers raise PigeonholeError, naming the file, where it is missing or damaged. Writers replace the file
     completely, and raise OSError.
@@ -54,10 +64,11 @@ class Run:
 
     folder: Path
     model_name: str = MODEL
+    origin: Path | None = None
 
     checkpoint_file = Inside("checkpoint")  # TensorFlow's: names the model's files, and is written last
     labels_file = Inside("labels.txt")
-    onnx_file = Inside("model.onnx")  # by model.export
+    onnx_file = _OnnxFile("model.onnx")  # by model.export
     settings_file = Inside("settings.json")
     history_file = Inside("history.csv")
     split_file = Inside("split.csv")  # by data.split
@@ -80,12 +91,24 @@ class Run:
         return str(self.folder)
 
     def __str__(self) -> str:
-        return str(self.folder)
+        return str(self.origin or self.folder)
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """The folder's name, or that of the file in its place without its extension."""
+        if self.origin or self.is_lone:
+            return (self.origin or self.folder).stem
         return self.folder.resolve().name
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether it is an ONNX file and nothing else."""
+        return self.folder.suffix.lower() == ".onnx" and self.folder.is_file()
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether there is a folder into which a report and figures can be written."""
+        return self.origin is None and not self.is_lone
 
     @property
     def prefix(self) -> Path:
@@ -94,7 +117,7 @@ class Run:
 
     def describe(self) -> str:
         """The run in words: its folder, and a note where its training is not finished."""
-        place = self.folder if self.model_name == MODEL else self.prefix
+        place = self if self.model_name == MODEL else self.prefix
         return str(place) if self.is_complete else f"{place} (the training is not finished)"
 
     # How far its training has got.
@@ -243,7 +266,8 @@ class Run:
     def stamp(self) -> tuple[tuple[int, ...], ...]:
         """Another value once another model has been saved here, or another run has taken this one's place."""
         stamps = []
-        for path in (self.checkpoint_file, Path(f"{self.prefix}.meta")):
+        model = (self.folder,) if self.is_lone else (self.checkpoint_file, Path(f"{self.prefix}.meta"))
+        for path in model:
             with contextlib.suppress(OSError):
                 status = path.stat()
                 stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))

@@ -57,15 +57,16 @@ def last_interrupted(folder: Path) -> Run | None:
 def find(model: str | Path | Run | None = None, flag: str = "--model") -> Run:
     """The run that is meant, whose model is there, or a state of its training to make one of.
 
-    `model`: a run's folder or its name below `runs/`, any folder with a TensorFlow `checkpoint` file, or a
-    path to a `.meta` file or its prefix. None: that of `newest` in the working directory's `runs/`.
+    `model`: a run's folder or its name below `runs/`, any folder with a TensorFlow `checkpoint` file, a path
+    to a `.meta` file or its prefix, an ONNX file that was exported, or a zip archive of a run's folder. None:
+    that of `newest` in the working directory's `runs/`.
     `flag`: where the user named it, for the error.
     Raises UsageError when there is no such run, PigeonholeError when it is unfinished or lacks a file.
     """
     if model is None:
         return _newest_here()
     run = model if isinstance(model, Run) else _named(str(model), flag)
-    if not run.is_interrupted:
+    if not (run.is_interrupted or run.is_lone):
         check_files(run)
     return run
 
@@ -83,13 +84,21 @@ def _named(model: str, flag: str) -> Run:
     for folder in (path, RUNS / path):
         if folder.is_dir():
             return _inside(folder)
+    if Run(path).is_lone:
+        return Run(path)
+    if path.suffix.lower() == ".zip" and path.is_file():
+        from pigeonhole.runs import unpacking
+
+        return unpacking.unpack(path)
     if path.name == MODEL and Run(path.parent).is_interrupted:
         return Run(path.parent)
     if path.suffix == ".meta" and path.is_file():
         return Run(path.parent, path.stem)
     if Path(f"{model}.meta").is_file():
         return Run(path.parent, path.name)
-    raise UsageError(f"{flag} {model}: no such run; give a run's folder, its name in runs/, or a .meta file")
+    raise UsageError(
+        f"{flag} {model}: no such run; give a run's folder, its name in runs/, or a .meta, .onnx or .zip file"
+    )
 
 
 def _inside(folder: Path) -> Run:

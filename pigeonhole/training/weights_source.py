@@ -63,6 +63,8 @@ def find(named: str, network: str | None) -> Source:
     if difflib.get_close_matches(named.lower(), [IMAGENET], cutoff=0.8) and not path.exists():
         raise UsageError(f"--weights {named}: no such run or file; did you mean {IMAGENET}?")
     run = search.find(named, "--weights")
+    if run.is_lone:
+        raise UsageError(f"--weights {named}: an ONNX file has no weights to go on from; name a run")
     if run.is_interrupted:
         raise PigeonholeError(f"--weights {named}: this training is not finished")
     return Source(named, run.prefix, is_run=True)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pigeonhole.model.interface import ForeignCheckpoint, Interface, Layer
     from pigeonhole.runs.run import Run
 
-AUTO = "auto"
+AUTO, ONNX = "auto", "onnx"
 # Name -> module of this package, the fastest first. The module's `load` gives the engine for a model.
 ENGINES = {
-    "onnx": "onnx_runtime",
+    ONNX: "onnx_runtime",
     "tensorflow": "tensorflow",
 }
 CHOICES = (AUTO, *ENGINES)
@@ -51,7 +51,9 @@ def load_engine(
     """
     if choice not in CHOICES:
         raise UsageError(f"--engine {choice}: no such engine; choose from {', '.join(CHOICES)}")
-    *faster, last = ENGINES if choice == AUTO else [choice]
+    if run.is_lone and choice not in (AUTO, ONNX):
+        raise UsageError(f"--engine {choice}: {run} is an ONNX file; only --engine {ONNX} answers with it")
+    *faster, last = ENGINES if choice == AUTO and not run.is_lone else [ONNX if choice == AUTO else choice]
     reasons = []
     for name in faster:
         try:
