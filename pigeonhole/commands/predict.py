@@ -123,10 +123,13 @@ def foreign(options: argparse.Namespace) -> "ForeignCheckpoint":
 
 def explanation(options: argparse.Namespace, run: "Run") -> "Why":
     """What is to be told besides the answers; a note where the run has nothing to tell of."""
-    from pigeonhole.features import known
     from pigeonhole.jobs.prediction import Why
 
-    kept = known.read(run) if options.why else None
+    kept = None
+    if options.why:
+        from pigeonhole.features import known
+
+        kept = known.read(run)
     if options.why and kept is None:
         only = "only the heatmaps explain" if options.heatmaps else "add --heatmaps FOLDER to explain"
         say(f"note: this run keeps no training pictures to name; {only} its answers", to=sys.stderr)

@@ -11,7 +11,6 @@ import platform
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -189,6 +188,8 @@ def _versions(*packages: str) -> str:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata
+
     for name in (package, f"{package}-cpu"):  # TensorFlow comes under either name
         try:
             return metadata.version(name)

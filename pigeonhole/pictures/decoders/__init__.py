@@ -8,7 +8,6 @@ same pixels as OpenCV and reports damage.
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 from collections.abc import Callable
 
 import numpy as np
@@ -32,6 +31,8 @@ _LIBRARIES = ("opencv-python-headless", "simplejpeg", "pillow", "tifffile", "ima
 @functools.cache
 def versions() -> str:
     """The versions of all decoders in a short form: equal text, equal pixels."""
+    import importlib.metadata  # here, since it takes a while and an answer does not need it
+
     found = []
     for library in _LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -1,18 +1,23 @@
 """BMP and the portable pixmaps by Pillow."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import BmpImagePlugin, PpmImagePlugin
 
 from pigeonhole.pictures.decoders.samples import ROWS, grey_to_rgb, on_white, to_8_bits
 from pigeonhole.pictures.formats import Container, ImageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _DEEP = ("I", "I;16")
 
 
 def decode(data: bytes, container: Container) -> np.ndarray:
     """uint8 [height, width, 3] RGB. Raises ImageError."""
+    from PIL import BmpImagePlugin, PpmImagePlugin  # here, since most pictures do not need it
+
     plugin = BmpImagePlugin.BmpImageFile if container.format == "bmp" else PpmImagePlugin.PpmImageFile
     try:
         with plugin(io.BytesIO(data)) as image:
@@ -27,9 +32,7 @@ def decode(data: bytes, container: Container) -> np.ndarray:
         raise ImageError(f"damaged or unsupported {container.name}") from error
 
 
-def _to_rgb(
-    image: BmpImagePlugin.BmpImageFile | PpmImagePlugin.PpmImageFile, is_transparent: bool
-) -> np.ndarray:
+def _to_rgb(image: "Image", is_transparent: bool) -> np.ndarray:
     """Some rows at a time: Pillow takes four bytes for each pixel that it converts, and more to give it."""
     width, height = image.size
     rgb = np.empty((height, width, 3), np.uint8)
