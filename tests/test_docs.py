@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"sh", "python", "text", "ini", "yaml", "{toctree}"}
+LANGUAGES |= {"javascript", "cpp"}  # which tests/test_rule.py runs
 MOST_README_LINES = 200
 # What takes more than a moment: trainings, and whatever needs TensorFlow or scikit-learn.
 SLOW = re.compile(r"\btrain\b|\bevaluate\b|tensorflow|keras|TrainingJob|make_sample|runs/CUT")
