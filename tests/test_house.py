@@ -458,7 +458,7 @@ def test_every_module_of_an_extra_is_known_by_name():
     assert told | {"tensorflow", "tensorflow-cpu"} == train | {"tensorflow", "tensorflow-cpu"}
 
 
-@pytest.mark.parametrize("room", ["pigeonhole.web", "pigeonhole.web.server", "pigeonhole.jobs.classifying"])
+@pytest.mark.parametrize("room", ["pigeonhole.web", "pigeonhole.web.server", "pigeonhole.jobs.train"])
 def test_the_base_answers_and_serves_without_the_extras(room):
     code = f"import sys; sys.modules.update(dict.fromkeys({list(extras.OPTIONAL)})); import {room}"
     assert not modules_after("-c", code) & extras.OPTIONAL.keys()

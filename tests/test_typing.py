@@ -52,10 +52,9 @@ def test_the_public_names_have_types(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *flags, "client.py"], cwd=tmp_path, capture_output=True, text=True
     )
-    said = {
-        int(number): text
-        for number, text in re.findall(r"client\.py:(\d+): (?:note|error): (.*)", done.stdout)
-    }
+    said: dict[int, str] = {}
+    for number, text in re.findall(r"client\.py:(\d+): (?:note|error): (.*)", done.stdout):
+        said.setdefault(int(number), text)
     wanted = {
         number: line.partition("  # ")[2]
         for number, line in enumerate(CLIENT.splitlines(), 1)

@@ -23,6 +23,15 @@ DIGITS = CHECKOUT / "training_data"
 PICTURE = min((CHECKOUT / "testing_data" / "3").glob("*.png"))
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 NOT_IN_THE_BASE = ("tensorflow", "keras", "sklearn", "scipy", "matplotlib", "onnx", "tf2onnx")
+ASK = """
+import sys
+from pigeonhole import Run
+print(Run.load(sys.argv[1]).classifier().answers(sys.argv[2])[0].class_name)
+"""
+TYPED = """
+from importlib import resources
+print((resources.files("pigeonhole") / "py.typed").is_file())
+"""
 # The installed package must be found, not the checkout.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
@@ -88,6 +97,9 @@ def base(python: Path, run: Path, work: Path) -> None:
     say("answer for a picture")
     answered = json.loads(call(pigeonhole, "predict", "--json", "--model", run, PICTURE, cwd=work))
     expect("'3'", repr(answered[0]["predictions"][0]["class"]))
+    say("answer from Python, with types")
+    expect("3", call(python, "-c", ASK, run, PICTURE, cwd=work))
+    expect("True", call(python, "-c", TYPED, cwd=work))
     say("serve")
     serve(pigeonhole, run, work)
     say("what is missing is told in one line")

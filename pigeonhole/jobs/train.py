@@ -53,7 +53,7 @@ def train(
     extras.require("training", *extras.modules_of("train"))
     with contextlib.nullcontext() if verbose else terminal.silent():
         job = _job({**asked, "verbose": verbose}, callbacks)
-        return _outcome(job, job.train())
+        return outcome(job, job.train())
 
 
 def _job(given: Mapping[str, object], callbacks: Sequence[Listener]) -> Job:
@@ -72,7 +72,7 @@ def _job(given: Mapping[str, object], callbacks: Sequence[Listener]) -> Job:
     return TrainingJob(config, previous_run, callbacks=callbacks)
 
 
-def _outcome(job: Job, exit_status: int) -> Run:
+def outcome(job: Job, exit_status: int) -> Run:
     """The run of a job that has ended with this status. Raises what the status stands for."""
     run = Run(job.run.folder)
     if exit_status == cli.TERMINATED:
@@ -85,7 +85,9 @@ def _outcome(job: Job, exit_status: int) -> Run:
         differing = ", ".join(digests.differing(digests.read(before), digests.read(run)))
         raise PigeonholeError(f"{run}: not identical to {before}: other {differing}")
     if exit_status == 1:
-        raise PigeonholeError(f"{run}: the loss became no number; the best network from before that is saved")
+        raise PigeonholeError(
+            f"{run}: the loss is no longer a number; the best network before that is saved there"
+        )
     return run
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from pigeonhole.data.parallel import available_cores
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.jobs.train import outcome
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import digests
@@ -61,6 +63,8 @@ def test_a_loss_that_is_no_number_later_keeps_the_best_network_before_it(config,
     assert "saving the best network before that, of epoch " in said
     assert job.run.has_model and not job.run.is_complete and progress(job.run.folder) == "stopped"
     assert "resume  " not in said, "that would end in the same way"
+    with pytest.raises(PigeonholeError, match="run: the loss is no longer a number; the best network before"):
+        outcome(job, 1)
     Classifier.load(job.run).close()
     with job.run.history_file.open() as file:
         assert all(np.isfinite(float(row["valid_loss"])) for row in csv.DictReader(file))
