@@ -45,6 +45,7 @@ EXTENSIONS: frozenset[str] = frozenset(name for names in FORMAT_EXTENSIONS.value
 
 # The rule of models that were saved before format version 3: "area", of JPEGs that were decoded smaller.
 REDUCED = "reduced"
+MOST_AVERAGED = 4_000_000  # values of a picture that are averaged in four times their memory
 
 
 def readable_formats() -> list[str]:
@@ -140,7 +141,7 @@ def resize(image: np.ndarray, size: int, rule: str = "area") -> np.ndarray:
     if rule != "bilinear":
         shrunk = (min(width, size), min(height, size))
         if shrunk != (width, height):
-            image = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)
+            image = _averaged(image, shrunk)
     if image.shape[:2] != (size, size):
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
     return image
@@ -168,6 +169,19 @@ def shown(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """A model's input [S, S, C] as a picture again, uint8 [S, S, C], RGB or grey."""
     levels = np.rint(pixels / preprocessing.scale).astype(np.uint8)
     return levels[..., ::-1] if preprocessing.colour_order == "bgr" else levels
+
+
+def _averaged(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 averaged over areas to `size`, (width, height), of which no side is larger.
+
+    OpenCV averages numbers of 32 bits in three quarters of the time, with the same sums, unless both sides
+    shrink by whole factors, for which it has another way.
+    """
+    is_whole = image.shape[1] % size[0] == 0 and image.shape[0] % size[1] == 0
+    if is_whole or image.size > MOST_AVERAGED:
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    averages = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return cv2.convertScaleAbs(averages)  # rounds to the nearest, as the other way does
 
 
 def _turn(image: np.ndarray, orientation: int) -> np.ndarray:

@@ -470,3 +470,22 @@ def test_heic_without_its_extra_names_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(ImageError, match=r'pip install "pigeonhole\[heic\]"'):
         images.decode(heic_of(PICTURE))
+
+
+@pytest.mark.parametrize("most", [0, images.MOST_AVERAGED])
+def test_averages_are_those_of_opencv_to_the_last_bit(monkeypatch, most):
+    monkeypatch.setattr(images, "MOST_AVERAGED", most)
+    random = np.random.default_rng(5)
+    sides = [
+        (64, 64),
+        (96, 64),
+        (65, 33),
+        (32, 77),
+        (128, 96),
+        (375, 500),
+        *random.integers(32, 300, (40, 2)),
+    ]
+    for height, width in sides:
+        image = random.integers(0, 256, (height, width, 3), np.uint8)
+        expected = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(images.resize(image, 32), expected)
