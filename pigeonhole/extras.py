@@ -14,6 +14,7 @@ OPTIONAL = {
     "onnx": ("ONNX", "train"),
     "tf2onnx": ("tf2onnx", "train"),
     "threadpoolctl": ("threadpoolctl", "train"),
+    "pyarrow": ("PyArrow", "parquet"),
     "pillow_heif": ("pillow-heif", "heic"),
     "tensorboard": ("TensorBoard", "tensorboard"),
     "mlflow": ("MLflow", "mlflow"),

@@ -191,7 +191,7 @@ def run_block(block: Block, command: list[str], folder: Path, port: str) -> None
 def test_shell_blocks_run(block, place, port, request):
     if "curl" in block.text and not shutil.which("curl"):
         pytest.skip("curl is not installed")
-    if "--resume" in block.text or "runs/CUT" in block.text:
+    if re.search(r"\btrain\b.*--resume|runs/CUT", block.text):
         shutil.rmtree(place)
         shutil.copytree(request.getfixturevalue("cut"), place)
     stand_ins(place)

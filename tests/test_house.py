@@ -33,7 +33,7 @@ ROOMS = (
     "training.distributed", "evaluation", "evaluation.studies", "report", "jobs", "web", "commands",
 )  # fmt: skip
 # A package inside a room, of which only the room itself knows.
-CLOSETS = ("pictures.formats", "pictures.decoders", "model.engines", "model.export")
+CLOSETS = ("pictures.formats", "pictures.decoders", "model.engines", "model.export", "jobs.bulk")
 SMALLEST_ROOT = ("__init__", "__main__")
 MOST_AT_THE_ROOT = 12
 SLOW_IMPORTS = extras.OPTIONAL.keys() | {"numpy", "cv2", "onnxruntime", "flask", "PIL"}
@@ -439,7 +439,7 @@ def requirements(extra: str | None = None) -> dict[str, Requirement]:
 
 
 def test_the_base_and_the_extras_are_what_is_tested():
-    parts = requirements(), requirements("train"), requirements("heic")
+    parts = requirements(), requirements("train"), requirements("heic"), requirements("parquet")
     pinned = pins("requirements.txt")
     assert sum(map(len, parts)) == len(pinned)
     for name, requirement in [item for part in parts for item in part.items()]:
@@ -452,7 +452,7 @@ def test_the_base_and_the_extras_are_what_is_tested():
 def test_every_module_of_an_extra_is_known_by_name():
     providers = importlib.metadata.packages_distributions()
     train = {name.lower().replace("_", "-") for name in requirements("train")} - {"protobuf", WEIGHTS}
-    train |= requirements("heic").keys()
+    train |= requirements("heic").keys() | requirements("parquet").keys()
     train |= {name for extra in TRACKERS for name in requirements(extra)}
     told = {providers[module][0].lower().replace("_", "-") for module in extras.OPTIONAL}
     assert told | {"tensorflow", "tensorflow-cpu"} == train | {"tensorflow", "tensorflow-cpu"}

@@ -3,6 +3,7 @@
 pigeonhole predict dog.jpg
 pigeonhole predict holiday/ "more/*.png" --top 3
 pigeonhole predict dog.jpg --why --heatmaps seen
+pigeonhole predict heap/ --csv answers.csv --resume
 curl -s https://example.org/dog.jpg | pigeonhole predict -
 """
 
@@ -10,12 +11,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pigeonhole.arguments import Parser, as_path, count, filled, names, side
-from pigeonhole.data import tables
-from pigeonhole.model.engines.engine import CHOICES
+from pigeonhole.commands import predict_flags
 from pigeonhole.runs import search
 from pigeonhole.terminal import counted, padded, say, shown, titled, width
 
@@ -30,84 +28,83 @@ WIDEST_NAME = 60  # longer file names are not waited for when columns are aligne
 
 def main(arguments: list[str]) -> int:
     """0 when every picture got its answer, 1 when some could not be read."""
-    options = parse(arguments)
+    options = predict_flags.parse(arguments, __doc__)
+    if options.undo:
+        return undo(options)
+    from pigeonhole.jobs import prediction
+
+    missing, places = prediction.find_places(options.pictures)
+    if predict_flags.is_bulk(options):
+        failures = answer_in_bulk(options, places, missing)
+    else:
+        failures = answer_on_terminal(options, list(prediction.sources_of(places)), missing)
+    return 1 if failures or missing else 0
+
+
+def answer_on_terminal(
+    options: argparse.Namespace, sources: Sequence["Source"], missing: Sequence[str]
+) -> int:
+    """Print the answers; gives the number of failures."""
     from pigeonhole.jobs import prediction
     from pigeonhole.model.classifier import Classifier
 
-    missing, sources = prediction.find_pictures(options.pictures)
-    if options.csv:
-        files = (source.picture for source in sources if isinstance(source.picture, str))
-        tables.check("--csv", options.csv, files)
-    model = search.find(options.model)
-    say(f"model: {model.describe()}", to=sys.stderr)
-    for name in missing:
-        complain(name, "no such file or folder")
+    model = found_model(options, missing)
     threads = 1 if options.heatmaps else None  # hundreds of small answers: several threads would only wait
     with Classifier.load(
         model, engine=options.engine, threads=threads, foreign=foreign(options)
     ) as classifier:
         if options.heatmaps:
             prediction.check_heatmaps(options.heatmaps, classifier, sources)
-        why = explanation(options, model)
-        answers = complained(prediction.answers(classifier, sources, why))
-        if options.csv:
-            failures = write_csv(options.csv, answers, classifier.classes, why)
-        elif options.json:
-            failures = print_json(answers, options.top)
-        else:
-            failures = print_lines(answers, options.top, sources, classifier.classes)
-    return 1 if failures or missing else 0
+        answers = complained(prediction.answers(classifier, sources, explanation(options, model)))
+        if options.json:
+            return print_json(answers, options.top)
+        return print_lines(answers, options.top, sources, classifier.classes)
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser("predict", __doc__, "PICTURE ...")
-    parser.add_argument(
-        "pictures",
-        nargs="+",
-        type=filled,
-        metavar="PICTURE",
-        help="a file, a folder with all below it, a pattern, or - (stdin)",
-    )
-    parser.add_argument(
-        "--model", type=filled, metavar="RUN", help="a run, or a .meta, .onnx or .zip file (newest run)"
-    )
-    parser.add_argument(
-        "--engine",
-        choices=CHOICES,
-        default=CHOICES[0],
-        help="what computes the answers; auto: ONNX Runtime, which starts in a moment, where it can (auto)",
-    )
-    parser.add_argument("--top", type=count, default=5, metavar="K", help="how many classes to print (5)")
-    parser.add_argument(
-        "--why", action="store_true", help="name the training pictures most like each picture"
-    )
-    parser.add_argument(
-        "--heatmaps",
-        type=as_path,
-        metavar="FOLDER",
-        help="write a picture there for each answer that shows what spoke for it, a second or two for each",
-    )
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print a JSON list, one object per picture")
-    output.add_argument(
-        "--csv", type=as_path, metavar="FILE", help="write a table, a row per picture, all classes"
-    )
-    group = parser.add_argument_group(
-        "checkpoints of other programs",
-        "what such a checkpoint does not say; the defaults are those of the classic tutorial",
-    )
-    group.add_argument("--labels", type=names, metavar="A,B", help="class names in the checkpoint's order")
-    group.add_argument("--input-tensor", metavar="NAME", help="takes the pictures (x)")
-    group.add_argument("--output-tensor", metavar="NAME", help="gives the answers (y_pred)")
-    group.add_argument("--logits", action="store_const", const=True, help="the output needs a softmax")
-    group.add_argument(
-        "--feed", type=_feed, action="append", metavar="NAME=VALUE", help="another input; repeatable"
-    )
-    group.add_argument("--colour-order", choices=("rgb", "bgr"), help="(bgr)")
-    group.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
-    group.add_argument("--image-size", type=side, metavar="PIXELS", help="(by the input tensor's shape)")
-    group.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
-    return parser.parse_args(arguments)
+def answer_in_bulk(options: argparse.Namespace, places: Sequence[str], missing: Sequence[str]) -> int:
+    """Write the answers where the flags say; gives the number of failures."""
+    from pigeonhole.jobs import prediction
+    from pigeonhole.jobs.bulk import job
+    from pigeonhole.model.classifier import Classifier
+
+    config = job.BulkConfig(**{name: getattr(options, name) for name in job.BulkConfig.__dataclass_fields__})
+    bulk = job.BulkJob(config, places)
+    model = found_model(options, missing)
+    with Classifier.load(model, engine=options.engine, threads=1, foreign=foreign(options)) as classifier:
+        if options.heatmaps:
+            prediction.check_heatmaps(options.heatmaps, classifier, bulk.sources())
+        digest = job.model_digest(model, classifier.engine, foreign(options))
+        try:
+            outcome = bulk.run(classifier, digest, explanation(options, model))
+        except BaseException as error:
+            if told := bulk.how_to_resume(error):
+                say(told, to=sys.stderr)
+            raise
+    say(*bulk.lines(), to=sys.stderr if config.is_printed else sys.stdout)
+    return outcome.failures
+
+
+def undo(options: argparse.Namespace) -> int:
+    """Take away what was sorted; 1 where something is kept."""
+    from pigeonhole.jobs.bulk import sorting
+
+    removed = kept = 0
+    for name, reason in sorting.undo(options.undo):
+        removed += reason is None
+        kept += reason is not None
+        if reason:
+            complain(name, f"kept, {reason}")
+    say(f"{options.undo}: {counted(removed, 'file', 'files')} removed" + (f", {kept:,} kept" if kept else ""))
+    return 1 if kept else 0
+
+
+def found_model(options: argparse.Namespace, missing: Sequence[str]) -> "Run":
+    """The run that answers, after it was named, and the arguments that lead nowhere."""
+    model = search.find(options.model)
+    say(f"model: {model.describe()}", to=sys.stderr)
+    for name in missing:
+        complain(name, "no such file or folder")
+    return model
 
 
 def foreign(options: argparse.Namespace) -> "ForeignCheckpoint":
@@ -190,77 +187,12 @@ def _reasons(answer: "Answer", class_width: int) -> list[str]:
 
 def print_json(answers: Iterable["Answer"], top: int) -> int:
     """One JSON list, an object per line; gives the number of failures."""
+    from pigeonhole.jobs.bulk.rows import as_json
+
     failures, separator = 0, "["
     for answer in answers:
         failures += answer.error is not None
-        ranked = [{"class": name, "probability": share} for name, share in answer.ranked[:top]]
-        said = {"predictions": ranked, "unsure": answer.unsure, "doubt": answer.doubt}
-        if answer.nearest:
-            said["nearest"] = [
-                {"file": each.name, "class": each.class_name, "cosine": each.cosine}
-                for each in answer.nearest
-            ]
-        if answer.heatmap:
-            said["heatmap"] = str(answer.heatmap)
-        content = said if answer.error is None else {"error": answer.error}
-        print(f"{separator}\n{json.dumps({'file': answer.name, **content})}", end="")
+        print(f"{separator}\n{json.dumps(as_json(answer, top))}", end="")
         separator = ","
     print("\n]")
     return failures
-
-
-def write_csv(table: Path, answers: Iterable["Answer"], classes: Sequence[str], why: "Why") -> int:
-    """A row per picture with all probabilities, and `why`. Gives the number of failures."""
-    from pigeonhole.model import doubt
-
-    failures, rows = 0, 0
-    more = _reason_columns(why)
-    with tables.write(table) as add:
-        columns = ["file", "prediction", "confidence", "unsure", "error", *tables.share_columns(classes)]
-        add([*columns, doubt.COLUMN, *more])
-        for answer in answers:
-            rows += 1
-            if answer.error is not None:
-                failures += 1
-                add([answer.name, "", "", "", answer.error, *[""] * (len(classes) + 1 + len(more))])
-                continue
-            (best, confidence), shares = answer.ranked[0], dict(answer.ranked)
-            said = [best, f"{confidence:.6f}", "yes" if answer.unsure else "no", ""]
-            cells = _reason_cells(answer)
-            cells += [""] * (len(more) - len(cells))
-            numbers = (f"{shares[name]:.6f}" for name in classes)
-            add([answer.name, *said, *numbers, answer.doubt or "", *cells])
-    failed = f", {failures:,} could not be read" if failures else ""
-    say(f"{table}: {counted(rows - failures, 'picture', 'pictures')} answered{failed}")
-    return failures
-
-
-def _reason_columns(why: "Why") -> list[str]:
-    from pigeonhole.jobs.prediction import NEAREST
-
-    heatmap = ["heatmap"] if why.heatmaps else []
-    numbers = range(1, NEAREST + 1) if why.known else ()
-    return heatmap + [f"nearest_{number}{part}" for number in numbers for part in ("", "_class", "_cosine")]
-
-
-def _reason_cells(answer: "Answer") -> list[str]:
-    heatmap = [str(answer.heatmap)] if answer.heatmap else []
-    near = [(each.name, each.class_name, f"{each.cosine:.4f}") for each in answer.nearest]
-    return heatmap + [cell for cells in near for cell in cells]
-
-
-def _factor(text: str) -> float:
-    above, _, below = text.partition("/")
-    try:
-        return float(above) / float(below or 1)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(
-            f"a number or a fraction such as 1/255 is needed, not {text}"
-        ) from None
-
-
-def _feed(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise argparse.ArgumentTypeError(f"NAME=VALUE is needed, not {text}")
-    return name, value

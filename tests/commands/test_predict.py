@@ -129,13 +129,14 @@ def test_csv_is_a_table_of_all_classes(pictures, capsys):
     with open("out.csv", encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file)
     shares = [f"p:{name}" for name in saved_runs.CLASSES]
-    assert header == ["file", "prediction", "confidence", "unsure", "error", *shares, "doubt"]
+    assert header == ["file", "prediction", "confidence", "unsure", "error", *shares, "doubt", "model"]
     table = {Path(row[0]).name: row for row in rows}
     assert len(rows) == 5 and table["broken.png"][4]
-    assert [text for text in table["broken.png"][1:] if text] == [table["broken.png"][4]]
+    assert [text for text in table["broken.png"][1:-1] if text] == [table["broken.png"][4]]
+    assert len({row[-1] for row in rows}) == 1 and rows[0][-1]
     for answer in json.loads(_run_json(capsys)):
         row, best = table[Path(answer["file"]).name], answer["predictions"][0]
-        assert row[1] == best["class"] and row[-1] == (answer["doubt"] or "")
+        assert row[1] == best["class"] and row[-2] == (answer["doubt"] or "")
         assert row[2] == row[5 + saved_runs.CLASSES.index(best["class"])]
         assert float(row[2]) == pytest.approx(best["probability"], abs=1e-6)
     assert predict.main(["photos/b.png", "--csv", "out.csv"]) == 0  # its own earlier output

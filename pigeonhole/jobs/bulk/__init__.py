@@ -1,0 +1,1 @@
+"""Answers for any number of pictures in the same memory: streamed into files or class folders, resumable."""
