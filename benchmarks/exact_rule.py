@@ -20,6 +20,7 @@ import onnxruntime
 
 from pigeonhole import Classifier
 from pigeonhole.pictures.images import REDUCED, Preprocessing, preprocess
+from pigeonhole.runs.run import Run
 
 ROUNDS = 5
 SIZES = (32, 64, 96, 128, 224)
@@ -44,7 +45,7 @@ def main() -> None:
 
 def compare(run: Path, paths: list[Path]) -> None:
     """Print how the answers of the tool and of the client differ."""
-    session = onnxruntime.InferenceSession(run / "model.onnx")
+    session = onnxruntime.InferenceSession(Run(run).onnx_file)
     with Classifier.load(run, engine="onnx") as classifier:
         tool = classifier.predict(paths)
     pictures = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in paths)

@@ -28,7 +28,7 @@ from pigeonhole.locks import exclusive
 from pigeonhole.pictures import decoders, images
 from pigeonhole.terminal import say
 
-FORMAT_VERSION = 5  # one more whenever decoding, resizing, facts, fingerprints or the index change
+FORMAT_VERSION = 6  # one more whenever decoding, resizing, facts, fingerprints or the index change
 MOST_REBUILDS = 3  # of the index, before its disk is given up
 DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 

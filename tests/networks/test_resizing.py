@@ -64,10 +64,9 @@ def test_a_whole_picture_becomes_the_same_pixels_as_outside(height, width, size,
     outside = preprocess(encoded(image), Preprocessing(size, channels)).astype(np.float32)
     differences = np.abs(inside[0] - outside)
     np.testing.assert_array_equal(inside, np.rint(inside))
-    # OpenCV rounds in between where one side grows and the other shrinks; its bilinear weights are of 1/2048.
-    grows = min(height, width) < size
-    assert differences.max() <= (2 if grows and max(height, width) > size else 1)
-    assert (differences > 0).mean() < (0.35 if grows else 0.02) or is_of_halves(height, width, size)
+    mixed = min(height, width) < size < max(height, width)  # rounded in between
+    assert differences.max() <= 1
+    assert (differences > 0).mean() < (0.35 if mixed else 0.02) or is_of_halves(height, width, size)
 
 
 def test_one_graph_takes_pictures_of_all_sizes_exactly():
