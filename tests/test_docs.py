@@ -34,7 +34,7 @@ LANGUAGES = {"sh", "python", "text", "ini", "yaml", "{toctree}"}
 LANGUAGES |= {"javascript", "cpp"}  # which tests/test_rule.py runs
 MOST_README_LINES = 200
 # What takes more than a moment: trainings, and whatever needs TensorFlow or scikit-learn.
-SLOW = re.compile(r"\btrain\b|\bevaluate\b|tensorflow|keras|TrainingJob|make_sample|runs/CUT")
+SLOW = re.compile(r"\btrain\b|\bevaluate\b|\bexport\b|tensorflow|keras|TrainingJob|make_sample|runs/CUT")
 FENCE = re.compile(r"(?:^<!-- (?P<remark>.*?) -->\n)?^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S)
 
 
@@ -253,7 +253,7 @@ def test_every_flag_is_told(command):
         [sys.executable, "-m", "pigeonhole", command, "--help"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", done.stdout)) - {"--help"}
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", done.stdout)) - {"--help"}
     assert flags
     assert not [flag for flag in sorted(flags) if not re.search(rf"{flag}(?![\w-])", text)]
 

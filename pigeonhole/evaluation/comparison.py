@@ -49,14 +49,9 @@ class Comparison:
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
     """Compare two evaluations on the pictures that both hold, told by content and class, wherever they lie.
 
-    A picture that is there more than once counts once. The test is the exact one, binomial over the pictures
-    that only one has right (McNemar, "Note on the sampling error of the difference between correlated
-    proportions or percentages", 1947).
-
-    Raises PigeonholeError where the classes differ or no picture is in both.
+    A picture that is there more than once counts once. Raises PigeonholeError where the classes
+    differ or no picture is in both.
     """
-    from scipy.stats import binomtest
-
     require_same_classes(first.classes, second.classes)
     before, now = _answers(first), _answers(second)
     common = [key for key in now if key in before]
@@ -66,19 +61,30 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
         )
     right = [(before[key][1] == key[1], now[key][1] == key[1]) for key in common]
     only_first, only_second = right.count((True, False)), right.count((False, True))
-    discordant = only_first + only_second
     return Comparison(
         both=right.count((True, True)),
         only_first=only_first,
         only_second=only_second,
         neither=right.count((False, False)),
-        p_value=float(binomtest(only_first, discordant).pvalue) if discordant else 1.0,
+        p_value=mcnemar(only_first, only_second),
         changed=[
             Change(now[key][0], key[1], before[key][1], now[key][1])
             for key in common
             if before[key][1] != now[key][1]
         ],
     )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """How probable so uneven a split is by chance, of the pictures that only one of two models has right.
+
+    The exact test, binomial over these pictures (McNemar, "Note on the sampling error of the difference
+    between correlated proportions or percentages", 1947); 1 where there are none.
+    """
+    from scipy.stats import binomtest
+
+    discordant = only_first + only_second
+    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
 def require_same_classes(first: Iterable[str], second: Iterable[str]) -> None:

@@ -224,7 +224,7 @@ def restore(prefix: Path, threads: int | None = None) -> v1.Session:
     Pigeonhole's own has replayed its golden examples here. Raises PigeonholeError when anything is missing,
     damaged, does not fit, or is left unrestored, and golden.DriftError when the answers have changed.
     """
-    for file in _files(prefix):
+    for file in files(prefix):
         seals.check(file)
     with tf.Graph().as_default() as graph:
         saver = _import_graph(prefix)
@@ -270,7 +270,7 @@ def read_golden(session: v1.Session) -> tuple[golden.Golden, np.ndarray]:
     return golden.Golden(tuple(data), pixels), probabilities
 
 
-def _files(prefix: Path) -> list[Path]:
+def files(prefix: Path) -> list[Path]:
     """The model's files: the graph, the weights' index and the weights."""
     data = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*-of-*")
     return [Path(f"{prefix}.meta"), Path(f"{prefix}.index"), *sorted(data)]

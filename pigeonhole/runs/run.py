@@ -86,6 +86,7 @@ class Run:
     mlflow_folder = Inside(os.path.join("tracking", "mlflow"))  # by jobs.tracking
     seals_file = Inside(seals.FILE)  # by runs.seals: digests of other files
     unfinished_model_folder = Inside(".saving")  # by model.metagraph
+    exports_folder = Inside("exports")  # by jobs.exporting
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -239,13 +240,13 @@ class Run:
         has_them = self.model_name == MODEL and os.path.lexists(self.known_file)
         return _own(self.known_file, MOST_BYTES) if has_them else None
 
-    def training_pictures(self) -> Iterator["TrainingPicture"]:
-        """The pictures that it was trained on, where it says so; they may be missing or changed by now."""
+    def training_pictures(self, side: str = "train") -> Iterator["TrainingPicture"]:
+        """Those of one side of the split, "train" or "valid"; they may be missing or changed by now."""
         try:
             folder = Path(self.settings()["options"]["data"]).resolve()
             for row in self.split():
                 path = (folder / row["path"]).resolve()
-                if row["side"] == "train" and row["digest"] and path.is_relative_to(folder):
+                if row["side"] == side and row["digest"] and path.is_relative_to(folder):
                     yield TrainingPicture(row["class"], path, row["digest"])
         except (PigeonholeError, OSError, ValueError, KeyError, TypeError):
             return

@@ -7,48 +7,76 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from pigeonhole import atomic_file
 from pigeonhole.model import golden, metagraph
-from pigeonhole.model.export import whole_pictures
+from pigeonhole.model.export import quantizing, whole_pictures
+from pigeonhole.model.export.exporter import Answer, Source
 from pigeonhole.model.export.graphs import INPUT, inference_graph, outputs
 from pigeonhole.runs.run import Run
+
+if TYPE_CHECKING:
+    import onnx
 
 v1 = tf.compat.v1
 
 TITLE = "ONNX file"
 PLACE = Run.onnx_file.name
+NEEDS = ("onnx", "tf2onnx")
+HAS_INT8 = True
 OPSET = 17
 
 
-def write(session: v1.Session, place: Path) -> None:
-    """Write the ONNX file, made from the session's meta graph.
+def write(source: Source, place: Path) -> None:
+    """Write what `content` gives."""
+    with atomic_file.naming(place):
+        place.write_bytes(content(source))
+
+
+def content(source: Source) -> bytes:
+    """The ONNX file, made from the source's meta graph.
 
     Input `x` float32 [N, S, S, C], or whole pictures [N, H, W, 3] of one size; outputs `y_pred`, `logits`,
     `features`, and `certainty` and `unsure` where the model has them; the contract, the class names (a JSON
     list) and the golden examples are its metadata.
     """
-    model = _convert(session)
-    _describe(model, session)
-    preprocessing = metagraph.read_contract(session).preprocessing
+    model, contract = convert(source.session), source.contract
+    examples, probabilities = metagraph.read_golden(source.session)
+    if source.calibration is not None:
+        model = quantizing.quantized(model, source.calibration)
+        probabilities = _answer_of(model.SerializeToString())(examples.pixels)
+        contract = replace(contract, golden=examples.fingerprint(probabilities))  # replayed at each load
+    for key, text in (
+        ("contract", contract.to_json()),
+        ("classes", json.dumps(source.classes, ensure_ascii=False)),
+        ("golden", golden.to_text(examples, probabilities)),
+    ):
+        model.metadata_props.add(key=key, value=text)
+    preprocessing = source.contract.preprocessing
     whole_pictures.add(model, preprocessing.image_size, preprocessing.channels)
-    with atomic_file.naming(place):
-        place.write_bytes(model.SerializeToString())
+    return model.SerializeToString()
 
 
-def answers(place: Path, pixels: np.ndarray) -> np.ndarray:
-    """Probabilities float32 [N, K] by ONNX Runtime."""
+def load(place: Path) -> Answer:
+    """The file's probabilities by ONNX Runtime."""
+    return _answer_of(place.read_bytes())
+
+
+def _answer_of(model: bytes) -> Answer:
     import onnxruntime
 
-    runtime = onnxruntime.InferenceSession(place.read_bytes(), providers=["CPUExecutionProvider"])
-    return runtime.run(["y_pred"], {INPUT: pixels.astype(np.float32)})[0]
+    runtime = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return lambda pixels: runtime.run(["y_pred"], {INPUT: pixels.astype(np.float32)})[0]
 
 
-def _convert(session: v1.Session):
+def convert(session: v1.Session) -> "onnx.ModelProto":
+    """The session's model from `x` to `outputs`, which bear their plain names."""
     import tf2onnx
 
     with _quiet(), _few_leftovers():
@@ -58,11 +86,12 @@ def _convert(session: v1.Session):
             output_names=[f"{name}:0" for name in outputs(session)],
             opset=OPSET,
         )
+    _name_plainly(model, session)
     return model
 
 
-def _describe(model, session: v1.Session) -> None:
-    """Plain tensor names (`x`, not `x:0`), and what the model says about itself."""
+def _name_plainly(model: "onnx.ModelProto", session: v1.Session) -> None:
+    """`x`, not `x:0`, and N for the number of pictures."""
     names = {f"{name}:0": name for name in (INPUT, *outputs(session))}
     for node in model.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
@@ -70,12 +99,6 @@ def _describe(model, session: v1.Session) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.name = names[value.name]
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    for key, text in (
-        ("contract", metagraph.read_contract(session).to_json()),
-        ("classes", json.dumps(metagraph.read_classes(session), ensure_ascii=False)),
-        ("golden", golden.to_text(*metagraph.read_golden(session))),
-    ):
-        model.metadata_props.add(key=key, value=text)
 
 
 @contextlib.contextmanager

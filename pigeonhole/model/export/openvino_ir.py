@@ -1,0 +1,48 @@
+"""A saved model as OpenVINO's files, which Intel's processors, graphics and accelerators compute."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from pigeonhole.model.export import onnx_file, quantizing
+from pigeonhole.model.export.exporter import Answer, Source
+from pigeonhole.model.export.graphs import INPUT
+
+TITLE = "OpenVINO"
+PLACE = "openvino"
+NEEDS = ("openvino", "onnx", "tf2onnx")
+HAS_INT8 = True
+MODEL = "model.xml"
+
+
+def write(source: Source, place: Path) -> None:
+    """Write a folder with `model.xml`, `model.bin`, the class names, a line each, and the contract.
+
+    Input and outputs are those of the ONNX file, from which they are made; its quantize and dequantize nodes
+    are OpenVINO's own form of int8.
+    """
+    import openvino
+
+    model = onnx_file.convert(source.session)
+    if source.calibration is not None:
+        model = quantizing.quantized(model, source.calibration)
+    place.mkdir()
+    read = openvino.Core().read_model(model.SerializeToString(), b"")
+    openvino.save_model(read, os.fspath(place / MODEL), compress_to_fp16=False)
+    source.describe_in(place)
+
+
+def load(place: Path) -> Answer:
+    """The folder's probabilities on the processor, in float32 where it would take bfloat16."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(
+        os.fspath(place / MODEL), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    request = compiled.create_infer_request()
+
+    def answer(pixels: np.ndarray) -> np.ndarray:
+        return request.infer({INPUT: pixels.astype(np.float32)})["y_pred"].copy()
+
+    return answer
