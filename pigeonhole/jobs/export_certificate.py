@@ -44,10 +44,12 @@ class Certificate:
     def lines(self) -> list[str]:
         """What was found, for people."""
         pictures, golden = self.content["pictures"], self.content["golden"]
+        asked = f"{golden['equal']}"
+        if pictures["n"]:
+            asked = f"{pictures['equal']} of {pictures['n']} {pictures['kind']} and {asked}"
         told = [
             f"{self.bytes / 1e6:.1f} MB, {self.milliseconds:.1f} ms a picture",
-            f"{pictures['equal']} of {pictures['n']} {pictures['kind']} and {golden['equal']} of "
-            f"{golden['n']} golden examples get the same answer; probabilities differ by up to "
+            f"{asked} of {golden['n']} golden examples get the same answer; probabilities differ by up to "
             f"{max(pictures['largest_difference'], golden['largest_difference']):.2g}",
         ]
         if loss := self.content.get("loss"):

@@ -49,7 +49,9 @@ def test_pictures_that_have_changed_or_gone_are_left_out(run, tmp_path):
 def test_without_the_folder_thumbnails_or_the_golden_examples_alone_have_to_do(run, tmp_path):
     shutil.rmtree(tmp_path / "pictures")
     with ExportJob([PB], str(run)) as job:
-        told = job.export(PB).certificate.content
+        certificate = job.export(PB).certificate
+        assert certificate.lines()[1].startswith("4 of 4 golden examples get the same answer")
+        told = certificate.content
         assert told["pictures"]["n"] == 0 and told["golden"]["equal"] == 4
         with pytest.raises(PigeonholeError, match=r"int8: needs .* put them back: .*pictures"):
             job._places[Form("onnx", int8=True)] = tmp_path / "x.onnx"

@@ -33,6 +33,7 @@ def inference_graph(session: v1.Session, names: Sequence[str] | None = None) -> 
             frozen.node.append(_constant(node.name, values[node.name]))
         else:
             node.input[:] = [bypass.get(name, name) for name in node.input]
+            node.attr.pop("_gradient_op_type", None)  # of training, which a reader would ask for in vain
             frozen.node.append(node)
     return v1.graph_util.extract_sub_graph(frozen, list(names or outputs(session)))
 

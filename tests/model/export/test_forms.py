@@ -121,6 +121,7 @@ def test_a_frozen_graph_has_the_public_names(made, source):
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
     assert not [node.name for node in graph_def.node if node.op == "VariableV2"]
+    assert not [node.name for node in graph_def.node if "_gradient_op_type" in node.attr]
 
 
 def test_a_saved_model_names_its_outputs_and_carries_its_labels(made, source):
