@@ -72,7 +72,7 @@ def answer_in_bulk(options: argparse.Namespace, places: Sequence[str], missing: 
     model = found_model(options, missing)
     with Classifier.load(model, engine=options.engine, threads=1, foreign=foreign(options)) as classifier:
         if options.heatmaps:
-            prediction.check_heatmaps(options.heatmaps, classifier, bulk.sources())
+            prediction.check_heatmaps(options.heatmaps, classifier, ())
         digest = job.model_digest(model, classifier.engine, foreign(options))
         try:
             outcome = bulk.run(classifier, digest, explanation(options, model))

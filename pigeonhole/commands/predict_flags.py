@@ -1,6 +1,7 @@
 """The flags of `predict`."""
 
 import argparse
+from collections.abc import Callable
 
 from pigeonhole.arguments import Parser, as_path, count, filled, names, side, thread_count
 from pigeonhole.model.engines.engine import CHOICES
@@ -39,7 +40,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     _add_bulk(parser)
     _add_foreign(parser)
     options = parser.parse_args(arguments)
-    if message := _contradiction(options):
+    if message := _contradiction(options, parser.get_default):
         parser.error(message)
     return options
 
@@ -110,20 +111,28 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
 
 
-def _contradiction(options: argparse.Namespace) -> str | None:
+def _contradiction(options: argparse.Namespace, default: Callable[[str], object]) -> str | None:
     """What is wrong about the flags together."""
     if options.undo:
-        return "--undo takes no pictures" if options.pictures else None
+        others = [name for name, value in vars(options).items() if value not in (default(name), [])]
+        others.remove("undo")
+        return f"--undo: takes no {_flag(others[0])}" if others else None
     if not options.pictures:
         return "the following arguments are required: PICTURE"
     if options.link and not options.sort_into:
         return "--link: only with --sort-into"
     given = [flag for flag in ("resume", "watch", "workers") if getattr(options, flag)]
     if given and not is_bulk(options):
-        return f"--{given[0]}: only with --csv, --jsonl, --parquet or --sort-into"
+        return f"{_flag(given[0])}: only with --csv, --jsonl, --parquet or --sort-into"
+    if options.sort_into and "-" in options.pictures:
+        return "--sort-into: -, the standard input, is no file that could be copied; name files"
     if options.sort_into and options.json:
         return "--json: not with --sort-into; --jsonl - prints JSON lines"
     return None
+
+
+def _flag(name: str) -> str:
+    return name if name == "pictures" else f"--{name.replace('_', '-')}"
 
 
 def _factor(text: str) -> float:

@@ -78,8 +78,8 @@ def test_what_ends_a_job_early_says_how_to_go_on(run, monkeypatch, capsys, error
     monkeypatch.setattr(text_files.Csv, "text", fail)
     with pytest.raises((KeyboardInterrupt, OSError)):
         predict.main(["photos", "--model", str(run), "--csv", "out.csv"])
-    assert "stopped; 0 pictures answered so far are kept: the same command with --resume" in (
-        capsys.readouterr().err
+    assert (
+        "stopped; what was answered so far is kept: the same command with --resume" in capsys.readouterr().err
     )
     assert Path("out.csv").read_bytes().startswith(b"\xef\xbb\xbffile,")
 
@@ -94,6 +94,7 @@ def test_what_ends_a_job_early_says_how_to_go_on(run, monkeypatch, capsys, error
         ["--link"],
         ["--sort-into", "x", "--json"],
         ["--csv", "x", "--jsonl", "y"],
+        ["-", "--sort-into", "x"],
         ["--undo", "x/undo.csv"],
     ],
 )
@@ -101,6 +102,13 @@ def test_flags_that_do_not_go_together_are_usage(flags, capsys):
     with pytest.raises(SystemExit) as caught:
         predict.main(["photos", *flags])
     assert caught.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--csv", "x"], ["--resume"], ["--model", "x"], ["--link"], ["--why"]])
+def test_undo_goes_with_no_other_flag(flags, capsys):
+    with pytest.raises(SystemExit) as caught:
+        predict.main(["--undo", "sorted/undo.csv", *flags])
+    assert caught.value.code == 2 and f"--undo: takes no {flags[0]}\n" in capsys.readouterr().err
 
 
 def test_places_that_cannot_be_are_told_before_the_model_is_loaded(monkeypatch):

@@ -5,7 +5,7 @@ import glob
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from pigeonhole import atomic_file, interrupts
 from pigeonhole.data import tables
 from pigeonhole.data.parallel import available_cores, bar, keep_freed_memory
-from pigeonhole.errors import UsageError
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs import prediction
 from pigeonhole.jobs.bulk import parquet_file, sorting, text_files
 from pigeonhole.jobs.bulk.parquet_file import ParquetFile
@@ -28,6 +28,7 @@ from pigeonhole.jobs.bulk.watching import Watch
 from pigeonhole.jobs.prediction import STDIN, Answer, Source, Why
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.interface import ForeignCheckpoint
+from pigeonhole.runs import creation
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import counted, say, shown
 
@@ -54,6 +55,7 @@ class BulkConfig:
 
     csv, jsonl, parquet  the file for the rows; `-` is standard output, but not for Parquet
     sort_into            the folder for class folders; `link`: hard links in the place of copies
+    heatmaps             the folder for what explains each answer
     resume               go on with what an earlier job has written
     watch                wait for further files until Ctrl-C
     workers              how many pictures are computed at once; None: as many as there are cores
@@ -65,6 +67,7 @@ class BulkConfig:
     parquet: Path | None = None
     sort_into: Path | None = None
     link: bool = False
+    heatmaps: Path | None = None
     resume: bool = False
     watch: bool = False
     workers: int | None = None
@@ -102,10 +105,11 @@ class BulkJob:
         self._config, self._places = config, places
         self.outcome = Outcome()
         file = config.file
-        self._own = _own_paths(config)
         # What is there is replaced at the end, so nothing of an unfinished job is kept but Parquet's parts.
         self._replaces = bool(config.csv or config.jsonl) and file.exists() and not config.resume
-        self._own_endings = (file.name, ".parquet") if file else ()
+        self._own_file = os.path.realpath(file) if file else ""
+        parts = parquet_file.parts_of(file) if config.parquet else None
+        self._own_folders = [each.resolve() for each in (config.sort_into, config.heatmaps, parts) if each]
         if config.parquet:
             parquet_file.require()
         if config.is_printed:
@@ -114,8 +118,9 @@ class BulkJob:
             pictures = self._namesakes(file) if file.exists() and not config.resume else ()
             check = atomic_file.check if config.parquet else tables.check
             check(config.flag, file, pictures)
-        if config.sort_into:
-            sorting.check(config.sort_into, [place for place in places if place != STDIN])
+        for flag, folder in ((sorting.FLAG, config.sort_into), ("--heatmaps", config.heatmaps)):
+            if folder:
+                self._check_folder(flag, folder)
         if config.watch:
             self._check_watch()
 
@@ -136,9 +141,8 @@ class BulkJob:
         return self.outcome
 
     def sources(self) -> Iterator[Source]:
-        """The pictures, without the files that the job itself writes."""
-        sources = prediction.sources_of(self._places)
-        return (source for source in sources if not self._is_own(source.name))
+        """The pictures."""
+        return self._others(prediction.sources_of(self._places))
 
     def lines(self) -> Iterator[str]:
         """What was done, for people."""
@@ -154,10 +158,9 @@ class BulkJob:
     def how_to_resume(self, error: BaseException) -> str | None:
         """What becomes of a job that this error ended; None where there is nothing to go on from."""
         is_replaced = self._replaces and not self._config.sort_into
-        if isinstance(error, UsageError) or self._config.is_printed or is_replaced:
+        if isinstance(error, PigeonholeError) or self._config.is_printed or is_replaced:
             return None
-        done = counted(self.outcome.answered, "picture", "pictures")
-        return f"stopped; {done} answered so far are kept: the same command with --resume goes on"
+        return "stopped; what was answered so far is kept: the same command with --resume goes on"
 
     def _answer_all(self, stream: Stream, outputs: Sequence[Output]) -> None:
         total = 0
@@ -210,24 +213,30 @@ class BulkJob:
 
     def _names(self) -> Iterator[str]:
         """The names of the same pictures; nothing is read for it."""
-        for place in self._places:
-            if place == STDIN:
-                yield STDIN
-            else:
-                names = (source.name for source in prediction.sources_of([place]))
-                yield from (name for name in names if not self._is_own(name))
+        if STDIN in self._places:
+            yield STDIN
+        yield from (source.name for source in self._others(self._files()))
+
+    def _files(self) -> Iterator[Source]:
+        return prediction.sources_of(place for place in self._places if place != STDIN)
+
+    def _others(self, sources: Iterable[Source]) -> Iterator[Source]:
+        """Those that the job does not write itself, also where a link among the pictures leads to them."""
+        last, is_own = None, False
+        name = os.path.basename(self._own_file)
+        for source in sources:
+            folder = os.path.dirname(source.name)
+            if folder != last:
+                last, real = folder, Path(os.path.realpath(folder))
+                is_own = any(real.is_relative_to(own) for own in self._own_folders)
+            is_file = source.name.endswith(name) and os.path.realpath(source.name) == self._own_file
+            if not (is_own or is_file):
+                yield source
 
     def _namesakes(self, file: Path) -> Iterator[str]:
         """The pictures that may be the file, which is to be replaced."""
         alike = {file.name, os.path.basename(os.path.realpath(file))}
-        places = [place for place in self._places if place != STDIN]
-        return (each.name for each in prediction.sources_of(places) if os.path.basename(each.name) in alike)
-
-    def _is_own(self, name: str) -> bool:
-        if not name.endswith(self._own_endings):
-            return False
-        real = os.path.realpath(name)
-        return real in self._own or os.path.dirname(real) in self._own
+        return (each.name for each in self._files() if os.path.basename(each.name) in alike)
 
     @property
     def _is_on_terminal(self) -> bool:
@@ -239,6 +248,14 @@ class BulkJob:
             raise UsageError(f"{parquet_file.FLAG} -: standard output takes --csv or --jsonl; name a file")
         if self._config.resume:
             raise UsageError(f"--resume: {self._config.flag} - keeps no rows to go on from; name a file")
+
+    def _check_folder(self, flag: str, folder: Path) -> None:
+        creation.check_output(folder, flag)
+        target = folder.resolve()
+        for place in self._places:
+            pictures = Path(place).resolve()
+            if place != STDIN and (pictures.is_relative_to(target) or target.is_relative_to(pictures)):
+                raise UsageError(f"{flag} {folder}: lies among the pictures; name a folder elsewhere")
 
     def _check_watch(self) -> None:
         for place in self._places:
@@ -284,11 +301,3 @@ def model_digest(run: Run, engine: str, foreign: ForeignCheckpoint) -> str:
 def _has_all(outputs: Sequence[Output], name: str) -> bool:
     """Whether earlier jobs have dealt with the picture in every output."""
     return all(name in output for output in outputs)
-
-
-def _own_paths(config: BulkConfig) -> frozenset[str]:
-    """The real paths of what a job with this configuration writes, and of folders that hold nothing else."""
-    if config.file is None or config.is_printed:
-        return frozenset()
-    own = [config.file, *([parquet_file.parts_of(config.file)] if config.parquet else [])]
-    return frozenset(map(os.path.realpath, own))

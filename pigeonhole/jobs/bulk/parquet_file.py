@@ -48,6 +48,7 @@ class ParquetFile(AbstractContextManager):
             raise UsageError(
                 f"{FLAG} {path}: {self._parts} holds answers of an unfinished job; add --resume, or delete it"
             )
+        is_new = not self._parts.exists()
         self._parts.mkdir(exist_ok=True)
         self._replaces = self._parts / ".replaces"  # says that the file which is there is not kept
         if not resume:
@@ -55,9 +56,14 @@ class ParquetFile(AbstractContextManager):
         with contextlib.ExitStack() as opened:
             if not opened.enter_context(locks.at_once(self._parts / ".lock")):
                 raise UsageError(f"{FLAG} {path}: another process is writing it; wait for it")
-            inside = self._drop_parts_inside()
-            self._number = max([inside, *(int(part.stem) + 1 for part in self._complete())])
-            self.kept = Kept(self._names())
+            try:
+                inside = self._drop_parts_inside()
+                self._number = max([inside, *(int(part.stem) + 1 for part in self._complete())])
+                self.kept = Kept(self._names())
+            except UsageError:
+                if is_new:
+                    self._remove_parts()
+                raise
             self._opened = opened.pop_all()
 
     def __contains__(self, name: str) -> bool:
@@ -94,7 +100,11 @@ class ParquetFile(AbstractContextManager):
             if kind:  # the parts stay, to go on from
                 return
             self._merge()
-        for mine in [*self._complete(), self._replaces, self._parts / ".lock"]:
+        self._remove_parts()
+
+    def _remove_parts(self) -> None:
+        # Once nothing says that the file is not kept, a kill leaves parts that are known to be inside.
+        for mine in [self._replaces, *self._complete(), self._parts / ".lock"]:
             mine.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # what somebody else has put there stays
             self._parts.rmdir()

@@ -14,13 +14,13 @@ from pigeonhole.data import tables
 from pigeonhole.data.sources import importing
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs.bulk.rows import Kept
-from pigeonhole.jobs.prediction import STDIN, Answer
-from pigeonhole.runs import creation
+from pigeonhole.jobs.prediction import Answer
 
 FLAG = "--sort-into"
 UNDO = "undo.csv"
 UNSURE, UNREADABLE = "unsure", "unreadable"  # folders beside those of the classes
 CREATED, SOURCE, CONTENT, MODEL = COLUMNS = ("created", "source", "content", "model")
+_HEADER = f"{','.join(COLUMNS)}\n".encode()  # its first line
 _FOLDER, _SHA256, _INODE = "folder", "sha256:", "inode:"  # what `content` holds or begins with
 _UNFINISHED = ".unfinished"  # a copy in its making
 LONGEST_NAME = 255  # bytes; of common file systems
@@ -35,6 +35,7 @@ class SortedFolder(AbstractContextManager):
 
     def __init__(self, folder: Path, classes: Sequence[str], model: str, link: bool, resume: bool):
         self._folder, self._model, self._link = folder, model, link
+        self._here = os.getcwd()
         self._names = _folder_names(classes)
         undo = folder / UNDO
         if undo.exists() and not resume:
@@ -60,24 +61,28 @@ class SortedFolder(AbstractContextManager):
             self._opened = opened.pop_all()
 
     def __contains__(self, name: str) -> bool:
-        return name in self.kept
+        return self._full(name) in self.kept
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Put a copy of each picture, or a link, where its answer says. Raises OSError, PigeonholeError."""
         for answer in answers:
-            if answer.name != STDIN:
-                self._put(answer)
+            self._put(answer)
 
     def flush(self) -> None:
         """Nothing waits here."""
 
     def __exit__(self, *error: object) -> None:
-        self._opened.__exit__(*error)
-        (self._folder / _UNFINISHED).unlink(missing_ok=True)
+        with self._opened:
+            (self._folder / _UNFINISHED).unlink(missing_ok=True)
+
+    def _full(self, name: str) -> str:
+        """The path by which the list knows a picture, wherever it is read; links on the way stay."""
+        return os.path.join(self._here, name)
 
     def _put(self, answer: Answer) -> None:
-        if not os.path.isfile(answer.name):  # a broken link, or gone: there is nothing to copy
-            self._note("", answer.name, "", self._model)
+        source = self._full(answer.name)
+        if not os.path.isfile(source):  # a broken link, or gone: there is nothing to copy
+            self._note("", source, "", self._model)
             return
         kind = UNREADABLE if answer.error is not None else UNSURE if answer.unsure else answer.ranked[0][0]
         folder = self._folder / self._names[kind]
@@ -85,15 +90,17 @@ class SortedFolder(AbstractContextManager):
             self._note(folder.name, "", _FOLDER, self._model)
             folder.mkdir(exist_ok=True)
         try:
-            content = self._made_aside(answer.name)
-        except PermissionError:
-            self._note("", answer.name, "", self._model)
+            content = self._made_aside(source)
+        except OSError as error:
+            if error.errno != errno.EIO and os.access(source, os.R_OK):
+                raise
+            self._note("", source, "", self._model)
             return
         aside = self._folder / _UNFINISHED
-        for target in _targets(folder, answer.name):
+        for target in _targets(folder, source):
             if os.path.lexists(target):
                 continue
-            self._note(f"{folder.name}/{target.name}", answer.name, content, self._model)
+            self._note(f"{folder.name}/{target.name}", source, content, self._model)
             if _take_place(aside, target):
                 return
 
@@ -112,7 +119,12 @@ class SortedFolder(AbstractContextManager):
                     ) from error
                 raise
             return _inode(aside)
-        shutil.copyfile(source, aside)
+        try:
+            shutil.copyfile(source, aside)
+        except OSError as error:  # which names the source
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(error.errno, error.strerror, str(self._folder)) from error
+            raise
         shutil.copystat(source, aside)
         return _SHA256 + _digest(aside)
 
@@ -200,7 +212,8 @@ def _why_kept(folder: Path, row: dict[str, str]) -> str | None:
     if not _is_as_made(folder, row):
         return "changed"
     if row[CONTENT].startswith(_INODE):
-        return None if source.samefile(made) else "its original has changed"
+        is_same = source.samefile(made)
+        return None if is_same and made.stat().st_nlink > 1 else "its original has changed"
     if source.samefile(made):
         return "it is its own original"
     return None if row[CONTENT] == _SHA256 + _digest(source) else "its original has changed"
@@ -213,18 +226,6 @@ def _is_as_made(folder: Path, row: dict[str, str]) -> bool:
         return False
     is_link = row[CONTENT].startswith(_INODE)
     return row[CONTENT] == (_inode(made) if is_link else _SHA256 + _digest(made))
-
-
-def check(folder: Path, places: Sequence[str]) -> None:
-    """Raise UsageError where nothing can be sorted into `folder`, or the pictures lie there."""
-    creation.check_output(folder, FLAG)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{FLAG} {folder}: no folder; name another")
-    target = folder.resolve()
-    for place in places:
-        pictures = Path(place).resolve()
-        if pictures.is_relative_to(target) or target.is_relative_to(pictures):
-            raise UsageError(f"{FLAG} {folder}: lies among the pictures; name a folder elsewhere")
 
 
 def _folder_names(classes: Sequence[str]) -> dict[str, str]:
@@ -244,7 +245,7 @@ def _targets(folder: Path, source: str) -> Iterator[Path]:
     name = os.path.basename(source)
     yield folder / name
     stem, suffix = os.path.splitext(name)
-    digest = hashlib.blake2b(os.fsencode(os.path.abspath(source)), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(os.fsencode(source), digest_size=4).hexdigest()
     while len(os.fsencode(stem + suffix)) + 20 > LONGEST_NAME:
         stem = stem[:-1]
     yield folder / f"{stem}-{digest}{suffix}"
@@ -270,8 +271,11 @@ def _take_place(aside: Path, target: Path) -> bool:
 
 
 def _cut_torn_row(path: Path) -> None:
-    """Cut off a row that a killed process had not written to its end."""
+    """Cut off a row that a killed process had not written to its end; a file of another kind is left."""
     with path.open("r+b") as file:
+        if not _HEADER.startswith(file.read(len(_HEADER))):
+            return
+        file.seek(0)
         end = 0
         for line in file:
             end += len(line) if line.endswith(b"\n") else 0

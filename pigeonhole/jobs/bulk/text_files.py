@@ -179,7 +179,8 @@ class TextFile(AbstractContextManager):
         """Nothing waits here."""
 
     def __exit__(self, *error: object) -> None:
-        self._opened.__exit__(*error)
+        with atomic_file.naming(self._path):
+            self._opened.__exit__(*error)
 
     def _open(self, resume: bool, enter: Callable) -> BinaryIO:
         path = self._path

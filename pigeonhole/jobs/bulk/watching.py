@@ -36,7 +36,8 @@ class Watch:
         started = time.monotonic()
         before, self._waiting = self._waiting, {}
         for source in self._listed():
-            if source.name in self._answered or self._is_done(source.name):
+            is_known = source.name in self._answered or source.name in self._waiting  # twice, of two places
+            if is_known or self._is_done(source.name):
                 continue
             try:
                 status = os.stat(source.picture)

@@ -57,6 +57,8 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while place < len(content):
         key, place = _varint(content, place)
         field, wire = key >> 3, key & 7
+        if not field:
+            raise PigeonholeError("damaged or not an ONNX file")
         if wire == _VARINT:
             value, place = _varint(content, place)
         elif wire == _BYTES or wire in _FIXED:

@@ -1,5 +1,6 @@
 """Parquet: the same rows as in a table, in parts while the job runs, resumed after a kill at any moment."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,35 @@ def test_a_kill_between_the_file_and_the_removal_of_its_parts_doubles_nothing(mo
         with ParquetFile(FILE, LAYOUT, resume=True):
             pass
         assert names() == [f"{n}.png" for n in range(4 + round_ * 4)]
+
+
+def test_a_kill_while_the_parts_are_removed_loses_nothing(monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def unlink_one(path, missing_ok=False):
+        if removed:
+            raise Killed
+        removed.append(path)
+        os.unlink(path)
+
+    file, removed = ParquetFile(FILE, LAYOUT), []
+    for number in range(3):
+        file.add(answers(range(number * 4, number * 4 + 4)))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(parquet_file.atomic_file, "write_bytes_out", _written_out)
+        patch.setattr(Path, "unlink", unlink_one)
+        file.__exit__(None)
+    with ParquetFile(FILE, LAYOUT, resume=True) as file:
+        assert len(file.kept) == 12
+    assert names() == [f"{n}.png" for n in range(12)]
+
+
+def test_a_file_that_is_refused_gets_no_parts_beside_it():
+    FILE.write_text("mine")
+    with pytest.raises(UsageError, match="cannot be resumed"):
+        ParquetFile(FILE, LAYOUT, resume=True)
+    assert os.listdir() == [FILE.name] and FILE.read_text() == "mine"
 
 
 def _written_out(path):

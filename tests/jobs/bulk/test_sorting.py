@@ -1,6 +1,7 @@
 """Sorting into class folders: originals untouched, clashes kept apart, kills survived, and all taken back."""
 
 import csv
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs.bulk import sorting
+from pigeonhole.jobs.bulk.job import BulkConfig, BulkJob
 from pigeonhole.jobs.bulk.sorting import SortedFolder
 from pigeonhole.jobs.prediction import Answer
 from pigeonhole.model.classifier import Classifier
@@ -103,6 +105,48 @@ def test_undo_keeps_what_is_changed_and_what_is_the_last_of_its_kind():
     assert told.pop("unreadable/2.png") == "its original has changed"
     assert list(told.values()) == [None]
     assert sorted(set(names) - told.keys()) == sorted_files() and Path(TARGET, "undo.csv").exists()
+
+
+@pytest.mark.parametrize("content", [b"one line\nno end", b"no end", b"crea,ted\nx"])
+def test_undo_leaves_a_file_that_is_no_list_as_it_is(content):
+    Path("mine.txt").write_bytes(content)
+    with pytest.raises(UsageError, match=r"--undo mine.txt: "):
+        list(sorting.undo(Path("mine.txt")))
+    assert Path("mine.txt").read_bytes() == content
+
+
+def test_undo_and_resuming_work_from_any_folder(monkeypatch, pictures):
+    sort(*FOUR)
+    monkeypatch.chdir(TARGET)
+    with SortedFolder(Path("."), CLASSES, "0123", False, True) as folder:
+        assert f"../{FOUR[0].name}" not in folder and os.path.abspath(f"../{FOUR[0].name}") in folder
+    assert [reason for _, reason in sorting.undo(Path("undo.csv"))] == [None] * 4
+
+
+def test_undo_keeps_a_link_that_has_become_the_only_one():
+    sort(answer("a/1.png"), link=True)
+    os.remove("photos/a/1.png")
+    Path("photos/a/1.png").symlink_to(Path(TARGET, "cat/1.png").absolute())
+    assert list(dict(sorting.undo(TARGET / "undo.csv")).values()) == ["its original has changed"]
+    assert Path("photos/a/1.png").read_bytes()
+
+
+def test_a_picture_that_the_disk_does_not_give_is_noted_and_a_full_disk_is_named(monkeypatch):
+    def fail(number):
+        def copyfile(source, target):
+            raise OSError(number, os.strerror(number), source)
+
+        return copyfile
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", fail(errno.EIO))
+        sort(answer("a/1.png", error="input/output error"))
+        patch.setattr(shutil, "copyfile", fail(errno.ENOSPC))
+        with pytest.raises(OSError, match=r"No space left on device: 'sorted'"):
+            sort(answer("b/1.png"), resume=True)
+    sort(answer("a/1.png"), answer("b/1.png"), resume=True)
+    assert sorted_files() == ["cat/1.png"]
+    assert Path(TARGET, "cat/1.png").read_bytes() == Path("photos/b/1.png").read_bytes()
 
 
 def test_undo_of_links_keeps_one_whose_original_is_gone():
@@ -208,8 +252,18 @@ def test_what_would_mix_is_refused():
 
 @pytest.mark.parametrize("folder", ["photos", "photos/sorted", "."])
 def test_the_folder_keeps_away_from_the_pictures(folder):
-    with pytest.raises(UsageError, match=f"--sort-into {folder}: lies among the pictures"):
-        sorting.check(Path(folder), ["photos/a"] if folder == "." else ["photos"])
+    for flag, name in (("--sort-into", "sort_into"), ("--heatmaps", "heatmaps")):
+        with pytest.raises(UsageError, match=f"{flag} {folder}: lies among the pictures"):
+            BulkJob(BulkConfig(**{name: Path(folder)}), ["photos/a"] if folder == "." else ["photos"])
+
+
+def test_what_is_sorted_is_no_picture_even_where_a_link_leads_there():
+    TARGET.joinpath("cat").mkdir(parents=True)
+    shutil.copy("photos/a/1.png", TARGET / "cat" / "1.png")
+    Path("photos/z").symlink_to("..", target_is_directory=True)
+    job = BulkJob(BulkConfig(sort_into=TARGET), ["photos"])
+    assert {Path(source.name).parts[0] for source in job.sources()} == {"photos"}
+    assert not [source.name for source in job.sources() if "sorted" in source.name]
 
 
 def test_classes_named_like_the_folders_beside_them_and_names_that_are_no_folders():

@@ -57,6 +57,13 @@ def test_one_that_cannot_be_read_is_asked_again_until_it_was_left_alone_for_long
     assert looked(watch) == []
 
 
+def test_a_file_in_two_of_the_folders_is_given_once(watch):
+    watch = Watch(lambda: prediction.sources_of(["in", "in"]), lambda name: False)
+    Path("in/a.png").write_bytes(b"1")
+    assert looked(watch) == []
+    assert looked(watch) == ["in/a.png"]
+
+
 def test_what_earlier_jobs_have_dealt_with_and_what_vanishes_is_left(watch):
     Path("in/old.png").write_bytes(b"1")
     Path("in/new.png").write_bytes(b"1")
