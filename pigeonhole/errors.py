@@ -1,5 +1,9 @@
 """The two kinds of error a user can mend. Each is shown as one line, without a traceback."""
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 
 class PigeonholeError(Exception):
     """Something outside the program is wrong: a file, a folder, a model, the disk. Exit status 1."""
@@ -11,6 +15,16 @@ class UsageError(PigeonholeError):
     """The command line is wrong: a flag, its value, or a path that it names. Exit status 2."""
 
     exit_status = 2
+
+
+@contextlib.contextmanager
+def naming(place: Path, known_as: Path | None) -> Iterator[None]:
+    """Let errors say `known_as`, if it is given, for `place`, of which the user does not know."""
+    try:
+        yield
+    except PigeonholeError as error:
+        error.args = (str(error).replace(str(place), str(known_as or place)),)
+        raise
 
 
 def first_line(error: Exception) -> str:

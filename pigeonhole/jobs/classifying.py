@@ -5,7 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.arguments import MOST, Bounds, thread_count, up_to
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.features import known
 from pigeonhole.features.known import KnownPictures
 from pigeonhole.jobs import prediction
@@ -38,6 +39,8 @@ class Classifier(classifier.Classifier):
         foreign: ForeignCheckpoint | None = None,
     ) -> "Classifier":
         """As of `model.classifier.Classifier.load`: by default the newest finished run."""
+        if threads is not None:
+            _require(threads=(threads, thread_count))
         found = search.find(run if run is None or isinstance(run, str | Run) else Path(run))
         loaded = super().load(found, engine=engine, threads=threads, foreign=foreign)
         loaded._run = found
@@ -49,6 +52,7 @@ class Classifier(classifier.Classifier):
         `pictures`: as of `predict`. `nearest`: of how many training pictures most like it each answer is to
         tell. Raises PigeonholeError where the run keeps no training pictures to tell of.
         """
+        _require(nearest=(nearest, up_to(MOST, least=0)))
         listed = [pictures] if classifier.is_one(pictures) else pictures
         sources = [Source(_name(picture, number), picture) for number, picture in enumerate(listed)]
         why = Why(self._known, nearest=nearest) if nearest else Why()
@@ -60,6 +64,12 @@ class Classifier(classifier.Classifier):
         if kept is None:
             raise PigeonholeError(f"{self._run}: keeps no training pictures to name; leave out nearest")
         return kept
+
+
+def _require(**values: tuple[object, Bounds]) -> None:
+    for name, (value, bounds) in values.items():
+        if not bounds.hold(value):
+            raise UsageError(f"{name}: {value!r} is not {bounds.wanted}")
 
 
 def _name(picture: Picture, number: int) -> str:

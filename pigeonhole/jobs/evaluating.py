@@ -14,6 +14,7 @@ from pigeonhole.evaluation import comparison, evaluation
 from pigeonhole.evaluation.comparison import Comparison
 from pigeonhole.evaluation.evaluation import FolderTest
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.engines import engine as engines
 from pigeonhole.model.engines.engine import AUTO
 from pigeonhole.runs import creation, search
 from pigeonhole.runs.run import Run
@@ -165,6 +166,7 @@ def _read_folder(config: EvaluationConfig) -> Tree:
 
 def _load(run: Run, engine: str) -> Classifier:
     """Restore a model of Pigeonhole's own; UsageError for a checkpoint of another program."""
+    engines.check(run, engine)
     try:
         return Classifier.load(run, engine=engine)
     except UsageError as error:  # it was found, so what is missing is what it should say of itself

@@ -1,12 +1,12 @@
 """Training from Python: the command `train` as a function, for notebooks and other programs."""
 
+import argparse
 import contextlib
 import difflib
 import inspect
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pigeonhole import cli, extras, terminal
@@ -109,11 +109,13 @@ def _as_flag(name: str, value: object, parsing: Mapping[str, object]) -> object:
     kind, is_list = parsing.get("type"), parsing.get("action") == "append"
     try:
         if kind is as_path:
-            return NEWEST if name == "resume" and value is True else Path(value)
+            return NEWEST if name == "resume" and value is True else as_path(os.fspath(value))
         if kind is filled and isinstance(value, os.PathLike):
             return os.fspath(value)
         if kind is names or is_list:
             return value.split(",") if isinstance(value, str) else list(value)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"{name}: {error}") from None
     except TypeError:
         wanted = "path" if kind is as_path else "list"
         raise UsageError(f"{name}: {value!r} is not a {wanted}") from None

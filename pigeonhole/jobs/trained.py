@@ -27,7 +27,7 @@ class Run(runs.Run):
         Raises UsageError when there is none.
         """
         found = search.find(run if run is None or isinstance(run, str) else Path(run))
-        return cls(found.folder, found.model_name)
+        return cls(found.folder, found.model_name, found.origin)
 
     @property
     def expected_accuracy(self) -> float:

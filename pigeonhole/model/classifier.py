@@ -100,8 +100,7 @@ class Classifier(AbstractContextManager):
         Raises ImageError, naming the picture, when one cannot be read.
         """
         answers = []
-        if is_one(pictures):
-            pictures = [pictures]
+        pictures = [pictures] if is_one(pictures) else list(pictures)
         for picture, answer in zip(pictures, self.predict_each(pictures), strict=True):
             if isinstance(answer, ImageError):
                 name = f"{picture}: " if isinstance(picture, str | Path) else f"picture {len(answers)}: "
@@ -236,15 +235,22 @@ class Classifier(AbstractContextManager):
 
 
 def _content(picture: Picture) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return bytes(picture)
     if _is_pillows(picture):
         return _as_png(picture)
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
             raise ValueError(f"an image must be uint8 [H, W, 3], not {picture.dtype} {list(picture.shape)}")
+        if not picture.size:
+            raise ImageError("empty")
         # As a file without loss, so that an image takes the same one way as everything else.
         return cv2.imencode(".bmp", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    if not isinstance(picture, str | os.PathLike):
+        raise TypeError(
+            "a picture is a path, a file's bytes, a uint8 array [H, W, 3] or an image of Pillow, "
+            f"not {type(picture).__name__}"
+        )
     return Path(picture).read_bytes()
 
 
@@ -252,7 +258,7 @@ def is_one(pictures: object) -> bool:
     """Whether this is a picture, and not a list or batch of pictures."""
     if isinstance(pictures, np.ndarray):
         return pictures.ndim <= 3
-    return isinstance(pictures, bytes | str | Path) or _is_pillows(pictures)
+    return isinstance(pictures, bytes | bytearray | memoryview | str | os.PathLike) or _is_pillows(pictures)
 
 
 def _is_pillows(picture: object) -> bool:

@@ -334,7 +334,7 @@ def _regular(file: Path, flags: int = 0, most: int | None = None) -> bytes:
 def _read_object(file: Path) -> dict:
     try:
         content = _regular(file)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise PigeonholeError(f"{file}: no such file") from error
     except OSError as error:
         raise PigeonholeError(f"{file}: damaged ({error})") from error

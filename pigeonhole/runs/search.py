@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from pigeonhole import cli
-from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.errors import PigeonholeError, UsageError, naming
 from pigeonhole.runs.run import MODEL, Run
 from pigeonhole.terminal import say
 
@@ -67,7 +67,8 @@ def find(model: str | Path | Run | None = None, flag: str = "--model") -> Run:
         return _newest_here()
     run = model if isinstance(model, Run) else _named(str(model), flag)
     if not (run.is_interrupted or run.is_lone):
-        check_files(run)
+        with naming(run.folder, run.origin):
+            check_files(run)
     return run
 
 

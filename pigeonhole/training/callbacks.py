@@ -1,6 +1,6 @@
 """Whoever wants to be told of a training as it goes: objects or functions of a notebook, trackers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pigeonhole.errors import UsageError
 from pigeonhole.runs.records import Progress, Validation
@@ -47,6 +47,10 @@ NOBODY = Told()
 
 def require(listeners: Sequence[Listener]) -> None:
     """Raise UsageError for what is neither an object with a method of `Callback` nor a function."""
+    if not isinstance(listeners, Iterable):
+        raise UsageError(
+            f"callbacks: {listeners!r} is no list; give [{getattr(listeners, '__name__', '...')}]"
+        )
     for each in listeners:
         if isinstance(each, type) or not (callable(each) or any(hasattr(each, event) for event in EVENTS)):
             raise UsageError(

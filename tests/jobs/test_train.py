@@ -186,6 +186,11 @@ def test_answers_name_as_many_training_pictures_as_asked_for(tmp_path):
         (answer,) = classifier.answers(pictures[7], nearest=3)
         assert [answer.nearest[0].name, len(answer.nearest)] == ["dog/7.png", 3]
         assert classifier.answers(pictures[7])[0].nearest == ()
+        for wrong in (-1, 2.5, True, "3"):
+            with pytest.raises(UsageError, match=f"nearest: {wrong!r} is not a whole number from 0"):
+                classifier.answers(pictures[7], nearest=wrong)
+    with pytest.raises(UsageError, match="threads: -3 is not a whole number from 1"):
+        Classifier.load(tmp_path / "run", threads=-3)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +201,8 @@ def test_answers_name_as_many_training_pictures_as_asked_for(tmp_path):
         ({"steps": 1.5}, "steps: 1.5 is not a whole number"),
         ({"track": "wandb"}, "track: ['wandb'] is not a list of tensorboard or mlflow"),
         ({"data": 5}, "data: 5 is not a path"),
+        ({"data": ""}, "data: it is empty; name a file or folder"),
+        ({"callbacks": print}, "callbacks: <built-in function print> is no list; give [print]"),
         ({"classes": 5}, "classes: 5 is not a list"),
         ({"callbacks": [5]}, "callbacks: 5 has neither on_step nor on_validation"),
         ({"callbacks": [Listening]}, "callbacks: <class 'tests.jobs.test_train.Listening'> has neither"),

@@ -51,14 +51,24 @@ def test_answers_equal_a_raw_restore_by_name(run, classifier, pictures):
 def test_every_form_of_a_picture_gives_the_same(classifier, pictures):
     path = pictures[0]  # a PNG: exact
     image = cv2.imread(str(path))[..., ::-1]
-    answers = classifier.predict([path, str(path), path.read_bytes(), np.ascontiguousarray(image)])
+    forms = [path, str(path), path.read_bytes(), np.ascontiguousarray(image)]
+    answers = classifier.predict(forms)
+    assert np.array_equal(classifier.predict(each for each in forms), answers)
     np.testing.assert_allclose(answers, answers[:1].repeat(4, axis=0), atol=1e-6)
 
 
 def test_one_picture_needs_no_list(classifier, pictures):
     expected = classifier.predict(pictures[:1])
     one, data = pictures[0], pictures[0].read_bytes()
-    for picture in (one, str(one), data, cv2.imread(str(one))[..., ::-1], Image.open(one)):
+    for picture in (
+        one,
+        str(one),
+        data,
+        bytearray(data),
+        memoryview(data),
+        cv2.imread(str(one))[..., ::-1],
+        Image.open(one),
+    ):
         assert np.array_equal(classifier.predict(picture), expected)
 
 
@@ -127,6 +137,10 @@ def test_unreadable_picture_is_named_or_handed_back(classifier, pictures, tmp_pa
         classifier.predict([pictures[0], empty])
     with pytest.raises(ImageError, match="picture 0: not a picture"):
         classifier.predict([b"plain text that is no picture"])
+    with pytest.raises(ImageError, match="picture 0: empty"):
+        classifier.predict(np.zeros((0, 4, 3), np.uint8))
+    with pytest.raises(TypeError, match=r"a picture is a path, .* not int"):
+        classifier.predict([5])
     with pytest.raises(ValueError, match="uint8"):
         classifier.predict([np.zeros((4, 4, 3))])
 

@@ -12,6 +12,7 @@ import pytest
 from pigeonhole import Classifier
 from pigeonhole.commands import evaluate, predict
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.jobs import trained
 from pigeonhole.model.export import exporting
 from pigeonhole.runs import search, unpacking
 from tests.support import saved_runs
@@ -54,6 +55,23 @@ def test_a_lone_file_and_an_archive_answer_as_the_run_does(run, lone, packed):
 def test_they_are_called_what_the_user_called_them(lone, packed):
     assert [search.find(model).name for model in (lone, packed)] == ["pets", "pets"]
     assert [search.find(model).describe() for model in (lone, packed)] == [str(lone), str(packed)]
+
+
+def test_a_run_in_an_archive_keeps_its_name_in_python_and_in_errors(run, packed, lone, tmp_path):
+    assert str(trained.Run.load(packed)) == str(packed)
+    bad = tmp_path / "bad.zip"
+    for name, content in (("model.onnx", b"\0" * (8 << 20)), ("checkpoint", b"x")):
+        with zipfile.ZipFile(bad, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, content)
+        with pytest.raises(PigeonholeError) as caught:
+            Classifier.load(bad)
+        assert str(caught.value).startswith(f"{bad}"), caught.value
+    with pytest.raises(PigeonholeError, match=r"result\.json: no such file"):
+        trained.Run.load(lone).result()
+    saved_runs.write_picture(tmp_path / "test" / "cat" / "1.png", 1)
+    for model, engine, told in ((lone, "tensorflow", "is an ONNX file"), (run, "foo", "no such engine")):
+        with pytest.raises(UsageError, match=f"--engine {engine}: .*{told}"):
+            trained.Run.load(model).evaluate(tmp_path / "test", engine=engine)
 
 
 def test_an_archive_of_the_onnx_file_alone(run, tmp_path):

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.errors import PigeonholeError, UsageError, naming
 from pigeonhole.extras import MissingExtra
 
 if TYPE_CHECKING:
@@ -49,21 +49,27 @@ def load_engine(
     for an unknown engine or a contradicted model, PigeonholeError when no engine can load the model, and
     golden.DriftError when its answers are not those of the computer that trained it.
     """
+    check(run, choice)
+    *faster, last = ENGINES if choice == AUTO and not run.is_lone else [ONNX if choice == AUTO else choice]
+    reasons = []
+    with naming(run.folder, run.origin):
+        for name in faster:
+            try:
+                return _load(name, run, threads, foreign), reasons
+            except PigeonholeError as error:
+                reasons.append(str(error))
+        try:
+            return _load(last, run, threads, foreign), reasons
+        except MissingExtra as error:
+            raise PigeonholeError("; ".join([*reasons, str(error)])) from error
+
+
+def check(run: "Run", choice: str) -> None:
+    """Raise UsageError for an engine that there is not, or that has no model of this run."""
     if choice not in CHOICES:
         raise UsageError(f"--engine {choice}: no such engine; choose from {', '.join(CHOICES)}")
     if run.is_lone and choice not in (AUTO, ONNX):
         raise UsageError(f"--engine {choice}: {run} is an ONNX file; only --engine {ONNX} answers with it")
-    *faster, last = ENGINES if choice == AUTO and not run.is_lone else [ONNX if choice == AUTO else choice]
-    reasons = []
-    for name in faster:
-        try:
-            return _load(name, run, threads, foreign), reasons
-        except PigeonholeError as error:
-            reasons.append(str(error))
-    try:
-        return _load(last, run, threads, foreign), reasons
-    except MissingExtra as error:
-        raise PigeonholeError("; ".join([*reasons, str(error)])) from error
 
 
 def _load(name: str, run: "Run", threads: int | None, foreign: "ForeignCheckpoint | None") -> Engine:
