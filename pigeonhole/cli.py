@@ -30,7 +30,7 @@ COMMANDS = {
     "train": Command("train a classifier on a folder of class folders", "train.py"),
     "predict": Command("say what is in pictures", "predict.py"),
     "evaluate": Command("test a trained model on a folder of class folders", "evaluate.py"),
-    "export": Command("write a trained model in another form, for phones, browsers and other runtimes"),
+    "export": Command("write a trained model for phones, browsers, other runtimes"),
     "serve": Command("put trained models behind a web page and an API", "serve.py"),
     "import-cifar": Command("write CIFAR-10 or CIFAR-100 as class folders", "export_cifar_folders.py"),
     "import-mnist": Command(
