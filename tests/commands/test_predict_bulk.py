@@ -1,6 +1,7 @@
 """`predict` into files and folders: flags and statuses, and processes that are killed at random instants."""
 
 import csv
+import io
 import json
 import os
 import random
@@ -68,6 +69,16 @@ def test_json_lines_on_standard_output_are_nothing_but_answers(run, names, capfd
     lines = [json.loads(line) for line in said.out.splitlines()]
     assert [line["file"] for line in lines] == names and len(lines[0]["predictions"]) == 1
     assert "missing.png: no such file or folder" in said.err and "-: 6 pictures answered" in said.err
+
+
+def test_standard_input_has_a_row_and_a_heatmap(run, names, monkeypatch, capfd):
+    class Input:
+        buffer = io.BytesIO(Path(names[0]).read_bytes())
+
+    monkeypatch.setattr(sys, "stdin", Input)
+    assert predict.main([names[1], "-", "--model", str(run), "--jsonl", "-", "--heatmaps", "seen"]) == 0
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["file"] for line in lines] == [names[1], "-"] and len(os.listdir("seen")) == 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device", "out.csv")])

@@ -107,7 +107,7 @@ class BulkJob:
         file = config.file
         # What is there is replaced at the end, so nothing of an unfinished job is kept but Parquet's parts.
         self._replaces = bool(config.csv or config.jsonl) and file.exists() and not config.resume
-        self._own_file = os.path.realpath(file) if file else ""
+        self._own_file = os.path.realpath(file) if file and not config.is_printed else None
         parts = parquet_file.parts_of(file) if config.parquet else None
         self._own_folders = [each.resolve() for each in (config.sort_into, config.heatmaps, parts) if each]
         if config.parquet:
@@ -223,14 +223,14 @@ class BulkJob:
     def _others(self, sources: Iterable[Source]) -> Iterator[Source]:
         """Those that the job does not write itself, also where a link among the pictures leads to them."""
         last, is_own = None, False
-        name = os.path.basename(self._own_file)
+        name = os.path.basename(self._own_file or "")
         for source in sources:
             folder = os.path.dirname(source.name)
             if folder != last:
                 last, real = folder, Path(os.path.realpath(folder))
                 is_own = any(real.is_relative_to(own) for own in self._own_folders)
-            is_file = source.name.endswith(name) and os.path.realpath(source.name) == self._own_file
-            if not (is_own or is_file):
+            may_be_file = self._own_file and source.name.endswith(name)
+            if not (is_own or (may_be_file and os.path.realpath(source.name) == self._own_file)):
                 yield source
 
     def _namesakes(self, file: Path) -> Iterator[str]:

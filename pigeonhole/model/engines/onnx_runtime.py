@@ -117,7 +117,8 @@ def restore(file: Path, threads: int | None = None) -> OnnxRuntime:
 def _replay_golden(engine: OnnxRuntime, file: Path) -> None:
     if missing := {"contract", "classes", "golden"} - set(engine.metadata):
         raise PigeonholeError(
-            f"{file}: written without {' and '.join(sorted(missing))}, so it cannot be checked"
+            f"{file}: written without {' and '.join(sorted(missing))}, so it cannot be checked; "
+            "only a file that Pigeonhole exported can be"
         )
     try:
         engine.check()
