@@ -1,12 +1,10 @@
 // Sends each chosen, dropped, pasted or photographed picture through the page's own form, and takes the answer
 // out of the page that comes back: without this script the same form shows the same answers.
-"use strict";
+import { refused, takePictures, thumbnail, waiting } from "./pictures.js";
 
 const MOST_KEPT = 50;
-const THUMBNAIL_SIDE = 288;
 
 const form = document.querySelector("form.ask");
-const drop = form.querySelector(".drop");
 const visit = document.querySelector(".visit");
 const answers = visit.querySelector(".answers");
 const status = visit.querySelector(".status");
@@ -16,28 +14,7 @@ let sending = Promise.resolve();
 document.documentElement.classList.add("script");
 recall();
 
-for (const input of form.querySelectorAll("input[type=file]")) {
-  input.addEventListener("change", () => {
-    take(input.files);
-    input.value = "";
-  });
-}
-
-document.addEventListener("paste", (event) => take(event.clipboardData.files));
-
-for (const kind of ["dragenter", "dragover"]) {
-  document.addEventListener(kind, (event) => {
-    event.preventDefault();
-    drop.classList.add("over");
-  });
-}
-for (const kind of ["dragleave", "drop"]) {
-  document.addEventListener(kind, (event) => {
-    event.preventDefault();
-    if (kind === "drop" || !event.relatedTarget) drop.classList.remove("over");
-  });
-}
-document.addEventListener("drop", (event) => take(event.dataTransfer.files));
+takePictures(form, take);
 
 document.getElementById("forget").addEventListener("click", () => {
   answers.replaceChildren();
@@ -48,7 +25,7 @@ document.getElementById("forget").addEventListener("click", () => {
 function take(files) {
   for (const file of [...files]) {
     const place = answers.insertBefore(document.createElement("li"), answers.firstChild);
-    place.append(note(file.name, "…"));
+    place.append(waiting(file.name));
     visit.hidden = false;
     sending = sending.then(() => ask(file, place));
   }
@@ -63,7 +40,7 @@ async function ask(file, place, heatmap = false) {
       place.querySelector(".heat").textContent = error.message;
       return;
     }
-    article = note(file.name, error.message);
+    article = refused(file.name, error.message);
   }
   place.replaceChildren(article);
   if (article.classList.contains("answer") && !article.classList.contains("refused")) {
@@ -105,35 +82,13 @@ async function showThumbnail(image, file) {
   picture.src = address;
   try {
     await picture.decode();
-    const scale = Math.min(1, THUMBNAIL_SIDE / Math.max(picture.naturalWidth, picture.naturalHeight));
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(scale * picture.naturalWidth));
-    canvas.height = Math.max(1, Math.round(scale * picture.naturalHeight));
-    const context = canvas.getContext("2d");
-    context.fillStyle = "white";
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-    image.src = canvas.toDataURL("image/jpeg", 0.85);
+    image.src = thumbnail(picture, picture.naturalWidth, picture.naturalHeight);
     await image.decode();
   } catch {
     // Nothing to do: the picture that the server sent is shown already.
   } finally {
     URL.revokeObjectURL(address);
   }
-}
-
-function note(name, text) {
-  const article = document.createElement("article");
-  article.className = text === "…" ? "answer waiting" : "answer refused";
-  const figure = article.appendChild(document.createElement("figure"));
-  const blank = figure.appendChild(document.createElement("span"));
-  blank.className = "thumbnail none";
-  blank.ariaHidden = "true";
-  blank.textContent = text === "…" ? "…" : "?";
-  const words = article.appendChild(document.createElement("div"));
-  words.appendChild(document.createElement("h3")).textContent = text === "…" ? "Asking" : "Not answered";
-  words.appendChild(document.createElement("p")).textContent = text === "…" ? name : `${name}: ${text}`;
-  return article;
 }
 
 // The answers of this visit outlive a look at another page; they never leave this browser.
