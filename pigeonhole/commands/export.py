@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pigeonhole import extras
 from pigeonhole.arguments import Parser, as_path, filled
 from pigeonhole.errors import PigeonholeError, UsageError
-from pigeonhole.model.export.exporter import EXPORTERS
+from pigeonhole.model.export.exporter import EXPORTERS, WRAPPED
 from pigeonhole.terminal import say
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     forms = wanted(options)
     made: list[Exported] = []
     failed = {}
-    with exporting.ExportJob(forms, options.run, options.output) as job:
+    with exporting.ExportJob(forms, options.run, options.output, options.runtime) as job:
         say(f"{'model':<16}{job.run.describe()}")
         for form in forms:
             try:
@@ -69,6 +69,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         action="store_true",
         help="print a table: size, time, accuracy; without --to of all forms",
     )
+    add(
+        "--runtime",
+        type=as_path,
+        metavar="PATH",
+        help="for --to web: a folder or archive of the npm package onnxruntime-web (node_modules)",
+    )
     options = parser.parse_args(arguments)
     if not options.to and not options.benchmark:
         parser.error(f"--to FORM is missing: one or more of {forms}")
@@ -81,7 +87,7 @@ def wanted(options: argparse.Namespace) -> "Sequence[Form]":
 
     every = list(exporting.all_forms())
     if not options.to:
-        return every
+        return [form for form in every if form.name not in WRAPPED]
     forms = [exporting.Form(name, options.int8) for name in dict.fromkeys(options.to)]
     if others := [form.name for form in forms if form not in every]:
         able = ", ".join(form.name for form in every if form.int8)

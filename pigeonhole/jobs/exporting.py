@@ -59,12 +59,20 @@ class ExportJob(AbstractContextManager):
     forms   what `export` will be asked for
     model   what `search.find` takes; None: the newest finished run
     output  the folder for the forms, or the file where there is one form; None: `exports` in the run
+    runtime where ONNX Runtime Web lies, as of `Source`
 
     Raises UsageError where a form cannot be written there, PigeonholeError where the run has no model.
     """
 
-    def __init__(self, forms: Sequence[Form], model: str | None = None, output: Path | None = None):
+    def __init__(
+        self,
+        forms: Sequence[Form],
+        model: str | None = None,
+        output: Path | None = None,
+        runtime: Path | None = None,
+    ):
         self.run = _finished(model)
+        self._runtime = runtime
         self._places = _places(forms, self.run, output)
         self._session = metagraph.restore(self.run.prefix)
         if metagraph.read_contract(self._session) is None:
@@ -87,7 +95,7 @@ class ExportJob(AbstractContextManager):
         exporter, place = form.exporter, self._places[form]
         certificate_file = certificate_of(place)
         extras.require(f"exporting to {exporter.TITLE}", *exporter.NEEDS)
-        source = Source(self.run, self._session, self._calibration if form.int8 else None)
+        source = Source(self.run, self._session, self._calibration if form.int8 else None, self._runtime)
         try:
             with exporting.making(place, certificate_file) as aside:
                 exporter.write(source, aside)

@@ -56,3 +56,11 @@ def test_not_every_form_has_int8(run):
 def test_a_run_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UsageError, match="no such run"):
         export.main([str(tmp_path / "nowhere"), "--to", "pb"])
+
+
+def test_a_web_page_without_its_runtime_is_one_line_and_leaves_nothing(run, tmp_path, capsys):
+    output, gone = tmp_path / "out", str(tmp_path / "gone.tgz")
+    assert export.main([str(run), "--to", "web", "--runtime", gone, "--output", str(output)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and gone in said and "npm install onnxruntime-web@" in said
+    assert list(output.iterdir()) == []

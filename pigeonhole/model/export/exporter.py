@@ -24,7 +24,10 @@ EXPORTERS = {
     "openvino": "openvino_ir",
     "keras": "keras_file",
     "bundle": "bundle",
+    "web": "web",
 }
+# Around the file of another form, which gives the answers: it is not compared with the others.
+WRAPPED = ("web",)
 
 # Pixels [N, S, S, C], RGB or grey 0..255, to probabilities float32 [N, K].
 Answer = Callable[["np.ndarray"], "np.ndarray"]
@@ -38,11 +41,13 @@ class Source:
     session      which holds it
     calibration  uint8 [M, S, S, C], training pictures as the network sees them, where its activations and
                  weights shall be rounded to int8; None: it stays float32
+    runtime      where ONNX Runtime Web lies, for a web page; None: where `web_runtime` looks
     """
 
     run: Run
     session: "tf.compat.v1.Session"
     calibration: "np.ndarray | None" = None
+    runtime: Path | None = None
 
     @cached_property
     def contract(self) -> "Contract":

@@ -1,0 +1,74 @@
+// The live camera: one answer after another to what it sees, as fast as the device can, up to ten a second.
+import { answer } from "./engine.js";
+
+const LEAST_PAUSE = 100; // milliseconds from one answer to the next
+const REASONS = {
+  NotAllowedError: "it was not allowed; the browser's settings for this page can allow it",
+  NotFoundError: "this device has none",
+  NotReadableError: "another program uses it",
+};
+
+export class Camera {
+  #video;
+  #show;
+  #fail;
+  #stream = null;
+  #facing = "environment";
+
+  // `show(result)` is given each answer as of `engine.answer`, `fail(error)` why there are no more.
+  constructor(video, show, fail) {
+    this.#video = video;
+    this.#show = show;
+    this.#fail = fail;
+  }
+
+  get isOn() {
+    return this.#stream !== null;
+  }
+
+  // Rejects with the reason where it cannot be used.
+  async start() {
+    if (!navigator.mediaDevices) throw new Error("browsers allow it only under https or on localhost");
+    const video = { facingMode: this.#facing, width: { ideal: 640 }, height: { ideal: 480 } };
+    try {
+      this.#stream = await navigator.mediaDevices.getUserMedia({ video });
+      this.#video.srcObject = this.#stream;
+      await this.#video.play();
+    } catch (error) {
+      this.stop();
+      throw new Error(REASONS[error.name] ?? error.message);
+    }
+    const stream = this.#stream;
+    stream.getVideoTracks()[0].addEventListener("ended", () => this.#fail(new Error("it was taken away")));
+    this.#look(stream).catch((error) => this.#stream === stream && this.#fail(error));
+  }
+
+  stop() {
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stream = null;
+    this.#video.srcObject = null;
+  }
+
+  // Takes the camera on the other side.
+  async turn() {
+    this.stop();
+    this.#facing = this.#facing === "environment" ? "user" : "environment";
+    await this.start();
+  }
+
+  // What it sees now.
+  picture() {
+    return createImageBitmap(this.#video);
+  }
+
+  async #look(stream) {
+    while (this.#stream === stream) {
+      const next = new Promise((resolve) => setTimeout(resolve, LEAST_PAUSE));
+      if (!document.hidden && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
+        const result = await answer(await this.picture());
+        if (this.#stream === stream) this.#show(result);
+      }
+      await next;
+    }
+  }
+}
