@@ -106,14 +106,15 @@ def _held_out_losses(log_probabilities: np.ndarray, labels: np.ndarray) -> np.nd
 def _fitted(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The weights [C] of least loss, drawn towards those by which networks count by their own losses.
 
-    These are the weights that make each network as sure as it should be, times a share that falls with the
-    square of its loss.
+    These are the weights that make each network as sure as it should be, times a share: how much less its
+    loss is than that of a guess, over the square of its loss.
     """
     own = _own(log_probabilities, labels)
     calibrated = own[:, None, None] * log_probabilities
     totals = np.array([_losses(each, labels).sum() for each in calibrated])
-    believed = (totals + LUCK) ** -2
-    return _drawn(log_probabilities, labels, own * believed / believed.sum(), PRIOR)
+    guessed = len(labels) * math.log(log_probabilities.shape[2])
+    shares = _of_sum_one(np.maximum(guessed - totals, 0) / (totals + LUCK) ** 2)
+    return _drawn(log_probabilities, labels, own * shares, PRIOR)
 
 
 def _own(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -123,11 +124,15 @@ def _own(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _shares(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """float64 [C], of sum 1: how much each network counts, however sure it is by itself. All alike where none
-    knows anything."""
+    """float64 [C], of sum 1: how much each network counts, however sure it is by itself."""
     own = _own(log_probabilities, labels)
     counts = np.divide(_fitted(log_probabilities, labels), own, out=np.zeros_like(own), where=own > 0)
-    return counts / counts.sum() if counts.any() else np.full(len(own), 1 / len(own))
+    return _of_sum_one(counts)
+
+
+def _of_sum_one(counts: np.ndarray) -> np.ndarray:
+    """The shares [C] of counts of 0 or more; equal ones where all are 0."""
+    return counts / counts.sum() if counts.any() else np.full(len(counts), 1 / len(counts))
 
 
 def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
