@@ -36,6 +36,7 @@ async function begin() {
   } catch (error) {
     element("start").hidden = true;
     say(state, "Failed");
+    state.classList.add("stopped");
     find("This page does not answer", `${error.message}.`);
     return;
   }
@@ -67,7 +68,7 @@ async function check() {
   if (!(off.jpeg <= description.pixel_tolerance)) {
     find(
       "This browser decodes JPEG in its own way",
-      `In the model's golden examples, pixels differ by up to ${off.jpeg} of 255. Answers to JPEG files may differ
+      `in the model's golden examples, pixels differ by up to ${off.jpeg} of 255. Answers to JPEG files may differ
       slightly from those on the computer that the model comes from.`,
     );
   }
@@ -187,7 +188,7 @@ function say(place, text) {
 function find(title, text, place = element("findings")) {
   const finding = place.appendChild(make("p", "finding"));
   finding.role = "alert";
-  finding.append(make("strong", "", `${title}. `), text);
+  finding.append(make("strong", "", `${title}: `), text);
 }
 
 function tellTrouble(error) {
