@@ -1,6 +1,7 @@
 """A saved model as OpenVINO's files, which Intel's processors, graphics and accelerators compute."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,12 @@ def load(place: Path) -> Answer:
     """The folder's probabilities on the processor, in float32 where it would take bfloat16."""
     import openvino
 
-    compiled = openvino.Core().compile_model(
-        os.fspath(place / MODEL), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
+    # In a thread that ends. The compiler changes the stack on which its thread handles signals; a model that
+    # is freed puts back the one that it found, which may have been another model's and be gone: Ctrl-C in the
+    # main thread would then end the process with a segmentation fault.
+    with ThreadPoolExecutor(1) as pool:
+        hint = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = pool.submit(openvino.Core().compile_model, os.fspath(place / MODEL), "CPU", hint).result()
     request = compiled.create_infer_request()
 
     def answer(pixels: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import flatbuffers
 import keras
@@ -78,6 +79,31 @@ def test_a_form_in_int8_is_smaller_and_answers_nearly_the_same(made, expected, f
     given = answer(PIXELS)
     assert 1e-5 < np.abs(given - expected).max() < 0.25
     assert (given.argmax(1) == expected.argmax(1)).mean() > 0.9
+
+
+CTRL_C = """
+import faulthandler, os, signal, sys
+from pathlib import Path
+from pigeonhole.model.export import openvino_ir
+
+faulthandler.enable()  # has a stack for signals
+first, second = (openvino_ir.load(Path(sys.argv[1])) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_openvino_leaves_the_handling_of_signals_as_it_was(made):
+    place, _ = made("openvino", False)
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C, place],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 def size(place) -> int:
