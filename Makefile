@@ -19,8 +19,8 @@ demo: environment  ## train on training_data, test on testing_data, predict one 
 test: development  ## run the tests, without the slow ones, in two processes
 	$(RUN) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-slow: development  ## run only the slow tests
-	$(RUN) -m pytest -q -m slow
+test-slow: development  ## run only the slow tests, in two processes
+	$(RUN) -m pytest -q -n 2 --dist loadfile -m slow
 
 wheel-test: environment  ## build the wheel, and use it in an environment of its own
 	$(RUN) tools/wheel_test.py
