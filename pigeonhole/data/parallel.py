@@ -1,9 +1,7 @@
 """Work on many files at once in threads, and the bar that shows how far it is."""
 
 import contextlib
-import ctypes
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,6 @@ from tqdm import tqdm
 
 from pigeonhole import terminal
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of malloc.h
 THREADS = 8  # that wait for files, whatever the number of cores: storage may be far away
 
 
@@ -38,20 +35,6 @@ def in_parallel(function: Callable, tasks: Iterable, threads: int = THREADS) -> 
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C nobody waits for the rest
-
-
-def keep_freed_memory(threads: int) -> None:
-    """Have the C library keep freed memory for the next picture, in a process that decodes for long.
-
-    Otherwise the pixels of each picture are handed back and taken again, page by page, which takes a fifth of
-    the time for reading a photo. `threads`: how many at once have memory of their own. It holds for the rest
-    of the process, and does nothing where the C library is not GNU's.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
-        mallopt(_MMAP_THRESHOLD, 32 << 20)
-        mallopt(_TRIM_THRESHOLD, 256 << 20)
-        mallopt(_ARENA_MAX, threads)
 
 
 @contextlib.contextmanager

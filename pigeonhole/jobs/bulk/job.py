@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from pigeonhole import atomic_file, interrupts
 from pigeonhole.data import tables
-from pigeonhole.data.parallel import available_cores, bar, keep_freed_memory
+from pigeonhole.data.parallel import available_cores, bar
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs import prediction
 from pigeonhole.jobs.bulk import parquet_file, sorting, text_files
@@ -129,7 +129,6 @@ class BulkJob:
         something to resume that is not of this model, OSError, and what `prediction.answers` does."""
         layout = Layout.of(classifier.classes, model, self._config.top, why)
         workers = self._config.workers or available_cores()
-        keep_freed_memory(workers)
         stream = Stream(classifier, workers, why)
         with ExitStack() as stack:
             outputs = [stack.enter_context(output) for output in self._outputs(layout)]
