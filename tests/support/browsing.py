@@ -14,3 +14,11 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+def roles_and_names(browser) -> set[tuple[str, str]]:
+    """What a screen reader is told of the page that is open: the role and the name of each part."""
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    return {
+        (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if "role" in node
+    }

@@ -20,7 +20,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from pigeonhole.web import create_app, pages
 from tests.support import saved_runs, web_server
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS
+from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, roles_and_names
 from tests.support.odd_files import PICTURE, encode
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -253,10 +253,7 @@ def test_names_and_roles_for_a_screen_reader(browse, address, folder):
     browser = browse(address)
     browser.find_element(By.ID, "pictures").send_keys(str(folder / "a.png"))
     answers(browser, 1)
-    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    said = {
-        (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if "role" in node
-    }
+    said = roles_and_names(browser)
     for role, name in (
         ("heading", "What is it?"),
         ("navigation", "Pages"),

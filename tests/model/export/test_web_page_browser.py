@@ -19,7 +19,7 @@ from pigeonhole.pictures import images
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.training import retraining
 from tests.support import saved_runs, web_pages
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS
+from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, roles_and_names
 from tests.support.made_photos import photo
 from tests.support.odd_files import PICTURE, alpha, encode
 
@@ -410,10 +410,7 @@ def test_the_keyboard_and_a_screen_reader_reach_everything(opened, pictures):
     assert reached == ["Skip to the content", "pictures", "watch"]
     choose(opened, pictures[0])
     answers(opened, 1)
-    nodes = opened.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    said = {
-        (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if "role" in node
-    }
+    said = roles_and_names(opened)
     for role, name in (
         ("heading", "What is it?"),
         ("button", "Choose pictures"),
