@@ -1,0 +1,148 @@
+"""A few numbers for each picture of a folder, by which it is grouped, labelled and reviewed.
+
+They are the leading principal axes of what a pretrained network sees in the picture and in its mirror image,
+averaged. Kept in the cache folder under the folder that they are of: 100,000 pictures take 51 MB, which are
+read at once, where their features take 1.4 GB.
+"""
+
+import contextlib
+import hashlib
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pigeonhole import atomic_file
+from pigeonhole.data.cache import Cache
+from pigeonhole.data.folders import Record
+from pigeonhole.features import axes, feature_file, store
+from pigeonhole.features.axes import Axes
+from pigeonhole.features.extractor import Extractor
+from pigeonhole.features.store import Features
+from pigeonhole.features.threads import one_thread
+from pigeonhole.runs import archives
+
+AXES = 128
+SAMPLE = 5_000  # pictures by which axes are found
+BLOCK = 1_024  # pictures read at a time
+TASK = 256  # pictures whose features are computed between two reports
+GROWTH = 2  # times as many pictures as the axes are of, and they are found anew
+VERSION = 1  # increase it when the same features give other coordinates
+NAMES = "digests", "coordinates", "mean", "directions", "found_by"
+
+
+def read(
+    records: Sequence[Record],
+    extractor: Extractor,
+    cache: Cache,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> np.ndarray:
+    """float32 [n, d], d <= 128, for the pictures of one folder in the order of their records; none skipped.
+
+    What is kept is taken; features are computed for the other pictures alone. When pictures are added, the
+    axes stay as they are until their number has doubled.
+
+    on_progress  is told how many of how many pictures have features, and may raise to stop: nothing is lost
+
+    Raises as `store.read` does.
+    """
+    if not records:
+        return np.empty((0, 0), np.float32)
+    contents = feature_file.digests([record.digest for record in records])
+    file = _file(records[0].entry.root, extractor, cache)
+    kept = _Kept.read(file)
+    distinct, first, place = np.unique(contents, return_index=True, return_inverse=True)
+    if kept is not None and len(distinct) > GROWTH * kept.found_by:
+        kept = None
+    missing = first if kept is None else first[~np.isin(distinct, kept.digests)]
+    if len(missing):
+        on_progress(len(distinct) - len(missing), len(distinct))
+        features = _computed([records[row] for row in missing], extractor, cache, on_progress, len(distinct))
+        with one_thread():
+            kept = (
+                _Kept.first(contents[missing], features, extractor.last)
+                if kept is None
+                else kept.and_of(contents[missing], features, extractor.last)
+            )
+        with cache.explained():
+            kept.write(file)
+    return kept.of(distinct)[place]
+
+
+def _file(root: Path, extractor: Extractor, cache: Cache) -> Path:
+    parts = str(VERSION), str(root.resolve()), extractor.name, str(extractor.image_size), extractor.digest
+    key = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return cache.folder / f"coordinates-{key[:32]}.npz"
+
+
+def _computed(
+    records: list[Record],
+    extractor: Extractor,
+    cache: Cache,
+    on_progress: Callable[[int, int], None],
+    total: int,
+) -> Features:
+    for start in range(0, len(records), TASK):
+        done = records[start : start + TASK]
+        store.read(done, extractor, cache, progress=False)
+        on_progress(total - len(records) + start + len(done), total)
+    return store.read(records, extractor, cache, progress=False)
+
+
+class _Kept:
+    """Coordinates by content: `digests` "S32" [n], ascending, and `coordinates` float32 [n, d], by `axes`.
+
+    `found_by`: how many pictures there were when the axes were found.
+    """
+
+    def __init__(self, digests: np.ndarray, coordinates: np.ndarray, found: Axes, found_by: int):
+        order = np.argsort(digests, kind="stable")
+        self.digests, self._coordinates = digests[order], coordinates[order]
+        self._axes, self.found_by = found, found_by
+
+    @classmethod
+    def first(cls, digests: np.ndarray, features: Features, last: slice) -> "_Kept":
+        rows = np.unique(np.linspace(0, len(features) - 1, SAMPLE).astype(np.int64))
+        found = axes.leading(_seen(features.select(rows), slice(None), last), AXES)
+        return cls(digests, _coordinates(features, found, last), found, len(digests))
+
+    @classmethod
+    def read(cls, file: Path) -> "_Kept | None":
+        """What the file holds; None where there is none or it is damaged, which costs only time."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            arrays = archives.read(file)
+            digests, coordinates, mean, directions, found_by = (arrays[name] for name in NAMES)
+            return cls(digests, coordinates, Axes(mean, directions), int(found_by))
+        return None
+
+    def and_of(self, digests: np.ndarray, features: Features, last: slice) -> "_Kept":
+        coordinates = _coordinates(features, self._axes, last)
+        return _Kept(
+            np.concatenate([self.digests, digests]),
+            np.concatenate([self._coordinates, coordinates]),
+            self._axes,
+            self.found_by,
+        )
+
+    def write(self, file: Path) -> None:
+        values = self.digests, self._coordinates, *self._axes, np.array(self.found_by)
+        with atomic_file.write_binary(file) as binary, zipfile.ZipFile(binary, "w") as archive:
+            for name, value in zip(NAMES, values, strict=True):
+                archives.add(archive, name, value)
+
+    def of(self, digests: np.ndarray) -> np.ndarray:
+        return self._coordinates[np.searchsorted(self.digests, digests)]
+
+
+def _coordinates(features: Features, found: Axes, last: slice) -> np.ndarray:
+    """float32 [n, d], block by block, so that memory holds no more than those."""
+    starts = range(0, len(features), BLOCK)
+    return np.concatenate(
+        [found.coordinates(_seen(features, slice(start, start + BLOCK), last)) for start in starts]
+    )
+
+
+def _seen(features: Features, rows: slice, last: slice) -> np.ndarray:
+    """float32 [m, L]: the averaged last layer, the mean of the picture and its mirror image."""
+    return (features.plain[rows][:, last] + features.mirrored[rows][:, last]) / 2

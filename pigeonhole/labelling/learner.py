@@ -1,0 +1,145 @@
+"""A classifier that is fitted anew after each decision: logistic regression on a few axes of the features.
+
+`features.head` looks for the best head in some seconds. This one looks at 128 axes and few penalties, so that
+5,000 labels take it half a second.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pigeonhole.data.folds import deal
+from pigeonhole.features import cross_validation, softmax_regression
+from pigeonhole.features.softmax_regression import Regressions
+from pigeonhole.features.threads import one_thread
+from pigeonhole.statistics import wilson_interval
+
+PENALTIES = 10.0 ** np.array([0.5, -0.5, -1.5, -2.5])
+FIRST_PENALTY = 1  # its position, where too few labels tell
+FEWEST_TO_CHOOSE = 10  # labels out of fold that choose the penalty
+FEWEST_TO_JUDGE = 10  # pictures, copies counted once, for an accuracy
+TOLERANCE = 1e-4  # nats per picture
+MOST_FOLDS = 5
+
+
+class Accuracy(NamedTuple):
+    """Share of pictures that are answered right, 0..1, with its 95 % interval.
+
+    `total`: the pictures that it was found by, those that are copies of one another counted once.
+    """
+
+    value: float
+    low: float
+    high: float
+    total: int
+
+
+class Fitted(NamedTuple):
+    """What a fitted learner says to all n pictures.
+
+    probabilities  float32 [n, K]
+    rows           int64 [m], the labelled pictures, ascending
+    out_of_fold    float32 [m, K], probabilities by heads that have seen neither the picture nor a copy of it
+    judged         bool [m], False where those heads have seen no picture of its class: they cannot be right
+    accuracy       by the answers out of fold; None while there are too few
+    """
+
+    probabilities: np.ndarray
+    rows: np.ndarray
+    out_of_fold: np.ndarray
+    judged: np.ndarray
+    accuracy: Accuracy | None
+
+
+class Learner:
+    """Fits heads to the labels so far. It keeps nothing but the pictures; calls may overlap.
+
+    coordinates  float32 [n, d], see `labelling.coordinates`
+    groups       int64 [n], equal for copies of one picture; None: there are none
+    """
+
+    def __init__(self, coordinates: np.ndarray, groups: np.ndarray | None = None, seed: int = 0):
+        self._coordinates = np.asarray(coordinates, np.float32)
+        self._groups = np.arange(len(coordinates)) if groups is None else np.asarray(groups, np.int64)
+        self._seed = seed
+
+    def fit(self, labels: np.ndarray, num_classes: int) -> Fitted:
+        """Fit a head to the labelled pictures. `labels` int [n], 0..num_classes-1, or -1 for none.
+
+        Where fewer than two classes have a label, all pictures get the same answer.
+        """
+        rows = np.flatnonzero(labels >= 0)
+        given = np.asarray(labels, np.int64)[rows]
+        if len(np.unique(given)) < 2:
+            return self._without_head(rows, given, num_classes)
+        known = self._coordinates[rows]
+        folds = self._folds(rows, given)
+        with one_thread():
+            answers, position = _out_of_fold(known, given, folds, num_classes)
+            every = np.ones((len(rows), 1), np.float32)
+            fitted = softmax_regression.fit(known, given, every, PENALTIES[[position]], TOLERANCE)
+            probabilities = np.exp(_answers(fitted, self._coordinates, len(rows), num_classes)[..., 0])
+        judged = cross_validation.judged(given, folds)
+        accuracy = _accuracy(answers.argmax(axis=1) == given, judged, self._groups[rows])
+        return Fitted(probabilities, rows, np.exp(answers), judged, accuracy)
+
+    def _folds(self, rows: np.ndarray, given: np.ndarray) -> np.ndarray:
+        groups = self._groups[rows]
+        folds = min(MOST_FOLDS, cross_validation.num_folds(given, groups))
+        return deal(given, groups, folds, self._seed)
+
+    def _without_head(self, rows: np.ndarray, given: np.ndarray, num_classes: int) -> Fitted:
+        counts = np.bincount(given, minlength=num_classes) + 1 / max(1, num_classes)
+        shares = (counts / max(1, counts.sum())).astype(np.float32)
+        probabilities = np.tile(shares, (len(self._coordinates), 1))
+        return Fitted(probabilities, rows, probabilities[rows], np.zeros(len(rows), bool), None)
+
+
+def _answers(heads: Regressions, coordinates: np.ndarray, seen: int, num_classes: int) -> np.ndarray:
+    """Log-probabilities float32 [m, K, P] of P heads that were fitted to so many pictures."""
+    found = heads.log_probabilities(coordinates)
+    missing = num_classes - found.shape[1]
+    found = np.pad(found, ((0, 0), (0, missing), (0, 0)), constant_values=-np.inf)
+    each = [cross_validation.with_unseen(found[..., number], seen) for number in range(found.shape[2])]
+    return np.stack(each, axis=2)
+
+
+def _out_of_fold(
+    known: np.ndarray, given: np.ndarray, folds: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, int]:
+    """Log-probabilities float32 [m, K] out of fold, and the position of the best penalty for all of them.
+
+    The penalty for a fold is chosen by the others.
+    """
+    every, fold_of = np.unique(folds, return_inverse=True)
+    outside = (fold_of[:, None] != np.arange(len(every))).astype(np.float32)
+    weights = np.repeat(outside, len(PENALTIES), axis=1)
+    fitted = softmax_regression.fit(known, given, weights, np.tile(PENALTIES, len(every)), TOLERANCE)
+    kernel, bias = (part.reshape(*part.shape[:-1], len(every), -1) for part in fitted)
+    answers = np.empty((len(given), num_classes, len(PENALTIES)), np.float32)
+    for fold in range(len(every)):
+        inside = np.flatnonzero(fold_of == fold)
+        heads = Regressions(kernel[..., fold, :], bias[..., fold, :])
+        answers[inside] = _answers(heads, known[inside], len(given) - len(inside), num_classes)
+    judged = cross_validation.judged(given, folds)
+    losses = -answers[np.arange(len(given)), given] * judged[:, None]  # [m, P]
+    chosen = np.empty((len(given), num_classes), np.float32)
+    for fold in range(len(every)):
+        inside = fold_of == fold
+        chosen[inside] = answers[inside][..., _best(losses[~inside], judged[~inside])]
+    return chosen, _best(losses, judged)
+
+
+def _best(losses: np.ndarray, judged: np.ndarray) -> int:
+    """The position of the penalty of the least loss, of losses [m, P]."""
+    return int(losses.sum(axis=0).argmin()) if judged.sum() >= FEWEST_TO_CHOOSE else FIRST_PENALTY
+
+
+def _accuracy(right: np.ndarray, judged: np.ndarray, groups: np.ndarray) -> Accuracy | None:
+    """Copies of one picture count as one, with the share of them that is right."""
+    groups = np.unique(groups[judged], return_inverse=True)[1]
+    total = int(groups.max()) + 1 if len(groups) else 0
+    if total < FEWEST_TO_JUDGE:
+        return None
+    shares = np.bincount(groups, weights=right[judged]) / np.bincount(groups)
+    return Accuracy(float(shares.mean()), *wilson_interval(float(shares.sum()), total), total)

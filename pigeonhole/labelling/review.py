@@ -1,0 +1,68 @@
+"""Labels that look wrong, the likeliest first, with what helps to decide."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pigeonhole.evaluation.studies.suspects import doubt
+from pigeonhole.features.neighbours import nearest
+from pigeonhole.labelling.learner import Fitted
+
+NEAREST = 6  # labelled pictures shown beside a suspect
+
+
+class Doubted(NamedTuple):
+    """A label that looks wrong: of the picture in this row, given and proposed class as positions.
+
+    doubt    the probability that the label is wrong, 0..1
+    nearest  int64 [at most 6]: rows of labelled pictures that look like it, the most alike first
+    """
+
+    row: int
+    given: int
+    proposed: int
+    doubt: float
+    nearest: np.ndarray
+
+
+def suspects(
+    fitted: Fitted, labels: np.ndarray, coordinates: np.ndarray, groups: np.ndarray | None = None
+) -> list[Doubted]:
+    """All labels that can be judged, the likeliest to be wrong first.
+
+    labels       int [n], -1 for none, those that `fitted` was fitted to
+    coordinates  float32 [n, d]
+    groups       int64 [n], equal for copies of one picture; None: there are none
+
+    See `suspects.doubt` for how likely each is.
+    """
+    rows, answers = fitted.rows[fitted.judged], fitted.out_of_fold[fitted.judged]
+    if not len(rows):
+        return []
+    given = labels[rows]
+    doubts = doubt(answers, given)
+    order = np.argsort(-doubts, kind="stable")
+    others = np.where(np.arange(answers.shape[1]) == given[:, None], -1, answers)
+    near = _neighbours(coordinates, rows[order], fitted.rows)
+    return [
+        Doubted(int(rows[place]), int(given[place]), int(others[place].argmax()), float(doubts[place]), each)
+        for place, each in zip(order, near, strict=True)
+    ]
+
+
+def _neighbours(coordinates: np.ndarray, queries: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
+    own = np.searchsorted(known, queries)
+    found = nearest(coordinates[queries], coordinates[known], NEAREST, own).rows
+    return [known[each[each >= 0]] for each in found]
+
+
+def divided_copies(labels: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
+    """The rows int64 of copies of one picture whose labels differ, group by group.
+
+    labels  int [n], -1 for none
+    groups  int64 [n], equal for copies of one picture
+    """
+    rows = np.flatnonzero(np.asarray(labels) >= 0)
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    parts = np.split(rows, np.flatnonzero(np.diff(groups[rows])) + 1)
+    return [part for part in parts if len(np.unique(labels[part])) > 1]
