@@ -82,17 +82,35 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def wanted(options: argparse.Namespace) -> "Sequence[Form]":
-    """The forms in the order in which they are asked for, each once."""
+    """The forms in the order in which they are asked for, each once; without any, those that can be made."""
     from pigeonhole.jobs import exporting
 
     every = list(exporting.all_forms())
     if not options.to:
-        return [form for form in every if form.name not in WRAPPED]
+        return _makeable([form for form in every if form.name not in WRAPPED])
     forms = [exporting.Form(name, options.int8) for name in dict.fromkeys(options.to)]
     if others := [form.name for form in forms if form not in every]:
         able = ", ".join(form.name for form in every if form.int8)
         raise UsageError(f"--int8: there is no {others[0]} in int8; there are {able}")
+    if len(forms) == 1:
+        exporting.require(forms[0])
     return forms
+
+
+def _makeable(forms: "Sequence[Form]") -> "Sequence[Form]":
+    """Those whose packages are installed; says which are left out."""
+    from pigeonhole.jobs import exporting
+
+    found, said = [], set()
+    for form in forms:
+        try:
+            exporting.require(form)
+            found.append(form)
+        except extras.MissingExtra as error:
+            if form.name not in said:
+                say(f"{form.name:<15} left out: {error}")
+            said.add(form.name)
+    return found
 
 
 def told(exported: "Exported") -> list[str]:

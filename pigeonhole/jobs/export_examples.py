@@ -1,6 +1,7 @@
 """The pictures by which an export is judged: the run's validation pictures, where they are still there."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -51,6 +52,17 @@ def calibration(run: Run, session) -> np.ndarray:
             f"int8 is calibrated on training pictures, and {run} names none that can be read"
         )
     return pixels
+
+
+def where(run: Run) -> str:
+    """Where they should be, to be put behind that they are not there."""
+    try:
+        folder = Path(run.settings()["options"]["data"])
+    except (PigeonholeError, KeyError, TypeError):
+        return ""
+    if folder.is_absolute():
+        return f"; put them back: {folder}"
+    return f"; put them back: {folder.absolute()}, or work in the folder in which the training was started"
 
 
 def _some(pictures: Sequence[TrainingPicture], most: int) -> list[TrainingPicture]:

@@ -10,17 +10,17 @@ from importlib import metadata
 from pathlib import Path
 
 from pigeonhole import __version__, atomic_file, cli, extras
-from pigeonhole.errors import PigeonholeError, UsageError, first_line
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs import export_examples
+from pigeonhole.jobs import export_places as places
 from pigeonhole.jobs.export_certificate import Certificate, certified
 from pigeonhole.model import metagraph
-from pigeonhole.model.export import exporting, replaying
+from pigeonhole.model.export import exporting, replaying, web_runtime
 from pigeonhole.model.export.exporter import EXPORTERS, Exporter, Source, exporter_of, place_of
 from pigeonhole.model.export.replaying import Examples
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
 
-CERTIFICATE = ".certificate.json"  # behind the name of the form
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "onnx", "onnxruntime", "ai-edge-litert", "openvino")
 
 
@@ -61,7 +61,8 @@ class ExportJob(AbstractContextManager):
     output  the folder for the forms, or the file where there is one form; None: `exports` in the run
     runtime where ONNX Runtime Web lies, as of `Source`
 
-    Raises UsageError where a form cannot be written there, PigeonholeError where the run has no model.
+    Raises UsageError where a form cannot be written there or ONNX Runtime Web is asked for and missing,
+    PigeonholeError where the run has no model.
     """
 
     def __init__(
@@ -73,7 +74,11 @@ class ExportJob(AbstractContextManager):
     ):
         self.run = _finished(model)
         self._runtime = runtime
-        self._places = _places(forms, self.run, output)
+        self._places = dict(
+            zip(forms, places.find([form.place for form in forms], self.run, output), strict=True)
+        )
+        if any(form.name == "web" for form in forms):
+            web_runtime.read(runtime)
         self._session = metagraph.restore(self.run.prefix)
         if metagraph.read_contract(self._session) is None:
             self._session.close()
@@ -93,18 +98,17 @@ class ExportJob(AbstractContextManager):
         Raises PigeonholeError where it cannot be made or answers otherwise; nothing is left of it then.
         """
         exporter, place = form.exporter, self._places[form]
-        certificate_file = certificate_of(place)
-        extras.require(f"exporting to {exporter.TITLE}", *exporter.NEEDS)
+        certificate_file = places.certificate_of(place)
+        require(form)
         source = Source(self.run, self._session, self._calibration if form.int8 else None, self._runtime)
         try:
-            with exporting.making(place, certificate_file) as aside:
-                exporter.write(source, aside)
-                certificate = self._certify(form, aside)
-                _write(certificate, exporting.unfinished(certificate_file))
-        except extras.MissingExtra:
-            raise
+            with places.folder_of(place), exporting.making(place, certificate_file) as aside:
+                made = aside / place.name
+                exporter.write(source, made)
+                certificate = self._certify(form, made)
+                _write(certificate, aside / certificate_file.name)
         except Exception as error:  # converters and runtimes raise anything
-            raise PigeonholeError(f"{form}: not written: {first_line(error)}") from error
+            raise PigeonholeError(f"{form}: not written: {places.reason(error, place)}") from error
         return Exported(form, place, certificate)
 
     def reference(self) -> tuple[int, float]:
@@ -121,12 +125,12 @@ class ExportJob(AbstractContextManager):
         if self.examples.labels is None:
             raise PigeonholeError(
                 "int8: needs the run's training and validation pictures, which are not where the run found "
-                f"them; put them back: {self.run.settings()['options']['data']}"
+                f"them{export_examples.where(self.run)}"
             )
         return export_examples.calibration(self.run, self._session)
 
-    def _certify(self, form: Form, aside: Path) -> Certificate:
-        replayed = replaying.replay(form.exporter.load(aside), self.examples)
+    def _certify(self, form: Form, made: Path) -> Certificate:
+        replayed = replaying.replay(form.exporter.load(made), self.examples)
         about = {
             "form": form.name,
             "int8": form.int8,
@@ -135,12 +139,7 @@ class ExportJob(AbstractContextManager):
             "versions": versions(),
             "machine": f"{platform.system()} {platform.machine()}",
         }
-        return certified(about, aside, self._places[form], replayed)
-
-
-def certificate_of(place: Path) -> Path:
-    """Where the certificate of an exported file or folder lies."""
-    return place.with_name(place.name + CERTIFICATE)
+        return certified(about, made, self._places[form], replayed)
 
 
 def all_forms() -> Iterator[Form]:
@@ -162,6 +161,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def require(form: Form) -> None:
+    """Raise MissingExtra where this installation lacks what the form is made by."""
+    extras.require(f"exporting to {form.exporter.TITLE}", *form.exporter.NEEDS)
+
+
 def _finished(model: str | None) -> Run:
     run = search.find(model)
     if run.is_interrupted:
@@ -170,35 +174,6 @@ def _finished(model: str | None) -> Run:
             f"{cli.command('train')} --resume {cli.quote(run.folder)}"
         )
     return run
-
-
-def _places(forms: Sequence[Form], run: Run, output: Path | None) -> dict[Form, Path]:
-    """Where each form will lie."""
-    folder = run.exports_folder if output is None else output
-    if output is not None and len(forms) == 1 and output.suffix:
-        wanted = Path(forms[0].place).suffix
-        if output.suffix == wanted and not output.is_dir():
-            places, folder = {forms[0]: output}, output.parent
-            if not folder.is_dir():
-                raise UsageError(f"--output {output}: its folder does not exist")
-            return _free(places)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--output {folder}: not a folder; name another")
-    if not folder.absolute().parent.is_dir():
-        raise UsageError(f"--output {folder}: the folder {folder.parent} does not exist")
-    folder.mkdir(exist_ok=True)
-    return _free({form: folder / form.place for form in forms})
-
-
-def _free(places: dict[Form, Path]) -> dict[Form, Path]:
-    """The places, where each is empty or holds an earlier export, which has a certificate."""
-    for place in places.values():
-        if place.exists() and not certificate_of(place).is_file():
-            raise UsageError(
-                f"{place}: is there already and no earlier export, which is never overwritten; "
-                "name another place with --output"
-            )
-    return places
 
 
 def _write(certificate: Certificate, file: Path) -> None:

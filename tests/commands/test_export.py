@@ -7,6 +7,7 @@ import pytest
 from pigeonhole import extras
 from pigeonhole.commands import export
 from pigeonhole.errors import UsageError
+from pigeonhole.model import metagraph
 from tests.support import run_folders
 
 
@@ -58,9 +59,23 @@ def test_a_run_that_is_not_there_is_told(tmp_path):
         export.main([str(tmp_path / "nowhere"), "--to", "pb"])
 
 
-def test_a_web_page_without_its_runtime_is_one_line_and_leaves_nothing(run, tmp_path, capsys):
-    output, gone = tmp_path / "out", str(tmp_path / "gone.tgz")
-    assert export.main([str(run), "--to", "web", "--runtime", gone, "--output", str(output)]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and gone in said and "npm install onnxruntime-web@" in said
-    assert list(output.iterdir()) == []
+def test_a_web_page_without_its_runtime_is_told_before_the_model_is_restored(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(metagraph, "restore", lambda prefix: pytest.fail("restored"))
+    gone, output = str(tmp_path / "gone.tgz"), tmp_path / "out"
+    with pytest.raises(UsageError, match=rf"^{gone}: .*npm install onnxruntime-web@"):
+        export.main([str(run), "--to", "onnx", "web", "--runtime", gone, "--output", str(output)])
+    assert not output.exists()
+
+
+def test_the_comparison_leaves_out_what_this_installation_cannot_make(monkeypatch, capsys):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        extras.importlib.util, "find_spec", lambda name: None if name == "openvino" else real(name)
+    )
+    forms = export.wanted(export.parse(["--benchmark"]))
+    assert {form.name for form in forms} == {"onnx", "litert", "savedmodel", "pb", "keras", "bundle"}
+    assert capsys.readouterr().out == (
+        'openvino        left out: exporting to OpenVINO needs OpenVINO: pip install "pigeonhole[openvino]"\n'
+    )
+    with pytest.raises(extras.MissingExtra):
+        export.wanted(export.parse(["--to", "openvino"]))

@@ -10,7 +10,8 @@ import pytest
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs import export_certificate
 from pigeonhole.jobs.export_certificate import certified
-from pigeonhole.jobs.exporting import ExportJob, Form, certificate_of
+from pigeonhole.jobs.export_places import certificate_of
+from pigeonhole.jobs.exporting import ExportJob, Form
 from pigeonhole.model.export import onnx_file
 from pigeonhole.model.export.replaying import Examples, Replayed
 from tests.support import run_folders, saved_runs

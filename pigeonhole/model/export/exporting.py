@@ -2,9 +2,11 @@
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pigeonhole import locks
 from pigeonhole.errors import PigeonholeError, first_line
 from pigeonhole.model import golden, metagraph
 from pigeonhole.model.export.exporter import Source, exporter_of
@@ -12,6 +14,8 @@ from pigeonhole.runs import seals, search
 from pigeonhole.runs.run import Run
 
 TOLERANCE = 1e-5  # of probabilities: the same float32 arithmetic in another order
+ASIDE = ".pigeonhole-export."  # a folder in which something is made begins so
+_LOCK = "lock"  # its file that a living process holds
 
 
 def export(run: Path) -> Path:
@@ -24,9 +28,10 @@ def export(run: Path) -> Path:
     session = metagraph.restore(search.find(run).prefix)
     try:
         with making(place) as aside:
-            exporter.write(Source(Run(run), session), aside)
+            made = aside / place.name
+            exporter.write(Source(Run(run), session), made)
             examples, expected = metagraph.read_golden(session)
-            golden.check_numerics(expected, exporter.load(aside)(examples.pixels), TOLERANCE)
+            golden.check_numerics(expected, exporter.load(made)(examples.pixels), TOLERANCE)
             seals.forget(place)
     except Exception as error:  # converters and runtimes raise anything
         raise PigeonholeError(f"no {exporter.TITLE} was written: {first_line(error)}") from error
@@ -38,32 +43,39 @@ def export(run: Path) -> Path:
 
 @contextlib.contextmanager
 def making(place: Path, *beside: Path) -> Iterator[Path]:
-    """Where a file or folder is to be made that takes its place once the block has ended.
+    """A folder in which `place` is to be made, by its name; once the block has ended it takes its place.
 
-    `beside`: further files, made as `unfinished` says, that take theirs right before. After an error nothing
-    is left of any, and what was there before is as it was.
+    `beside`: further files of the same folder, made by their names too, that take theirs right before. After
+    an error nothing is left of any, and what was there before is as it was. What a process that was killed
+    has left aside is removed.
     """
-    made = [*beside, place]
-    for path in made:
-        _remove(unfinished(path))
+    _remove_leftovers(place.parent)
+    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=place.parent))
     try:
-        yield unfinished(place)
-        for path in made:
-            if unfinished(path).is_dir():
-                _remove(path)  # a folder takes the place of none but an empty one
-            unfinished(path).replace(path)
+        with locks.at_once(aside / _LOCK):
+            yield aside
+            for path in (*beside, place):
+                _put(aside / path.name, path)
     finally:
-        for path in made:
-            _remove(unfinished(path))
+        shutil.rmtree(aside, ignore_errors=True)
 
 
-def unfinished(path: Path) -> Path:
-    """Where a file or folder is while it is made; with the same suffix, which some libraries go by."""
-    return path.with_name(f".{path.name}")
+def _put(made: Path, place: Path) -> None:
+    """Move it to its place. An earlier folder goes aside first: a folder replaces none but an empty one."""
+    if not place.is_dir() or place.is_symlink():
+        made.replace(place)
+        return
+    earlier = made.with_name(f"earlier {place.name}")
+    place.rename(earlier)
+    try:
+        made.rename(place)
+    except BaseException:  # Ctrl-C too
+        if not place.exists():
+            earlier.rename(place)
+        raise
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _remove_leftovers(folder: Path) -> None:
+    for aside in folder.glob(f"{ASIDE}*"):
+        if (aside / _LOCK).is_file() and not locks.is_held(aside / _LOCK):
+            shutil.rmtree(aside, ignore_errors=True)

@@ -319,9 +319,9 @@ def test_what_fails_in_its_making_leaves_what_was_there(tmp_path, is_folder):
     place.write_text("earlier")
     with pytest.raises(ValueError), exporting.making(place, beside) as aside:
         if is_folder:
-            aside.mkdir()
-        (aside / "part" if is_folder else aside).write_text("half")
-        exporting.unfinished(beside).write_text("{}")
+            (aside / place.name).mkdir()
+        (aside / place.name / "part" if is_folder else aside / place.name).write_text("half")
+        (aside / beside.name).write_text("{}")
         raise ValueError
     assert [path.name for path in tmp_path.iterdir()] == ["model.x"]
     assert place.read_text() == "earlier"
@@ -331,6 +331,25 @@ def test_a_folder_takes_the_place_of_an_earlier_one(tmp_path):
     place = tmp_path / "model"
     for text_ in ("first", "second"):
         with exporting.making(place) as aside:
-            aside.mkdir()
-            (aside / text_).touch()
+            (aside / "model").mkdir()
+            (aside / "model" / text_).touch()
     assert [path.name for path in place.iterdir()] == ["second"]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_only_what_a_killed_process_left_is_removed(tmp_path):
+    """Names that a form has while it is made may be a user's: `.openvino` in a home folder."""
+    mine = [tmp_path / ".model", tmp_path / ".pigeonhole-export.notes"]
+    for folder in mine:
+        folder.mkdir()
+        (folder / "x").write_text("mine")
+    killed = tmp_path / f"{exporting.ASIDE}killed"
+    killed.mkdir()
+    (killed / "lock").touch()
+    with exporting.making(tmp_path / "model") as aside, exporting.making(tmp_path / "model") as other:
+        assert aside.is_dir() and other.is_dir() and not killed.exists()
+        for each, said in ((other, "other"), (aside, "aside")):
+            (each / "model").write_text(said)
+    assert (tmp_path / "model").read_text() == "aside"
+    assert sorted(tmp_path.iterdir()) == sorted([*mine, tmp_path / "model"])
+    assert all((folder / "x").read_text() == "mine" for folder in mine)
