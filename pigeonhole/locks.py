@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import os
 import sys
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from pigeonhole.errors import PigeonholeError
 from pigeonhole.terminal import say
 
 try:
@@ -19,6 +22,8 @@ except ImportError:  # Windows
 
 HELD_ELSEWHERE = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 RETRY_SECONDS = 0.2
+BRIEF_SECONDS = 0.005  # between two attempts at a lock that is held for milliseconds, ...
+MOST_SECONDS = 30  # ... and how long it is waited for
 
 
 @contextlib.contextmanager
@@ -30,6 +35,29 @@ def exclusive(path: Path) -> Iterator[None]:
             while not _try(file):
                 time.sleep(RETRY_SECONDS)
         yield
+
+
+@contextlib.contextmanager
+def briefly(path: Path) -> Iterator[FileIO]:
+    """The file itself, open for reading and appending without a buffer, under its own lock.
+
+    For what takes milliseconds, so other holders are waited for. What has taken the file's place meanwhile is
+    opened instead. Raises PigeonholeError where another process does not let go of it.
+    """
+    for _ in range(round(MOST_SECONDS / BRIEF_SECONDS)):
+        with path.open("a+b", buffering=0) as file:
+            if _try(file) and _lies_at(file, path):
+                yield file
+                return
+        time.sleep(BRIEF_SECONDS)
+    raise PigeonholeError(f"{path}: another program keeps it locked; close that program")
+
+
+def _lies_at(file: FileIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
@@ -47,7 +75,7 @@ def is_held(path: Path) -> bool:
         return not is_free
 
 
-def _try(file: BinaryIO) -> bool:
+def _try(file: BinaryIO | FileIO) -> bool:
     try:
         if fcntl:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

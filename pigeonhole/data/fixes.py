@@ -152,7 +152,7 @@ def apply(fixes: Iterable[Fix], records: Sequence[Record]) -> Overlay:
     A fix is for the file of its name while that has the content that was decided upon; otherwise for every
     file of this content, however it is called now. One that finds neither is named in `unmatched`.
     """
-    finder = _Finder(records)
+    finder = Finder(records)
     decisions: dict[int, str | None] = {}
     unmatched: dict[str, str] = {}
     for fix in fixes:
@@ -166,7 +166,7 @@ def apply(fixes: Iterable[Fix], records: Sequence[Record]) -> Overlay:
     return _overlay(records, decisions, unmatched)
 
 
-class _Finder:
+class Finder:
     """Which of the usable records a fix is for."""
 
     def __init__(self, records: Sequence[Record]):

@@ -68,7 +68,10 @@ def normal(name: str) -> str:
 
 
 def scan(
-    root: str | os.PathLike[str], classes: Sequence[str] | None = None, for_training: bool = True
+    root: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    for_training: bool = True,
+    by_table: bool = True,
 ) -> Tree:
     """List the files of each class folder of `root`, at any depth, sorted by name.
 
@@ -76,12 +79,12 @@ def scan(
     classes instead (see `label_table`). Folders that are the parts of a ready-made split by their
     names (see `layout.part_of`) fill `Tree.split` and `Tree.test`. A link is followed once per class, never
     upwards. `for_training`: there must be two classes or more, whose names can be told apart where case does
-    not count. Raises UsageError for a path or class that is not there, PigeonholeError for a folder that
-    cannot be used.
+    not count. `by_table`: whether a labels.csv is looked for. Raises UsageError for a path or class that is
+    not there, PigeonholeError for a folder that cannot be used.
     """
     top = Path(root)
     check_top(top)
-    if table := label_table.find(top):
+    if by_table and (table := label_table.find(top)):
         tree = _scan_table(table, classes)
         if for_training:
             _check_told_apart(top, tree.classes)
@@ -113,14 +116,14 @@ def _scan_table(table: Path, classes: Sequence[str] | None) -> Tree:
     _check_names(table, known)
     chosen = _choose(top, dict.fromkeys(known, ""), classes)
     entries = [
-        Entry(top, name, label, _problem(top / name))
+        Entry(top, name, label, problem(top / name))
         for name, label in sorted(labels.items())
         if label in chosen
     ]
     return Tree(top, chosen, entries, strays=strays)
 
 
-def _problem(path: Path) -> str | None:
+def problem(path: Path) -> str | None:
     if path.is_file():
         return None
     if path.is_symlink() and not path.exists():

@@ -40,11 +40,11 @@ def write(path: Path) -> Iterator[Callable[[Row], None]]:
         yield adder(file)
 
 
-def adder(file: TextIO) -> Callable[[Row], None]:
+def adder(file: TextIO, separator: str = ",") -> Callable[[Row], None]:
     """What adds a row to the table in `file`, a text file that leaves newlines alone."""
     # A writer quotes what holds a part of its line end, so it must have both; the file gets plain ones.
     plain = SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n"))
-    writer = csv.writer(plain, lineterminator="\r\n")
+    writer = csv.writer(plain, delimiter=separator, lineterminator="\r\n")
     return lambda row: writer.writerow([cell(value) for value in row])
 
 
@@ -57,6 +57,11 @@ def cell(value: object) -> str:
 def original(text: str) -> str:
     """The text of a cell that `cell` wrote, or that a user typed."""
     return text[1:] if text.startswith(_MARK) and _FORMULA.match(text[1:]) else text
+
+
+def separator(header: str) -> str:
+    """What separates the cells of a table with this first line."""
+    return max(_DELIMITERS, key=header.count)
 
 
 def share_columns(classes: Iterable[str]) -> list[str]:
@@ -82,7 +87,7 @@ def rows(path: Path, source: Iterable[str], needed: Iterable[str]) -> Iterator[t
     """The same of the lines of `source`, which is the table that lies at `path`."""
     lines, needed = iter(source), tuple(needed)
     header = next(lines, "").removeprefix("\ufeff")
-    reader = csv.reader(itertools.chain([header], lines), delimiter=max(_DELIMITERS, key=header.count))
+    reader = csv.reader(itertools.chain([header], lines), delimiter=separator(header))
     try:
         columns = [column.strip() for column in next(reader, [])]
         if not set(needed) <= set(columns):

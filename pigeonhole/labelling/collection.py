@@ -1,0 +1,183 @@
+"""The pictures of a folder that is to be labelled: a heap, class folders, or class folders beside a heap."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection as Some
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pigeonhole.data import duplicates, fixes, folders, journal, label_table, layout, walking
+from pigeonhole.data.cache import Cache
+from pigeonhole.data.fixes import Fix
+from pigeonhole.data.folders import Entry, Record, Tree
+from pigeonhole.data.pixels import Pixels
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.pictures.images import Preprocessing
+
+SURVEYED_SIDE = 32  # pixels; near copies are told by 16, and 100,000 pictures take 300 MB
+NO_CLASS = ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All files of a folder, by name; where a row is asked for, it is the place of a picture in `records`.
+
+    folder      the names of the pictures are posix paths below it
+    records     of the pictures that can be read, sorted by name; an entry's class is its folder's or its
+                table's, `NO_CLASS` where it has none
+    classes     those that folders or a table give, in their order; none for a heap
+    unreadable  name -> why this file is not among the pictures
+    """
+
+    folder: Path
+    records: list[Record]
+    classes: list[str]
+    unreadable: dict[str, str]
+    _pixels: Pixels = field(repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        cache: Cache,
+        classes: Sequence[str] | None = None,
+        without: Iterable[Path] = (),
+        progress: bool | None = None,
+    ) -> "Collection":
+        """Look through the folder; what the cache knows of a file is not read again.
+
+        classes   the folders directly below that are classes, the rest being a heap; none of them where it
+                  is empty; None: all of them where `folders.scan` would train on them, else none
+        without   files that are no pictures of the user, such as a journal
+        progress  a bar on standard error; None: where that is a terminal
+
+        Raises UsageError for a folder or class that is not there, PigeonholeError for a folder that cannot
+        be listed or that holds no file, `CacheError` for a cache that cannot be written.
+        """
+        folder = Path(folder)
+        layout.check_top(folder)
+        tree = _listed(folder, classes, list(without))
+        if not tree.entries:
+            raise PigeonholeError(f"{folder}: holds no files; put pictures there, in any order")
+        records, pixels = cache.survey(tree, Preprocessing(SURVEYED_SIDE), progress)
+        unreadable = {record.entry.name: record.skipped for record in records if record.skipped is not None}
+        used = [record for record in records if record.skipped is None]
+        return cls(folder, used, tree.classes, unreadable, pixels)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @cached_property
+    def names(self) -> list[str]:
+        return [record.entry.name for record in self.records]
+
+    @cached_property
+    def given(self) -> list[str]:
+        """The class of each picture by its folder or its table, `NO_CLASS` where it has none."""
+        return [record.entry.class_name for record in self.records]
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Name -> row."""
+        return {name: row for row, name in enumerate(self.names)}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Name -> sha256 of the content, hexadecimal."""
+        return {record.entry.name: record.digest for record in self.records}
+
+    @cached_property
+    def near_copies(self) -> list[duplicates.Pair]:
+        """Pairs of names whose pictures look the same; see `duplicates.near_duplicates`."""
+        return duplicates.near_duplicates(self.records, self._pixels)
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """A number for each row, equal for copies and near copies, followed transitively: int64 [n]."""
+        numbers = np.empty(len(self.records), np.int64)
+        for number, group in enumerate(duplicates.groups(self.records, self.near_copies)):
+            for record in group:
+                numbers[self.row_of[record.entry.name]] = number
+        return numbers
+
+    def copies(self, names: Iterable[str]) -> list[str]:
+        """These names and those of all pictures with the same content: copies share one decision."""
+        found = dict.fromkeys(names)
+        for name in list(found):
+            found |= dict.fromkeys(self._names_of.get(self.digests[name], ()))
+        return list(found)
+
+    def decided(self, decisions: Iterable[Fix]) -> tuple[dict[str, str | None], dict[str, str]]:
+        """Decisions for pictures that may have been moved, renamed or replaced since.
+
+        Gives name -> class, None for a picture that is left out; and name in the decisions -> why there is no
+        picture for it. A decision is for the file of its name while that has the content which was decided
+        upon, otherwise for every file of this content.
+        """
+        finder = fixes.Finder(self.records)
+        labels: dict[str, str | None] = {}
+        unmatched: dict[str, str] = {}
+        for fix in decisions:
+            rows = finder.rows(fix)
+            labels |= dict.fromkeys((self.names[row] for row in rows), fix.new_label)
+            if not rows:
+                unmatched[fix.name] = self.unreadable.get(fix.name) or finder.reason(fix)
+        return labels, unmatched
+
+    @cached_property
+    def _names_of(self) -> dict[str, list[str]]:
+        """Digest -> names, of the contents that are there several times."""
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for record in self.records:
+            names[record.digest].append(record.entry.name)
+        return {digest: same for digest, same in names.items() if len(same) > 1}
+
+
+def _listed(folder: Path, classes: Sequence[str] | None, without: Some[Path]) -> Tree:
+    """Every file of the folder, with its class where it has one."""
+    table = label_table.find(folder)
+    if table and (classes is not None or journal.is_journal(table)):
+        table = None
+    tree = folders.scan(folder) if table else _class_folders(folder, classes)
+    if tree.split or tree.test or tree.left_alone:
+        return tree  # what is no part of the training is left alone
+    own = {entry.name for entry in tree.entries}
+    own |= {Path(os.path.relpath(path, folder)).as_posix() for path in without}
+    taken = set() if table else {_first(entry.name) for entry in tree.entries}
+    tree.entries += [
+        entry for entry in _heap(folder) if entry.name not in own and _first(entry.name) not in taken
+    ]
+    tree.entries.sort(key=lambda entry: entry.name)
+    return tree
+
+
+def _first(name: str) -> str:
+    """The folder directly below the top in which a file lies; a file of the top itself."""
+    return name.partition("/")[0]
+
+
+def _class_folders(folder: Path, classes: Sequence[str] | None) -> Tree:
+    """The files to which folders give classes; none for a heap."""
+    heap = Tree(folder, [], [])
+    if classes is not None:
+        return folders.scan(folder, classes, for_training=False, by_table=False) if classes else heap
+    try:
+        return folders.scan(folder, by_table=False)
+    except PigeonholeError:
+        return heap
+
+
+def _heap(folder: Path) -> Iterator[Entry]:
+    top = os.path.join(folder, "")
+    try:
+        for path in walking.files_below(str(folder)):
+            name = path.removeprefix(top).replace(os.sep, "/")
+            if name not in folders.KNOWN_ROOT_FILES and name.lower() != label_table.NAME:
+                problem = None if os.path.isfile(path) else folders.problem(Path(path))
+                yield Entry(folder, name, NO_CLASS, problem)
+    except OSError as error:
+        raise PigeonholeError(f"{error.filename}: cannot be listed ({error.strerror})") from error
