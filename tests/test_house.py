@@ -30,7 +30,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), *PROGRAMS]
 # Each room may import those that stand before it. "" are the modules at the package's root.
 ROOMS = (
     "", "pictures", "data", "data.sources", "networks", "runs", "model", "features", "training",
-    "training.distributed", "evaluation", "evaluation.studies", "labelling", "report", "jobs", "web",
+    "training.distributed", "evaluation", "evaluation.studies", "labelling", "art", "report", "jobs", "web",
     "commands",
 )  # fmt: skip
 # A package inside a room, of which only the room itself knows.

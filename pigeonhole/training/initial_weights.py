@@ -103,18 +103,29 @@ def _read_file(source: Source, network: str) -> InitialWeights:
             f"--weights {source.named}: a weights file is for {', '.join(APPLICATIONS)}; "
             f"for --network {network} name a run"
         )
+    try:
+        return InitialWeights(source.named, published(application.function, source.path), (), f"of {network}")
+    except ValueError as error:
+        raise PigeonholeError(f"--weights {source.named}: holds no weights of {network} ({error})") from error
+
+
+def published(function: str, file: Path) -> dict[str, np.ndarray]:
+    """The values of a weights file of a network of keras.applications, with its head or without, by name.
+
+    Raises ValueError, with what is wrong in one line.
+    """
     errors = []
     for with_top in (False, True):
-        model = getattr(keras.applications, application.function)(
+        model = getattr(keras.applications, function)(
             include_top=with_top, weights=None, input_shape=(TOP_SIDE, TOP_SIDE, 3)
         )
         try:
-            return InitialWeights(source.named, _loaded(model, source.path), (), f"of {network}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return _loaded(model, file)
+        except OSError as error:  # no such file at all, whatever the network
+            raise ValueError(first_line(error)) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             errors.append(error)
-    raise PigeonholeError(
-        f"--weights {source.named}: holds no weights of {network} ({first_line(errors[0])})"
-    )
+    raise ValueError(first_line(errors[0])) from errors[0]
 
 
 def _loaded(model: keras.Model, file: Path) -> dict[str, np.ndarray]:

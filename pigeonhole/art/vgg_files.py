@@ -1,0 +1,102 @@
+"""VGG-19 from the files in which it is published: Keras' weights, and MatConvNet's .mat."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pigeonhole.art.layered import KerasNetwork, require_numbers
+from pigeonhole.data.sources import downloads
+from pigeonhole.errors import PigeonholeError, first_line
+from pigeonhole.networks import vgg
+from pigeonhole.training import initial_weights, weights_source
+
+NAME = "vgg19"
+URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/"
+    "vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+MD5 = "253f8cb515780f3b799900260a226db6"
+
+Weights = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def download(flag: str) -> Path:
+    """Keras' file with the weights, fetched unless it is there. Raises DownloadError, naming `flag`."""
+    return downloads.once(URL, weights_source.keras_home() / "models" / Path(URL).name, MD5, flag)
+
+
+def from_keras(file: Path, title: str) -> KerasNetwork:
+    """VGG-19 with the weights of keras.applications' file, with or without its dense layers.
+
+    Raises PigeonholeError where the file is of another network, or damaged.
+    """
+    try:
+        values = initial_weights.published("VGG19", file)
+    except ValueError as error:
+        raise PigeonholeError(f"{file}: holds no weights of {NAME} ({error})") from error
+    # The same layers are called block1_conv1 there.
+    theirs = {name: name.replace("conv", "block", 1).replace("_", "_conv") for name in vgg.CONVOLUTIONS}
+    pairs = {name: (values[f"{other}/kernel"], values[f"{other}/bias"]) for name, other in theirs.items()}
+    kernel, bias = pairs["conv1_1"]
+    pairs["conv1_1"] = kernel[:, :, ::-1], bias  # it was learnt from BGR, as all of Caffe's networks
+    return _network(pairs, vgg.MEAN, file, title)
+
+
+def from_mat(file: Path, title: str) -> KerasNetwork:
+    """VGG-19 with the weights and the mean colour of `imagenet-vgg-verydeep-19.mat` (MatConvNet).
+
+    Its kernels are [width, height, in, out]. Files of its early version, with `filters` and `biases`, are
+    read as well. Raises PigeonholeError where the file is something else, or damaged.
+    """
+    from scipy import io
+
+    try:
+        content = io.loadmat(file, variable_names=["layers", "meta", "normalization"], appendmat=False)
+        layers = [_record(entry) for entry in content["layers"].ravel()]
+        meta = _record(content["meta"])["normalization"] if "meta" in content else content["normalization"]
+        average = np.asarray(_record(meta)["averageImage"], np.float64)
+        pairs = dict(pair for layer in layers if (pair := _convolution(layer)))
+        mean = average.reshape(-1, 3).mean(axis=0)
+    except Exception as error:  # SciPy raises anything for a file that is none of MATLAB's
+        raise PigeonholeError(
+            f"{file}: not MatConvNet's file of {NAME}, or damaged ({first_line(error)})"
+        ) from error
+    return _network(pairs, mean.tolist(), file, title)
+
+
+def _record(value: np.ndarray) -> dict[str, np.ndarray]:
+    """A MATLAB struct, of which SciPy makes an array of one record, perhaps in a cell."""
+    while value.dtype == object:
+        value = value.ravel()[0]
+    record = value.ravel()[0]
+    return {name: record[name] for name in value.dtype.names}
+
+
+def _convolution(layer: Mapping[str, np.ndarray]) -> tuple[str, tuple[np.ndarray, np.ndarray]] | None:
+    """A convolution's name, its kernel [height, width, in, out] and bias [out]; None for another layer."""
+    name = str(layer["name"].ravel()[0])
+    if name not in vgg.CONVOLUTIONS:
+        return None
+    if "weights" in layer:
+        kernel, bias = layer["weights"].ravel()[:2]
+    else:
+        kernel, bias = layer["filters"], layer["biases"]
+    return name, (np.transpose(kernel, (1, 0, 2, 3)), np.ravel(bias))
+
+
+def _network(pairs: Weights, mean: list[float], file: Path, title: str) -> KerasNetwork:
+    require_numbers(str(file), "mean", np.asarray(mean))
+    pixels = keras.Input((None, None, 3), dtype="float32", name="x")
+    model = keras.Model(pixels, vgg.vgg19(pixels, mean), name=NAME)
+    for name in vgg.CONVOLUTIONS:
+        if name not in pairs:
+            raise PigeonholeError(f"{file}: holds no weights of {NAME}: it has no {name}")
+        for variable, values in zip(model.get_layer(name).weights, pairs[name], strict=True):
+            if values.shape != tuple(variable.shape):
+                sizes = f"{list(values.shape)}, not {list(variable.shape)}"
+                raise PigeonholeError(f"{file}: is not {NAME}: the {variable.path} is {sizes}")
+            require_numbers(str(file), variable.path, values)
+            variable.assign(values)
+    return KerasNetwork(model, title)
