@@ -18,6 +18,7 @@ from pigeonhole.networks.layers import LocalResponse
 from pigeonhole.networks.registry import NETWORKS
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
+from pigeonhole.training import steps
 from tests.support import saved_runs
 from tests.support.drawn_folders import draw_patches
 
@@ -30,7 +31,7 @@ PARAMETERS = {
     "classic_lrn": 1_068_298,
 }
 ORDER = {
-    "classic_tiny": "scale conv1 relu1 pool1 conv2 relu2 pool2 conv3 relu3 pool3 flatten fc1 dropout1 fc2",
+    "classic_tiny": "scale conv1 relu1 pool1 conv2 relu2 pool2 conv3 relu3 pool3 flatten dropout1 fc1 fc2",
     "classic_dropout": "scale conv1 pool1 conv2 pool2 conv3 pool3 flatten dropout1 fc1 dropout2 fc2 fc3",
     "classic_augmented": "scale distort conv1 bn1 relu1 pool1 conv2 relu2 pool2 flatten fc1 fc2 fc3",
     "classic_mnist": "scale conv1 relu1 pool1 conv2 relu2 pool2 flatten fc1 fc2",
@@ -129,6 +130,21 @@ def test_settings_inside_the_layers_are_the_published_ones():
         "Saturation(low=0.0, high=2.0)",
         "Clip(low=0.0, high=1.0)",
     ]
+
+
+def test_the_tiny_networks_dropout_takes_half_of_what_the_last_pool_gives():
+    keras.utils.set_random_seed(0)
+    model = build("classic_tiny")
+    recipe = NETWORKS["classic_tiny"].recipe(32, 1000, all_grey=False)
+    steps.fit_layers(model, recipe.with_given(dropout=0.5))
+    drop = model.get_layer("dropout1")
+    assert drop.input is model.get_layer("flatten").output and drop.output is model.get_layer("fc1").input
+    pixels = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype(np.float32)
+    before, after = map(np.array, keras.Model(model.inputs, [drop.input, drop.output])(pixels, training=True))
+    assert before.shape == (8, 450) and (lit := before > 0).mean() > 0.2
+    kept = after != 0
+    assert 0.45 < kept[lit].mean() < 0.55
+    np.testing.assert_allclose(after[kept], 2 * before[kept])
 
 
 def test_the_networks_without_activations_are_linear_but_for_their_pools():
