@@ -38,7 +38,11 @@ class Host(http.server.ThreadingHTTPServer):
 class _Handler(http.server.SimpleHTTPRequestHandler):
     def __init__(self, *arguments, host: Host):
         self.host = host
-        super().__init__(*arguments, directory=str(host.folder))
+        super().__init__(*arguments)
+
+    def translate_path(self, path: str) -> str:
+        self.directory = str(self.host.folder)  # by now: browsers open connections in advance
+        return super().translate_path(path)
 
     def log_message(self, *_) -> None:
         self.host.asked.append(self.path)

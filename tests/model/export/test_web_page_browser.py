@@ -211,6 +211,23 @@ def test_a_very_large_picture_is_read_in_strips(opened):
     assert np.abs(np.array(given) - wanted).max() <= 1
 
 
+def test_a_very_wide_picture_is_read_in_pieces(opened):
+    """No canvas of Chromium is wider than 65,535; of such a one it says nothing and draws nothing."""
+    data = encode(photo(5, 70_000, 300)[:, :, :1].repeat(3, 2), "PNG")
+    given = opened.execute_async_script(SQUARED, base64.b64encode(data).decode(), 24, 3)
+    wanted = images.preprocess(data, Preprocessing(24)).ravel().astype(int)
+    assert np.abs(np.array(given) - wanted).max() <= 1
+
+
+def test_what_was_cleared_is_not_answered_and_many_are(opened, pictures):
+    choose(opened, *pictures)
+    opened.find_element("id", "forget").click()
+    choose(opened, *pictures)
+    names = [answer["name"] for answer in answers(opened, PICTURES)]
+    assert names == [path.name for path in reversed(pictures)]
+    assert complaints(opened) == []
+
+
 def test_pictures_are_dropped_and_pasted_and_what_is_none_is_refused(opened, pictures, tmp_path):
     none = tmp_path / "notes.txt"
     none.write_text("words")
@@ -258,6 +275,38 @@ def test_the_live_camera_is_answered_kept_and_stopped(opened):
     assert complaints(opened) == []
 
 
+def test_a_camera_that_comes_too_late_is_given_back(opened):
+    """Stopped while the browser still asks, and turned twice at once."""
+    opened.execute_script(
+        """
+        window.streams = [];
+        const devices = navigator.mediaDevices, real = devices.getUserMedia.bind(devices);
+        devices.getUserMedia = async (wanted) => {
+          const stream = await real(wanted);
+          window.streams.push(stream);
+          await new Promise((resolve) => setTimeout(resolve, 300));
+          return stream;
+        };
+        """
+    )
+    running = """return window.streams.flatMap((stream) => stream.getTracks())
+                   .filter((track) => track.readyState === "live").length"""
+    opened.find_element("id", "watch").click()
+    until(lambda: opened.execute_script("return window.streams.length") == 1)
+    opened.execute_script("dispatchEvent(new Event('pagehide'))")
+    until(lambda: opened.find_element("id", "watch").is_enabled())
+    assert opened.execute_script(running) == 0
+    opened.find_element("id", "watch").click()
+    until(lambda: opened.find_elements("css selector", "#answer article"), "a live answer")
+    opened.execute_script("const turn = document.getElementById('turn'); turn.click(); turn.click()")
+    until(lambda: opened.execute_script("return window.streams.length") == 3)
+    until(lambda: opened.execute_script("return !document.getElementById('turn').disabled"))
+    assert opened.execute_script(running) == 1
+    opened.find_element("id", "stop").click()
+    assert opened.execute_script(running) == 0
+    assert opened.find_element("id", "trouble").text == "" and complaints(opened) == []
+
+
 def test_a_camera_that_may_not_be_used_is_told(opened):
     opened.execute_script(
         """navigator.mediaDevices.getUserMedia =
@@ -278,15 +327,20 @@ def test_it_opens_and_answers_without_its_host(browser, page, pictures):
         assert len(answers(browser, 1)[0]["shares"]) == 3
 
 
-def test_another_model_takes_its_place_at_the_next_visit(browser, page, tmp_path):
-    place, newer = (shutil.copytree(page, tmp_path / name) for name in ("site", "newer"))
-    told = (page / "model.json").read_text("utf-8").replace('"dog"', '"wolf"')
-    (newer / "model.json").write_text(told, "utf-8")
-    shutil.copyfile(web.PAGE / "sw.js", newer / "sw.js")
-    web._keep_offline(newer)
-    for name in ("model.json", "sw.js"):  # hosts tell by the second what has changed
-        later = (newer / name).stat().st_mtime + 5
-        os.utime(newer / name, (later, later))
+def test_another_model_takes_its_place_at_the_next_visit(browser, page, pictures, tmp_path):
+    """At once where nothing was asked yet; else the page says so, and what was answered stays."""
+    place = shutil.copytree(page, tmp_path / "site")
+
+    def renewed(name: str, seconds: int) -> Path:
+        newer = shutil.copytree(page, tmp_path / name)
+        told = (page / "model.json").read_text("utf-8").replace('"dog"', f'"{name}"')
+        (newer / "model.json").write_text(told, "utf-8")
+        shutil.copyfile(web.PAGE / "sw.js", newer / "sw.js")
+        web._keep_offline(newer)
+        for file in ("model.json", "sw.js"):  # hosts tell by the second what has changed
+            later = (page / file).stat().st_mtime + seconds
+            os.utime(newer / file, (later, later))
+        return newer
 
     def classes() -> str:
         return browser.find_element("id", "about").text
@@ -294,14 +348,18 @@ def test_another_model_takes_its_place_at_the_next_visit(browser, page, tmp_path
     with web_pages.hosting(place) as host:
         visit(browser, host.address)
         assert "dog" in classes()
-        host.folder = newer
-        visit(browser, host.address)  # what is kept answers still, and the new one is fetched
-        assert "dog" in classes()
-        is_waiting = "navigator.serviceWorker.getRegistration().then((r) => arguments[0](r.waiting !== null))"
-        until(lambda: browser.execute_async_script(is_waiting), "the new version is here")
-        browser.get("about:blank")
-        visit(browser, host.address)
-        until(lambda: "wolf" in classes())
+        host.folder = renewed("wolf", 5)
+        browser.get(host.address)
+        until(lambda: "wolf" in classes(), "the page has loaded itself again")
+        until(lambda: "offline" in browser.find_element("css selector", ".state").text)
+        choose(browser, pictures[0])
+        (answer,) = answers(browser, 1)
+        host.folder = renewed("lynx", 10)
+        browser.execute_script("navigator.serviceWorker.getRegistration().then((kept) => kept.update())")
+        until(lambda: "A newer model is here" in browser.find_element("id", "findings").text)
+        assert answers(browser, 1) == [answer] and "wolf" in classes()
+        browser.refresh()
+        until(lambda: "lynx" in classes())
         assert len(browser.execute_async_script("caches.keys().then(arguments[0])")) == 1
 
 

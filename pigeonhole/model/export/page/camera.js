@@ -13,6 +13,7 @@ export class Camera {
   #show;
   #fail;
   #stream = null;
+  #wanted = 0; // counts starts and stops: a start that another of them overtakes gives its stream back
   #facing = "environment";
 
   // `show(result)` is given each answer as of `engine.answer`, `fail(error)` why there are no more.
@@ -26,25 +27,30 @@ export class Camera {
     return this.#stream !== null;
   }
 
-  // Rejects with the reason where it cannot be used.
+  // Rejects with the reason where it cannot be used. It is off all the same where `stop` was called meanwhile.
   async start() {
     if (!navigator.mediaDevices) throw new Error("browsers allow it only under https or on localhost");
     const video = { facingMode: this.#facing, width: { ideal: 640 }, height: { ideal: 480 } };
+    const number = ++this.#wanted;
+    let stream;
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video });
-      this.#video.srcObject = this.#stream;
+      stream = await navigator.mediaDevices.getUserMedia({ video });
+      if (number !== this.#wanted) return end(stream);
+      this.#stream = this.#video.srcObject = stream;
       await this.#video.play();
     } catch (error) {
+      if (number !== this.#wanted) return;
       this.stop();
       throw new Error(REASONS[error.name] ?? error.message);
     }
-    const stream = this.#stream;
+    if (number !== this.#wanted) return;
     stream.getVideoTracks()[0].addEventListener("ended", () => this.#fail(new Error("it was taken away")));
     this.#look(stream).catch((error) => this.#stream === stream && this.#fail(error));
   }
 
   stop() {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#wanted++;
+    end(this.#stream);
     this.#stream = null;
     this.#video.srcObject = null;
   }
@@ -71,4 +77,8 @@ export class Camera {
       await next;
     }
   }
+}
+
+function end(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -4,7 +4,7 @@ import { answer, load, replayed } from "./engine.js";
 import { refused, takePictures, thumbnail, waiting } from "./pictures.js";
 import { decoded } from "./pixels.js";
 
-const MOST_KEPT = 50;
+const MOST_KEPT = 500;
 const NAMED = 8; // classes
 const QUIET = 1500; // milliseconds between two live answers that are read aloud
 
@@ -25,6 +25,7 @@ let asking = Promise.resolve();
 let said = { text: "", at: 0 };
 let kept = 0;
 
+navigator.serviceWorker?.addEventListener("controllerchange", renew);
 begin();
 
 async function begin() {
@@ -85,6 +86,12 @@ async function keepForLater() {
   }
 }
 
+// Another export is kept now, and this page is of the earlier one.
+function renew() {
+  if (visit.hidden && view.hidden) location.reload();
+  else find("A newer model is here", "reload the page to ask it.");
+}
+
 function take(files) {
   for (const file of [...files]) enqueue(file.name, () => decoded(file));
 }
@@ -96,6 +103,7 @@ function enqueue(name, open) {
   while (answers.children.length > MOST_KEPT) answers.lastChild.remove();
   visit.hidden = false;
   asking = asking.then(async () => {
+    if (!place.isConnected) return; // cleared
     const article = await answered(name, open);
     place.replaceChildren(article);
     say(status, `${name}: ${article.querySelector("h3").innerText}`);
@@ -103,16 +111,15 @@ function enqueue(name, open) {
 }
 
 async function answered(name, open) {
+  const image = make("img", "thumbnail");
+  image.alt = name;
   let bitmap;
   try {
     bitmap = await open();
+    image.src = thumbnail(bitmap, bitmap.width, bitmap.height);
   } catch {
     return refused(name, "this browser cannot decode it, or it is not a picture.");
   }
-  const image = document.createElement("img");
-  image.className = "thumbnail";
-  image.alt = name;
-  image.src = thumbnail(bitmap, bitmap.width, bitmap.height);
   try {
     return article(await answer(bitmap), image, name);
   } catch (error) {
@@ -205,20 +212,22 @@ element("watch").addEventListener("click", () => use(() => camera.start()));
 element("turn").addEventListener("click", () => use(() => camera.turn()));
 element("stop").addEventListener("click", stop);
 addEventListener("pagehide", stop);
-element("keep").addEventListener("click", async () => {
-  const bitmap = await camera.picture();
-  enqueue(`camera ${++kept}`, async () => bitmap);
+element("keep").addEventListener("click", () => {
+  const taken = camera.picture(); // what is seen now, whenever it is answered
+  taken.catch(() => {}); // It is told then.
+  enqueue(`camera ${++kept}`, () => taken);
 });
 
 async function use(start) {
   element("trouble").replaceChildren();
-  element("watch").disabled = true;
+  element("watch").disabled = element("turn").disabled = true;
   try {
     await start();
   } catch (error) {
     tellTrouble(error);
   }
   view.hidden = !camera.isOn;
+  element("turn").disabled = false;
   element("watch").disabled = camera.isOn;
   if (!camera.isOn) return;
   const devices = await navigator.mediaDevices.enumerateDevices();
@@ -227,8 +236,8 @@ async function use(start) {
 }
 
 function stop() {
-  if (!camera.isOn) return;
-  camera.stop();
+  camera.stop(); // also one that is about to start
+  if (view.hidden) return;
   view.hidden = true;
   element("answer").replaceChildren();
   element("watch").disabled = false;

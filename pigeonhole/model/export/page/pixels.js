@@ -1,6 +1,9 @@
 // A picture as the network takes it: by the tool's rule, so that the same picture gets the same answer.
 
-const STRIP_ROWS = 256; // A strip of a picture is read at a time: some browsers limit the size of a canvas.
+// A strip of a picture is read at a time, in pieces: browsers limit the sides and the area of a canvas, and beyond
+// draw nothing without saying so.
+const STRIP_ROWS = 256;
+const PIECE_COLUMNS = 4096;
 
 // A file's picture, turned as its EXIF says, its colour profile not applied. Rejects what is no picture.
 export function decoded(file) {
@@ -14,15 +17,11 @@ export function squared(bitmap, size, channels) {
   const columns = shares(width, size);
   const rows = shares(height, size);
   const sums = new Float64Array(3 * size * size);
-  const canvas = new OffscreenCanvas(width, Math.min(height, STRIP_ROWS));
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const read = reader(bitmap);
   let first = 0; // of the rows of the result that are not complete
   for (let top = 0; top < height; top += STRIP_ROWS) {
     const count = Math.min(STRIP_ROWS, height - top);
-    context.fillStyle = "white";
-    context.fillRect(0, 0, width, count);
-    context.drawImage(bitmap, 0, -top);
-    const { data } = context.getImageData(0, 0, width, count);
+    const data = read(top, count);
     for (let y = 0; y < count; y++) {
       const line = averaged(data, 4 * width * y, columns);
       while (rows[first].start + rows[first].weights.length <= top + y) first++;
@@ -33,6 +32,31 @@ export function squared(bitmap, size, channels) {
     }
   }
   return channels === 1 ? grey(sums) : Float32Array.from(sums, Math.round);
+}
+
+// Gives a function of a strip's first row and number of rows to its pixels RGBA, on white.
+function reader(bitmap) {
+  const { width, height } = bitmap;
+  const canvas = new OffscreenCanvas(Math.min(width, PIECE_COLUMNS), Math.min(height, STRIP_ROWS));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white";
+  const piece = (left, top, columns, rows) => {
+    context.fillRect(0, 0, columns, rows);
+    context.drawImage(bitmap, -left, -top);
+    return context.getImageData(0, 0, columns, rows).data;
+  };
+  return (top, rows) => {
+    if (width <= PIECE_COLUMNS) return piece(0, top, width, rows);
+    const strip = new Uint8ClampedArray(4 * width * rows);
+    for (let left = 0; left < width; left += PIECE_COLUMNS) {
+      const columns = Math.min(PIECE_COLUMNS, width - left);
+      const data = piece(left, top, columns, rows);
+      for (let row = 0; row < rows; row++) {
+        strip.set(data.subarray(4 * columns * row, 4 * columns * (row + 1)), 4 * (width * row + left));
+      }
+    }
+    return strip;
+  };
 }
 
 // For each of `size` values along an axis of `side` pixels: its first pixel, and how much it and those after it

@@ -4,7 +4,10 @@ const PREFIX = `pigeonhole ${registration.scope} `; // other pages of this host 
 const CACHE = PREFIX + "DIGEST";
 const FILES = {}; // address -> sha256, as `integrity` is written
 
-addEventListener("install", (event) => event.waitUntil(keep()));
+addEventListener("install", (event) => {
+  skipWaiting(); // Pages that are open have loaded all that they need, and are told.
+  event.waitUntil(keep());
+});
 addEventListener("activate", (event) => event.waitUntil(forgetOthers()));
 addEventListener("fetch", (event) => {
   const { origin, pathname } = new URL(event.request.url);
