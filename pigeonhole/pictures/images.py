@@ -21,6 +21,7 @@ __all__ = [
     "ImageError",
     "Preprocessing",
     "decode",
+    "fitted",
     "inspect",
     "preprocess",
     "readable_formats",
@@ -149,6 +150,15 @@ def resize(image: np.ndarray, size: int, rule: str = "area") -> np.ndarray:
     if image.shape[:2] != (size, size):
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
     return image
+
+
+def fitted(image: np.ndarray, longest: int) -> np.ndarray:
+    """uint8 [height, width, 3] in its own proportions, with neither side over `longest`; never enlarged."""
+    height, width = image.shape[:2]
+    share = longest / max(height, width)
+    if share >= 1:
+        return image
+    return _averaged(image, (max(1, round(width * share)), max(1, round(height * share))))
 
 
 def preprocess(data: bytes, preprocessing: Preprocessing) -> np.ndarray:
