@@ -211,6 +211,9 @@ class ReadingFlags(CacheFlags):
     fixes: Path | None = _data(
         "take labels from an edited fixes.csv of a previous run", type=as_path, metavar="FILE"
     )
+    labels: Path | None = _data(
+        "take labels from a labels.csv of pigeonhole label", type=as_path, metavar="FILE"
+    )
     fraction: float = _data("train on a seeded, stratified part (1)", 1.0, type=part, metavar="SHARE")
     channels: int | None = _data("1 grey, 3 colour (3, or what the network wants)", type=int, choices=(1, 3))
     seed: int = _data("decides the split and all shuffles (0)", 0, type=seed, metavar="N")

@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
         fraction=settings.fraction,
         split=settings.split,
         fixes=settings.fixes,
+        labels=settings.labels,
         cache_dir=settings.cache_dir,
         no_cache=settings.no_cache,
     )

@@ -8,14 +8,16 @@ import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from pigeonhole.data import cache, duplicates, folders
+from pigeonhole.data import cache, duplicates, labelled
 from pigeonhole.data import fixes as fixing
 from pigeonhole.data import split as splitting
 from pigeonhole.data.fixes import Fix
 from pigeonhole.data.folders import Record, Tree
+from pigeonhole.data.labelled import Labels
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.data.preflight import Preflight
 from pigeonhole.data.split import PreviousSplit
@@ -152,6 +154,7 @@ def read_train_sets(
     fraction: float = 1.0,
     split: str | os.PathLike[str] | None = None,
     fixes: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     no_cache: bool = False,
     progress: bool | None = None,
@@ -166,20 +169,22 @@ def read_train_sets(
     fraction         share of each class's training pictures to keep; validation pictures all stay
     split            a split.csv from a previous run instead of a new split
     fixes            a fixes.csv: labels that it corrects, pictures that it leaves out
+    labels           a labels.csv of `pigeonhole label`, which gives classes or changes those of the folders
     cache_dir        where decoded pixels are kept; None: the platform's cache folder
     no_cache         keep them in a temporary folder instead
     progress         a bar on standard error; None: where that is a terminal
-    tree             what `folders.scan(train_path, classes)` has found, where that was asked before
+    tree             what `labelled.scan(train_path, classes, labels)` has found, where that was asked before
 
-    Raises `UsageError` for a folder, class, split or fixes that are not there, `PigeonholeError` for data
-    that cannot be used, `CacheError` for a cache folder that cannot be written.
+    Raises `UsageError` for a folder, class, split, fixes or labels that are not there, `PigeonholeError` for
+    data that cannot be used, `CacheError` for a cache folder that cannot be written.
     """
-    tree = tree or folders.scan(train_path, classes)
+    tree = tree or labelled.scan(train_path, classes, Path(labels) if labels else None)
     decided = fixing.read(fixes, tree.classes) if fixes else None
     earlier = splitting.read_split(split) if split else splitting.PreviousSplit(by_path=tree.split or {})
     store = cache.of_flags(cache_dir, no_cache)
     records, pixels = store.survey(tree, Preprocessing(image_size, channels), progress)
-    return _divided(tree, records, pixels, decided, _Division(validation_size, fraction, seed, earlier))
+    records, pixels, told = labelled.settled(tree, records, pixels)
+    return _divided(tree, records, pixels, decided, _Division(validation_size, fraction, seed, earlier, told))
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,7 @@ class _Division:
     fraction: float
     seed: int
     earlier: PreviousSplit
+    labels: Labels | None  # what a journal made of the pictures before
 
 
 def _divided(
@@ -215,6 +221,7 @@ def _divided(
         rows = pixels.select([row_of[entry.name] for entry in entries])
         return DataSet(rows, labels, [entry.name for entry in entries], tree.classes, seed)
 
-    preflight = Preflight.from_records(tree, overlay.records, pairs, None if decided is None else overlay)
+    fixed = None if decided is None else overlay
+    preflight = Preflight.from_records(tree, overlay.records, pairs, fixed, division.labels)
     parts = (data_set(part) for part in (training, validation, training + validation))
     return DataSets(*parts, tree.classes, sides, overlay.records, preflight, decided or [])

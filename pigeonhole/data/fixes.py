@@ -16,13 +16,14 @@ from pathlib import Path
 
 from pigeonhole import atomic_file
 from pigeonhole.data import tables
-from pigeonhole.data.folders import Record, normal
+from pigeonhole.data.folders import Record
+from pigeonhole.data.journal import REMOVE
+from pigeonhole.data.layout import normal
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.terminal import counted
 
 COLUMNS = ("file", "label", "suggested", "confidence", "new_label", "digest")
 NEEDED = ("file", "new_label")
-REMOVE = "remove"
 DIGEST_LENGTH = 64
 LEFT_OUT = "left out by the fixes"
 

@@ -1,14 +1,22 @@
 """A folder of class folders in, its files listed by class: which exist, not what is inside them."""
 
 import os
-import unicodedata
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pigeonhole.data import label_table
-from pigeonhole.data.layout import Split, check_top, find_split, is_folder, is_hidden, listed, no_classes
+from pigeonhole.data.layout import (
+    Split,
+    check_top,
+    find_split,
+    is_folder,
+    is_hidden,
+    listed,
+    no_classes,
+    normal,
+)
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.terminal import shown
 
@@ -62,11 +70,6 @@ class Record:
     camera: str = ""
 
 
-def normal(name: str) -> str:
-    """Unicode normal form C: macOS may spell a name with other characters than Linux and Windows do."""
-    return unicodedata.normalize("NFC", name)
-
-
 def scan(
     root: str | os.PathLike[str],
     classes: Sequence[str] | None = None,
@@ -87,13 +90,13 @@ def scan(
     if by_table and (table := label_table.find(top)):
         tree = _scan_table(table, classes)
         if for_training:
-            _check_told_apart(top, tree.classes)
+            check_told_apart(top, tree.classes)
         return tree
     named = classes is not None and all((top / name).is_dir() for name in classes)
     split = None if named else find_split(top)
     tree = _scan_split(top, split, classes) if split else _scan_classes(top, classes)
     if for_training:
-        _check_told_apart(top, tree.classes)
+        check_told_apart(top, tree.classes)
     tree.entries.sort(key=lambda entry: entry.name)
     return tree
 
@@ -113,7 +116,7 @@ def _scan_table(table: Path, classes: Sequence[str] | None) -> Tree:
     labels, strays = label_table.read(table)
     labels = {name: normal(label) for name, label in labels.items()}
     known = sorted(set(labels.values()))
-    _check_names(table, known)
+    check_names(table, known)
     chosen = _choose(top, dict.fromkeys(known, ""), classes)
     entries = [
         Entry(top, name, label, problem(top / name))
@@ -202,11 +205,11 @@ def _class_folders(top: Path, items: list[os.DirEntry[str]]) -> dict[str, str]:
         folders[normal(item.name)] = item.name
     if not folders:
         raise no_classes(top)
-    _check_names(top, folders)
+    check_names(top, folders)
     return dict(sorted(folders.items()))
 
 
-def _check_names(top: Path, folders: Iterable[str]) -> None:
+def check_names(top: Path, folders: Iterable[str]) -> None:
     """Raise PigeonholeError for class names that could not be written down, one a line."""
     for name in folders:
         if shown(name) != name and not any("\udc80" <= letter <= "\udcff" for letter in name):
@@ -231,7 +234,8 @@ def _choose(top: Path, folders: dict[str, str], classes: Sequence[str] | None) -
     return chosen
 
 
-def _check_told_apart(top: Path, classes: Sequence[str]) -> None:
+def check_told_apart(top: Path, classes: Sequence[str]) -> None:
+    """Raise PigeonholeError where there is one class alone, or two differ in case alone."""
     if len(classes) < 2:
         raise _too_few(top, classes)
     by_lower: dict[str, str] = {}

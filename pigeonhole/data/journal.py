@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pigeonhole.data import tables
-from pigeonhole.data.fixes import REMOVE, Fix
-from pigeonhole.data.folders import normal
+from pigeonhole.data.layout import normal
 from pigeonhole.errors import PigeonholeError, UsageError
 
 COLUMNS = ("time", "action", "file", "label", "digest", "source", "undoes")
+REMOVE = "remove"
 MARKS = frozenset({"action", "file", "label", "undoes"})  # no table of another kind has all of them
 LONGEST_HEADER = 4096  # bytes
 _BOM = "\ufeff"
@@ -143,22 +143,14 @@ def read(path: Path) -> list[Row]:
     return rows
 
 
-def decisions(rows: Iterable[Row], classes: Collection[str] = ()) -> list[Fix]:
-    """What the rows say in the end, in the order in which the files were first decided.
-
-    A picture that is undecided again is not among them. `classes`: those of the folders; one that is itself
-    called "remove" goes before the word.
-    """
+def in_force(rows: Iterable[Row]) -> list[Row]:
+    """The last row of each file, in the order in which the files were first named; none that is undecided."""
     last = {row.name: row for row in rows}
-    return [
-        Fix(row.name, None if is_removal(row.label, classes) else row.label, row.digest)
-        for row in last.values()
-        if row.label
-    ]
+    return [row for row in last.values() if row.label]
 
 
 def is_removal(label: str, classes: Collection[str]) -> bool:
-    """Whether the label is the word for pictures to be left out."""
+    """Whether the label is the word for pictures to be left out, and not that of a class of the folders."""
     return label.lower() == REMOVE and label not in classes
 
 

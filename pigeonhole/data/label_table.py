@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from pigeonhole.data import tables
+from pigeonhole.data import journal, tables
 from pigeonhole.data.layout import is_hidden, listed, visible_files
 from pigeonhole.errors import PigeonholeError
 
@@ -30,11 +30,25 @@ def read(table: Path) -> tuple[dict[str, str], list[str]]:
     """(file -> label, files that the table does not name); names are posix paths relative to its folder.
 
     The table may name a file with or without the one folder next to it. A name that leads nowhere
-    is kept as it is. Raises PigeonholeError for a damaged table, and for a line that names a file outside of
-    the folder, no label, or another label than a line before.
+    is kept as it is. Of a journal of decisions the last row of a file counts (see `journal`). Raises
+    PigeonholeError for a damaged table, and for a line that names a file outside of the folder, no label, or
+    another label than a line before.
     """
     top = table.parent
     there = {file.relative_to(top).as_posix() for file in visible_files(top)}
+    labels = _decided(table) if journal.is_journal(table) else _listed(table, there)
+    if not labels:
+        raise PigeonholeError(f"{table}: names no picture")
+    return labels, sorted(there - labels.keys() - {table.name})
+
+
+def _decided(table: Path) -> dict[str, str]:
+    rows = journal.in_force(journal.read(table))
+    return {row.name: row.label for row in rows if not journal.is_removal(row.label, ())}
+
+
+def _listed(table: Path, there: Collection[str]) -> dict[str, str]:
+    top = table.parent
     folder = next((item.name for item in listed(top) if item.is_dir() and not is_hidden(item.name)), "")
     labels: dict[str, str] = {}
     for place, row in tables.read(table, COLUMNS):
@@ -47,9 +61,7 @@ def read(table: Path) -> tuple[dict[str, str], list[str]]:
             raise PigeonholeError(f"{place}: {name} has no label; give one or take the line out")
         if labels.setdefault(name, label) != label:
             raise PigeonholeError(f"{place}: {name} is labelled {label}, and {labels[name]} before; keep one")
-    if not labels:
-        raise PigeonholeError(f"{table}: names no picture")
-    return labels, sorted(there - labels.keys() - {table.name})
+    return labels
 
 
 def _in(there: Collection[str], folder: str, name: str) -> str:

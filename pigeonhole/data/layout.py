@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,11 @@ class Split:
     valid: str | None
     test: str | None
     others: tuple[str, ...]
+
+
+def normal(name: str) -> str:
+    """Unicode normal form C: macOS may spell a name with other characters than Linux and Windows do."""
+    return unicodedata.normalize("NFC", name)
 
 
 def is_hidden(name: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from pigeonhole.data.duplicates import Pair, groups
 from pigeonhole.data.fixes import Overlay
 from pigeonhole.data.folders import Record, Tree
+from pigeonhole.data.labelled import Labels
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures.images import EXTENSIONS, FORMAT_EXTENSIONS
 from pigeonhole.terminal import counted, listed, more, padded, shown, some, width
@@ -56,12 +57,18 @@ class Preflight:
     hidden: int
     repeated_links: int
     fixes: Overlay | None  # corrected labels, which all the rest takes for granted
+    labels: Labels | None = None  # those of a journal, likewise
 
     @classmethod
     def from_records(
-        cls, tree: Tree, records: Sequence[Record], pairs: Sequence[Pair], fixes: Overlay | None = None
+        cls,
+        tree: Tree,
+        records: Sequence[Record],
+        pairs: Sequence[Pair],
+        fixes: Overlay | None = None,
+        labels: Labels | None = None,
     ) -> "Preflight":
-        """`records` are the survey of all of `tree.entries`, after `fixes`; `pairs` are near-duplicates."""
+        """`records`: the survey of `tree.entries` after `labels` and `fixes`; `pairs`: near-duplicates."""
         used = [record for record in records if record.skipped is None]
         class_of = {record.entry.name: record.entry.class_name for record in used}
         pairs = [pair for pair in pairs if class_of.keys() >= set(pair)]
@@ -85,6 +92,7 @@ class Preflight:
             hidden=tree.hidden,
             repeated_links=tree.repeated_links,
             fixes=fixes,
+            labels=labels,
         )
 
     @property
@@ -115,7 +123,8 @@ class Preflight:
 
         Contradictory are: one picture, or two that look the same, under two labels or on both sides of a
         ready-made split; an extension that names another format than the content has; a picture beside the
-        class folders; a fix that found no picture. Copies within a class, imbalance and oddities are none.
+        class folders; a fix or label that found no picture. Copies within a class, imbalance and oddities are
+        none.
         """
         return not any(
             [
@@ -126,6 +135,7 @@ class Preflight:
                 self.on_both_sides,
                 self.stray_pictures,
                 self.fixes and self.fixes.unmatched,
+                self.labels and self.labels.unmatched,
             ]
         )
 
@@ -169,6 +179,7 @@ class Preflight:
             "hidden": self.hidden,
             "repeated_links": self.repeated_links,
             "fixes": self.fixes and self.fixes.to_json(),
+            "labels": self.labels and self.labels.to_json(),
             "clean": self.clean,
         }
 
@@ -203,6 +214,7 @@ class Preflight:
         yield from _table("Skipped", self.skipped)
         wrong = {name: f"is in fact {format.upper()}" for name, format in self.wrong_extensions.items()}
         yield from _table("Named as another format than they are (read by content)", wrong)
+        yield from _table("Labels that were not applied", self.labels.unmatched if self.labels else {})
         yield from _table("Fixes that were not applied", self.fixes.unmatched if self.fixes else {})
         yield from _sets("The same picture under two labels", self.copies_across)
         yield from _sets("Pictures that look the same under two labels", self.look_alikes_across, " ~ ")
@@ -211,6 +223,8 @@ class Preflight:
         yield from _sets("Pictures that look the same in a class", self.look_alikes, " ~ ")
 
     def _notes(self) -> Iterator[str]:
+        if self.labels:
+            yield self.labels.line()
         if self.fixes:
             yield self.fixes.line()
         for oddity, names in self.oddities.items():

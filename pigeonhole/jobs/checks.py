@@ -50,8 +50,9 @@ def _check_paths(config: TrainingConfig) -> None:
     has_own_split = config.is_resumed or config.repeat is not None
     if config.split is not None and not has_own_split and not config.split.is_file():
         raise UsageError(f"--split {config.split}: no such file")
-    if config.fixes is not None and not config.fixes.is_file():
-        raise UsageError(f"--fixes {config.fixes}: no such file")
+    for flag, file in (("--fixes", config.fixes), ("--labels", config.labels)):
+        if file is not None and not file.is_file():
+            raise UsageError(f"{flag} {file}: no such file")
     if config.freeze and not _asked_weights(config):
         raise UsageError(
             "--freeze belongs to --weights: in a network of random weights all layers must learn"

@@ -15,16 +15,16 @@ def decided(config: TrainingConfig) -> TrainingConfig:
 
     So it is unless a flag says how one network is to be trained, or the pictures are grey thumbnails: scans,
     digits and letters, which are as unlike the photos of the pretrained network as they are quick to learn.
-    Says so where only the pretrained weights are missing. Raises UsageError as `folders.scan` does.
+    Says so where only the pretrained weights are missing. Raises UsageError as `labelled.scan` does.
     """
     if config.network is not None or checks.about_one_training(config):
         return config
-    from pigeonhole.data import folders
+    from pigeonhole.data import labelled
     from pigeonhole.jobs import setup
 
     if config.data is None or not config.data.is_dir():
         return config  # that is told with the other mistakes
-    glance = setup.glance(folders.scan(config.data, config.classes))
+    glance = setup.glance(labelled.scan(config.data, config.classes, config.labels))
     if glance.shows_thumbnails and glance.all_grey:
         return config
     if not pretrained.available():

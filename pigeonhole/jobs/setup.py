@@ -106,12 +106,14 @@ def _initial_weights(config: TrainingConfig, choice: NetworkChoice) -> "InitialW
 
 def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: PreviousRun | None) -> "DataSets":
     """Read the pictures at the size that the network looks at, and print the pre-flight check."""
-    from pigeonhole.data import dataset, folders
+    from pigeonhole.data import dataset, labelled
     from pigeonhole.data.sources import sample
 
     if warning := sample.warning(config.data):
         say(warning)
-    tree = folders.scan(config.data, config.classes)
+    if note := labelled.note(config.data, config.labels):
+        say(note, to=sys.stderr)
+    tree = labelled.scan(config.data, config.classes, config.labels)
     split = _split(config, previous_run)
     if split is not None:
         seals.check(split)
@@ -125,6 +127,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         fraction=config.fraction,
         split=split,
         fixes=config.fixes,
+        labels=config.labels,
         cache_dir=config.cache_dir,
         no_cache=config.no_cache,
         tree=tree,

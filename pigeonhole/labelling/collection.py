@@ -1,25 +1,22 @@
 """The pictures of a folder that is to be labelled: a heap, class folders, or class folders beside a heap."""
 
-import os
 from collections import defaultdict
-from collections.abc import Collection as Some
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pigeonhole.data import duplicates, fixes, folders, journal, label_table, layout, walking
+from pigeonhole.data import duplicates, fixes, labelled, layout
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.fixes import Fix
-from pigeonhole.data.folders import Entry, Record, Tree
+from pigeonhole.data.folders import Record
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures.images import Preprocessing
 
 SURVEYED_SIDE = 32  # pixels; near copies are told by 16, and 100,000 pictures take 300 MB
-NO_CLASS = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Collection:
         """
         folder = Path(folder)
         layout.check_top(folder)
-        tree = _listed(folder, classes, list(without))
+        tree = labelled.everything(folder, classes, without)
         if not tree.entries:
             raise PigeonholeError(f"{folder}: holds no files; put pictures there, in any order")
         records, pixels = cache.survey(tree, Preprocessing(SURVEYED_SIDE), progress)
@@ -135,49 +132,3 @@ class Collection:
         for record in self.records:
             names[record.digest].append(record.entry.name)
         return {digest: same for digest, same in names.items() if len(same) > 1}
-
-
-def _listed(folder: Path, classes: Sequence[str] | None, without: Some[Path]) -> Tree:
-    """Every file of the folder, with its class where it has one."""
-    table = label_table.find(folder)
-    if table and (classes is not None or journal.is_journal(table)):
-        table = None
-    tree = folders.scan(folder) if table else _class_folders(folder, classes)
-    if tree.split or tree.test or tree.left_alone:
-        return tree  # what is no part of the training is left alone
-    own = {entry.name for entry in tree.entries}
-    own |= {Path(os.path.relpath(path, folder)).as_posix() for path in without}
-    taken = set() if table else {_first(entry.name) for entry in tree.entries}
-    tree.entries += [
-        entry for entry in _heap(folder) if entry.name not in own and _first(entry.name) not in taken
-    ]
-    tree.entries.sort(key=lambda entry: entry.name)
-    return tree
-
-
-def _first(name: str) -> str:
-    """The folder directly below the top in which a file lies; a file of the top itself."""
-    return name.partition("/")[0]
-
-
-def _class_folders(folder: Path, classes: Sequence[str] | None) -> Tree:
-    """The files to which folders give classes; none for a heap."""
-    heap = Tree(folder, [], [])
-    if classes is not None:
-        return folders.scan(folder, classes, for_training=False, by_table=False) if classes else heap
-    try:
-        return folders.scan(folder, by_table=False)
-    except PigeonholeError:
-        return heap
-
-
-def _heap(folder: Path) -> Iterator[Entry]:
-    top = os.path.join(folder, "")
-    try:
-        for path in walking.files_below(str(folder)):
-            name = path.removeprefix(top).replace(os.sep, "/")
-            if name not in folders.KNOWN_ROOT_FILES and name.lower() != label_table.NAME:
-                problem = None if os.path.isfile(path) else folders.problem(Path(path))
-                yield Entry(folder, name, NO_CLASS, problem)
-    except OSError as error:
-        raise PigeonholeError(f"{error.filename}: cannot be listed ({error.strerror})") from error

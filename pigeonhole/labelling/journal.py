@@ -20,8 +20,8 @@ from pigeonhole import locks
 from pigeonhole.data import journal as table
 from pigeonhole.data import tables
 from pigeonhole.data.fixes import Fix
-from pigeonhole.data.folders import normal
 from pigeonhole.data.journal import Header, Row
+from pigeonhole.data.layout import normal
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.labelling.history import History
 from pigeonhole.terminal import shown

@@ -233,12 +233,12 @@ def test_a_class_called_remove_goes_before_the_word(file):
     assert [row["label"] for row in rows(file)] == ["remove", "REMOVE", ""]
 
 
-def test_decisions_are_those_of_the_last_rows(file):
+def test_what_is_in_force_is_the_last_row_of_each_file(file):
     journal = Journal(file)
     label(journal, "a", one="cat", two="dog", three=None, four="cat")
     label(journal, "b", two="", one="dog")
-    fixes = {fix.name: fix.new_label for fix in table.decisions(table.read(file))}
-    assert fixes == {"one.png": "dog", "three.png": None, "four.png": "cat"}
+    rows = {row.name: row.label for row in table.in_force(table.read(file))}
+    assert rows == {"one.png": "dog", "three.png": "remove", "four.png": "cat"}
 
 
 LOOP = """
