@@ -19,17 +19,21 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_parallel(function: Callable, tasks: Iterable, threads: int = THREADS) -> Iterator:
-    """`map(function, tasks)` in threads, in order, never more than a few results ahead of the consumer.
+def in_parallel(
+    function: Callable, tasks: Iterable, threads: int = THREADS, ahead: int | None = None
+) -> Iterator:
+    """`map(function, tasks)` in threads, in order, never more than `ahead` tasks ahead of the consumer.
 
+    `ahead`: None for twice the number of threads.
     Threads, not processes: decoding, hashing and resizing leave the interpreter's lock, nothing is copied.
     """
+    ahead = 2 * threads if ahead is None else ahead
     waiting: deque = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for task in tasks:
                 waiting.append(pool.submit(function, task))
-                if len(waiting) > 2 * threads:
+                if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

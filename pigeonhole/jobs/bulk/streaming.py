@@ -1,13 +1,14 @@
-"""Pictures through threads that read, decode and answer, with a bounded number under way.
+"""Pictures through threads that read and threads that decode and answer, with a bounded number under way.
 
-Each thread takes a few pictures all the way. Decoding and ONNX Runtime leave the interpreter's lock, so that
-threads are as fast as processes, and share one model. An answer is computed by one thread: two of ONNX
+Each of the latter takes a few pictures all the way. There are only as many as workers: more of them that take
+turns wake each other, and lose 15 % of the time. Decoding and ONNX Runtime leave the interpreter's lock, so
+that threads are as fast as processes, and share one model. An answer is computed by one thread: two of ONNX
 Runtime's at one picture gain less than two pictures at once. benchmarks/bulk.py compares these ways.
 """
 
 import itertools
-import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pigeonhole.data.parallel import THREADS, in_parallel, one_opencv_thread
@@ -36,27 +37,34 @@ class Stream:
         More threads than workers read, since storage may be far away; only so many compute. Raises as
         `prediction.answers`.
         """
-        at_once = threading.BoundedSemaphore(self.workers)
-        with_features = self.why.known is not None
+        readers = max(THREADS, 2 * self.workers)
+        with one_opencv_thread(), ThreadPoolExecutor(readers) as pool:
+            chunks = _chunks(sources, self.pictures_at_once)
+            tasks = ((some, pool.submit(_contents, some)) for some in chunks)
+            try:
+                for answered in in_parallel(self._answer, tasks, self.workers, ahead=2 * readers):
+                    yield [prediction.told(self.classifier, *each, self.why) for each in answered]
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
-        def answer(some: list[Source]) -> list[tuple[Source, answering.Answer | ImageError]]:
-            contents = [_content(source) for source in some]
-            readable = [content for content in contents if isinstance(content, bytes)]
-            with at_once:
-                given = iter(self.classifier.answer_here(readable, with_features))
-            each = [next(given) if isinstance(content, bytes) else content for content in contents]
-            return list(zip(some, each, strict=True))
-
-        tasks = _chunks(sources, self.pictures_at_once)
-        with one_opencv_thread():
-            for answered in in_parallel(answer, tasks, max(THREADS, 2 * self.workers)):
-                yield [prediction.told(self.classifier, *each, self.why) for each in answered]
+    def _answer(
+        self, task: tuple[list[Source], Future]
+    ) -> list[tuple[Source, answering.Answer | ImageError]]:
+        some, contents = task[0], task[1].result()
+        readable = [content for content in contents if isinstance(content, bytes)]
+        given = iter(self.classifier.answer_here(readable, self.why.known is not None))
+        each = [next(given) if isinstance(content, bytes) else content for content in contents]
+        return list(zip(some, each, strict=True))
 
     @property
     def pictures_at_once(self) -> int:
         """How many pictures a thread takes at a time."""
         pixels = self.classifier.preprocessing.image_size**2
         return max(1, min(MOST_AT_ONCE, _PIXELS_AT_ONCE // pixels))
+
+
+def _contents(sources: list[Source]) -> list[bytes | ImageError]:
+    return [_content(source) for source in sources]
 
 
 def _content(source: Source) -> bytes | ImageError:
