@@ -9,6 +9,8 @@ from pigeonhole.runs.run import Run
 from pigeonhole.terminal import titled
 from pigeonhole.training.trainer import Trainer
 
+LENGTHS = {"epochs", "steps", "minutes"}
+
 
 def lines(setup: Setup, settled: Settled, trainer: Trainer, run: Run) -> list[str]:
     """What will be done, and with what."""
@@ -66,15 +68,27 @@ def _training(config: TrainingConfig, settled: Settled, trainer: Trainer) -> lis
 
 def _settings(config: TrainingConfig, settled: Settled) -> str:
     """Where the network's settings come from, and which of them the user has changed."""
-    is_ours = NETWORKS[settled.network].provenance == "ours"
-    described = "this program's defaults" if is_ours else f"those that {settled.network} was published with"
+    network = NETWORKS[settled.network]
+    given = {**config.recipe_changes, "steps": config.steps, "minutes": config.minutes}
+    given = {name: value for name, value in given.items() if value is not None}
+    if network.provenance == "ours":
+        described = "this program's defaults"
+    else:
+        described = f"those that {settled.network} was published with"
+        if network.remark:
+            described += f" ({network.remark})"
+        kept = {name: getattr(settled.recipe, name) for name in network.added if name not in given}
+        if LENGTHS & given.keys():
+            kept.pop("epochs", None)
+        if kept:
+            described += f"; {_listed(kept)} {'is' if len(kept) == 1 else 'are'} ours"
     if settled.recipe.brief:
         described += " for a short training"
-    given = {**config.recipe_changes, "steps": config.steps, "minutes": config.minutes}
-    changes = [
-        f"{name.replace('_', ' ')} {_told(value)}" for name, value in given.items() if value is not None
-    ]
-    return f"{described}, except {', '.join(changes)}" if changes else described
+    return f"{described}, except {_listed(given)}" if given else described
+
+
+def _listed(settings: dict[str, object]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_told(value)}" for name, value in settings.items())
 
 
 def _machine(machine: Machine) -> str:

@@ -42,6 +42,8 @@ class Network:
     channels       by default: 1 grey, 3 colour
     smallest_side  in pixels; of smaller pictures nothing would be left behind its layers
     provenance     whose settings the recipe holds: "ours" or "as published"
+    added          fields of such a recipe that were never published, and are ours
+    remark         what else is to be said of what was published
     adapts         whether few epochs, or trained weights to start from, change the recipe
     dropout        the layers whose rate `--dropout` replaces
     application    where its published weights are downloaded from
@@ -57,6 +59,8 @@ class Network:
     channels: int = 3
     smallest_side: int = 1
     provenance: str = "ours"
+    added: tuple[str, ...] = ()
+    remark: str = ""
     adapts: bool = False
     dropout: tuple[str, ...] = ()
     application: Application | None = None
@@ -100,15 +104,17 @@ class Network:
         return self.adapts and epochs < min(usual.epochs, 50 if size > THUMBNAIL else 12)
 
 
-def _pretrained(name: str, image_size: int, function: str, path: str, md5: str) -> Network:
+def _pretrained(
+    name: str, image_size: int, application: Application, smallest_side: int = 32, settings=recipes.pretrained
+) -> Network:
     return Network(
         name,
         "backbones.backbone",
-        recipes.pretrained,
+        settings,
         image_size,
-        smallest_side=32,
+        smallest_side=smallest_side,
         dropout=("dropout",),
-        application=Application(function, path, md5),
+        application=application,
     )
 
 
@@ -117,7 +123,15 @@ _ENTRIES = (
     Network("standard", "standard.standard", recipes.standard, adapts=True, dropout=("dropout1",)),
     Network("deep", "standard.deep", recipes.deep, adapts=True, smallest_side=9),
     Network("wide", "standard.wide", recipes.wide, adapts=True, smallest_side=9),
-    Network("tutorial", "standard.tutorial", recipes.tutorial, 128, provenance="as published"),
+    Network(
+        "tutorial",
+        "standard.tutorial",
+        recipes.tutorial,
+        128,
+        provenance="as published",
+        added=("epochs", "patience"),
+        remark="batches of 32 in its code, 16 in its text; no length",
+    ),
     Network(
         "classic_tiny",
         "classics.classic_tiny",
@@ -155,30 +169,58 @@ _ENTRIES = (
     _pretrained(
         "mobilenet_v3_small",
         224,
-        "MobileNetV3Small",
-        "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
-        "d3e8ec802a04aa4fc771ee12a9a9b836",
+        Application(
+            "MobileNetV3Small",
+            "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+            "d3e8ec802a04aa4fc771ee12a9a9b836",
+        ),
     ),
     _pretrained(
         "mobilenet_v3_large",
         224,
-        "MobileNetV3Large",
-        "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
-        "07fb09a5933dd0c8eaafa16978110389",
+        Application(
+            "MobileNetV3Large",
+            "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
+            "07fb09a5933dd0c8eaafa16978110389",
+        ),
     ),
     _pretrained(
         "efficientnet_v2_b0",
         224,
-        "EfficientNetV2B0",
-        "efficientnet_v2/efficientnetv2-b0_notop.h5",
-        "893217f2bb855e2983157299931e43ff",
+        Application(
+            "EfficientNetV2B0",
+            "efficientnet_v2/efficientnetv2-b0_notop.h5",
+            "893217f2bb855e2983157299931e43ff",
+        ),
     ),
     _pretrained(
         "efficientnet_v2_b3",
         300,
-        "EfficientNetV2B3",
-        "efficientnet_v2/efficientnetv2-b3_notop.h5",
-        "f6abf7b5849ac99a89b50dd3fd532856",
+        Application(
+            "EfficientNetV2B3",
+            "efficientnet_v2/efficientnetv2-b3_notop.h5",
+            "f6abf7b5849ac99a89b50dd3fd532856",
+        ),
+    ),
+    _pretrained(
+        "inception_v3",
+        299,
+        Application(
+            "InceptionV3",
+            "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "bcbd6486424b2319ff4ef7d526e38f63",
+        ),
+        smallest_side=75,
+    ),
+    _pretrained(
+        "vgg19",
+        224,
+        Application(
+            "VGG19",
+            "vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "253f8cb515780f3b799900260a226db6",
+        ),
+        settings=recipes.pretrained_plain,
     ),
 )
 NETWORKS: dict[str, Network] = {network.name: network for network in _ENTRIES}

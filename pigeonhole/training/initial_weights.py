@@ -15,6 +15,7 @@ import numpy as np
 from pigeonhole.errors import PigeonholeError, UsageError, first_line
 from pigeonhole.features import pretrained
 from pigeonhole.model import metagraph
+from pigeonhole.networks import backbones
 from pigeonhole.networks.registry import APPLICATIONS, NETWORKS
 from pigeonhole.training.weights_source import IMAGENET, Source
 
@@ -135,7 +136,7 @@ def _loaded(model: keras.Model, file: Path) -> dict[str, np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of what is missing as a matter of Keras' versions
         model.load_weights(file)
-    values = {variable.path: variable.numpy() for variable in model.weights}
+    values = backbones.values(model)
     if lacking := [name for name, value in values.items() if np.isnan(value).any()]:
         raise ValueError(f"{lacking[0]} is missing or not a number")
     return values

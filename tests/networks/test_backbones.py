@@ -1,6 +1,8 @@
 """The networks of keras.applications: ours compute what Keras' own do, train, are saved and exported."""
 
 import importlib
+import inspect
+import re
 
 import keras
 import numpy as np
@@ -13,7 +15,7 @@ from pigeonhole.evaluation import insight
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.export import exporting
-from pigeonhole.networks import building, summary
+from pigeonhole.networks import backbones, building, summary
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.registry import APPLICATIONS, NETWORKS
 from pigeonhole.report import network as drawing
@@ -21,7 +23,7 @@ from pigeonhole.runs import search
 from pigeonhole.training import steps
 from pigeonhole.training.trainer import Trainer
 from tests.support import saved_runs
-from tests.support.published_networks import SIDE, SMALL, published
+from tests.support.published_networks import SIDE, SMALL, published, side_of
 from tests.support.small_trainings import RECIPE, changed
 
 OF_EACH = [
@@ -31,11 +33,18 @@ OF_EACH = [
 
 
 def take_weights(model: keras.Model, source: keras.Model) -> keras.Model:
-    values = {variable.path: variable.numpy() for variable in source.weights}
+    values = backbones.values(source)
+    assert len(values) == len(source.weights)
     for variable in model.weights:
         if not variable.path.startswith("fc/"):
             variable.assign(values[variable.path])
     return model
+
+
+def module_of(name: str):
+    """Keras' module that defines the network."""
+    made_in = getattr(keras.applications, NETWORKS[name].application.function).__module__
+    return importlib.import_module(f"keras.src.applications.{made_in.rpartition('.')[2]}")
 
 
 def pixels(count: int, side: int = SIDE, channels: int = 3) -> np.ndarray:
@@ -53,28 +62,50 @@ def pictures(count: int, seed: int) -> DataSet:
 
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_its_imagenet_weights_are_the_file_that_keras_itself_takes(name):
-    each = NETWORKS[name].application
-    made_in = getattr(keras.applications, each.function).__module__
-    module = importlib.import_module(f"keras.src.applications.{made_in.rpartition('.')[2]}")
-    folder = getattr(module, "BASE_WEIGHT_PATH", None) or module.BASE_WEIGHTS_PATH
-    assert each.url.startswith(folder)
+    each, module = NETWORKS[name].application, module_of(name)
+    if address := getattr(module, "WEIGHTS_PATH_NO_TOP", None):
+        assert each.url == address
+        _, _, without_top = inspect.getsource(module).rpartition("WEIGHTS_PATH_NO_TOP,")
+        assert re.search('file_hash="(.*)"', without_top)[1] == each.md5
+        return
+    assert each.url.startswith(getattr(module, "BASE_WEIGHT_PATH", None) or module.BASE_WEIGHTS_PATH)
     assert each.md5 in {without_top for _, without_top in module.WEIGHTS_HASHES.values()}
 
 
 @pytest.mark.parametrize("name", OF_EACH)
 def test_it_computes_what_kerass_own_computes(name):
+    """Given the picture as Keras says that the network is to be given it."""
     theirs = published(name)
-    model = take_weights(building.build(name, SIDE, 3, 5), theirs)
+    shown = pixels(6, side_of(name)).astype(np.float32)
+    model = take_weights(building.build(name, side_of(name), 3, 5), theirs)
     features = keras.Model(model.inputs, model.layers[-1].input)
-    expected = theirs(pixels(6).astype(np.float32)).numpy()
+    expected = theirs(module_of(name).preprocess_input(shown.copy())).numpy()
     assert expected.std() > 0.01
-    np.testing.assert_allclose(features(pixels(6).astype(np.float32)), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(features(shown), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_its_layers_are_named_alike_however_many_were_made_before():
-    first, again = (building.build(SMALL, SIDE, 3, 5) for _ in range(2))
-    assert [layer.name for layer in first.layers] == [layer.name for layer in again.layers]
-    assert first.layers[1].name == "rescaling1"
+def test_the_preprocessing_is_that_of_the_weights():
+    """Blue first and the mean of ImageNet taken off, or -1 to 1."""
+    pixels = keras.Input((2, 2, 3))
+    shown = np.full((1, 2, 2, 3), [0, 128, 255], np.float32)
+    expected = {"VGG19": [255 - 103.939, 128 - 116.779, -123.68], "InceptionV3": [-1, 128 / 127.5 - 1, 1]}
+    for application, values in expected.items():
+        made = keras.Model(pixels, backbones._preprocessed(application, pixels))(shown)
+        np.testing.assert_allclose(made[0, 1, 1], values, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name, begins",
+    [
+        (SMALL, "rescaling1 conv"),
+        pytest.param("inception_v3", "scale conv2d1 batchnormalization1 activation1", marks=pytest.mark.slow),
+    ],
+)
+def test_its_layers_are_named_alike_however_many_were_made_before(name, begins):
+    first, again = (building.build(name, side_of(name), 3, 5) for _ in range(2))
+    names = [layer.name for layer in first.layers]
+    assert names == [layer.name for layer in again.layers]
+    assert " ".join(names[1:]).startswith(begins)
 
 
 @pytest.mark.slow
@@ -111,9 +142,10 @@ def test_it_trains_in_both_phases(name, precision):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_EACH)
 def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
-    model = take_weights(building.build(name, SIDE, 3, len(saved_runs.CLASSES)), published(name))
+    side = side_of(name)
+    model = take_weights(building.build(name, side, 3, len(saved_runs.CLASSES)), published(name))
     run = saved_runs.save(tmp_path / "run", model)
-    shown = pixels(5).astype(np.float32)
+    shown = pixels(5, side).astype(np.float32)
     with metagraph.restore(search.find(run).prefix) as session:
         logits = session.run("logits:0", {"x:0": shown})
     np.testing.assert_allclose(logits, model(shown), rtol=1e-3, atol=1e-4)
@@ -127,8 +159,8 @@ def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
         for layer in shown_layers:
             sheet = drawing.filters(layer, insight.filters(classifier, layer), channels=2)
             assert 0 < len(sheet.channels) <= 2
-    drawn = drawing.blocks(found, (SIDE, SIDE, 3))
-    assert len(drawn) < 10 and drawn[0].shape.startswith("32") and drawn[-1].shape == "3"
+    drawn = drawing.blocks(found, (side, side, 3))
+    assert len(drawn) < 15 and drawn[0].shape.startswith(str(side)) and drawn[-1].shape == "3"
     assert sum(block.parameters for block in drawn) == model.count_params()
 
 

@@ -164,6 +164,17 @@ def test_classic_recipes_are_the_published_ones(name):
 def test_what_was_never_published_is_labelled_as_ours():
     published = [name for name in NETWORKS if NETWORKS[name].provenance == "as published"]
     assert published == ["tutorial", "classic_dropout", "classic_augmented", "classic_mnist", "classic_lrn"]
+    assert {name: network.added for name, network in NETWORKS.items() if network.added} == {
+        "tutorial": ("epochs", "patience")
+    }
+
+
+def test_a_network_without_batch_normalisation_learns_at_lower_rates():
+    usual, plain = (
+        NETWORKS[name].recipe(224, 500, False, trained=True) for name in ("inception_v3", "vgg19")
+    )
+    rates = {"learning_rate": 1e-4, "head_learning_rate": 1e-3}
+    assert plain == replace(usual, **rates)
 
 
 def test_a_length_given_in_epochs_takes_the_place_of_steps():

@@ -9,8 +9,14 @@ SIDE = 32
 SMALL = "mobilenet_v3_small"
 
 
-def published(name: str, seed: int = 0, side: int = SIDE) -> keras.Model:
+def side_of(name: str) -> int:
+    """The side in pixels at which tests build the network: as small as it goes."""
+    return max(SIDE, NETWORKS[name].smallest_side)
+
+
+def published(name: str, seed: int = 0) -> keras.Model:
     """Keras' own network without its head, with random weights by which nothing is lost on the way."""
+    side = side_of(name)
     random = np.random.default_rng(seed)
     model = getattr(keras.applications, NETWORKS[name].application.function)(
         include_top=False, weights=None, pooling="avg", input_shape=(side, side, 3)

@@ -7,16 +7,18 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.legacy.saving import legacy_h5_format
 
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.networks import building, registry
 from pigeonhole.training import initial_weights, weights_source
 from tests.support import saved_runs
-from tests.support.published_networks import SIDE, SMALL, published
+from tests.support.published_networks import SIDE, SMALL, published, side_of
 
 FORMATS = ("start.weights.h5", "start.keras", "start.h5")
 
@@ -198,6 +200,22 @@ def test_a_weights_file_may_hold_the_head_of_a_thousand_classes(ours, tmp_path):
     whole.save_weights(tmp_path / "top.weights.h5")
     read(tmp_path / "top.weights.h5", SMALL).put_into(ours, ["a", "b", "c"])
     np.testing.assert_array_equal(ours.get_layer("conv").kernel, whole.get_layer("conv").kernel)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["inception_v3", "vgg19"])
+def test_a_weights_file_is_taken_in_the_format_that_keras_publishes(name, tmp_path):
+    """Whose layers have no names that count, but an order."""
+    theirs = published(name)
+    with h5py.File(tmp_path / "published.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, theirs)
+    model = building.build(name, side_of(name), 3, 3)
+    read(tmp_path / "published.h5", name).put_into(model, ["a", "b", "c"])
+    shown = np.random.default_rng(0).uniform(0, 255, (2, *model.input.shape[1:])).astype(np.float32)
+    module = getattr(keras.applications, name)
+    features = keras.Model(model.inputs, model.layers[-1].input)
+    expected = theirs(module.preprocess_input(shown.copy()))
+    np.testing.assert_allclose(features(shown), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_a_weights_file_with_a_hole_is_refused(theirs, tmp_path):
