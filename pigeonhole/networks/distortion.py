@@ -7,12 +7,13 @@ has none of, hue and saturation, stays as it is.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from pigeonhole.networks.layers import uniform
+from pigeonhole.networks.layers import dropout_feed, uniform
 
 _DRAWS = 1000  # keeps these draws apart from those of the dropout layers, which are counted from 1
 
@@ -108,6 +109,14 @@ class Distort(keras.layers.Layer):
             images = step(images, chances[:, number, None, None, None])
         return images
 
+    def describe(self) -> str:
+        """In words, such as `random crop 24 x 24, flip, hue 0.05, contrast 0.3 to 1`."""
+        words = [f"{'random' if self.random_crop else 'central'} crop {self.side} x {self.side}"]
+        for step in self.steps:
+            limits = " to ".join(f"{value:g}" for value in astuple(step))
+            words.append(f"{type(step).__name__.lower()} {limits}".rstrip())
+        return ", ".join(words)
+
     def _centre(self, images, room: int):
         inside = slice(room // 2, room // 2 + self.side)
         return images[:, inside, inside]
@@ -120,6 +129,24 @@ class Distort(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.side, self.side, input_shape[-1])
+
+
+def distort_of(model: keras.Model) -> Distort:
+    """The layer of the network that varies its pictures."""
+    return next(layer for layer in model.layers if isinstance(layer, Distort))
+
+
+def varied(model: keras.Model, images: np.ndarray, seed: int) -> np.ndarray:
+    """What training shows the network of `images` uint8 [n, S, S, C], as pictures: uint8 [n, s, s, C].
+
+    `model`: a network with a `Distort` layer. What leaves 0..255 there is cut off to be shown.
+    """
+    distort = distort_of(model)
+    scaled = keras.Model(model.input, distort.input)
+    with dropout_feed(seed=tf.constant([seed, 0])):
+        changed = distort(scaled(images.astype(np.float32)), training=True).numpy()
+    white = scaled(np.full(images[:1].shape, 255, np.float32)).numpy().max()
+    return np.clip(np.round(changed / white * 255), 0, 255).astype(np.uint8)
 
 
 def _recoloured(images, change: Callable):

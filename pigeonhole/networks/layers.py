@@ -138,7 +138,7 @@ class ReversedChannels(SameShape):
     """Pictures [N, H, W, C] with their channels in reverse order: RGB becomes BGR."""
 
     def call(self, inputs):
-        return inputs[..., ::-1]
+        return inputs[:, :, :, ::-1]  # no exporter needs to translate an ellipsis
 
 
 @keras.saving.register_keras_serializable("pigeonhole")

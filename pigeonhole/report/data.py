@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole.data.augment import augment
-from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
+from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.dataset import DataSet, DataSets
 from pigeonhole.data.preflight import Preflight
 from pigeonhole.pictures.thumbnails import data_uri
+from pigeonhole.report import variations
 from pigeonhole.report.page import Section, render
 from pigeonhole.report.pictures import LISTED_CLASSES, Limits
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pigeonhole.data.fixes import Suspect
     from pigeonhole.evaluation.studies.audit import AuditResult
 
-SEED = 0  # of the sample and of the variations
-VARIATIONS = 9
+SEED = 0  # of the sample and of the picture that is shown varied
 NAMED = 20  # names or groups of names listed under one finding
 
 
@@ -33,15 +32,19 @@ class Remark:
 
 
 def sections(
-    sets: DataSets, augmentation: Augmentation, findings: "AuditResult", limits: Limits
+    sets: DataSets, varying: tuple[Augmentation, str] | None, findings: "AuditResult", limits: Limits
 ) -> list[Section]:
-    """All sections about the data; those about suspects and shortcuts only where these were looked for."""
+    """All sections about the data; those about suspects and shortcuts only where these were looked for.
+
+    `varying`: how pictures were varied and for what network; None where several networks were trained.
+    """
     made = [
         _balance(sets),
         _preflight(sets.preflight, findings.copies or ()),
         _sample(sets.train, limits),
-        _augmentation(sets.train, augmentation, limits),
     ]
+    if varying:
+        made.append(_augmentation(sets.train, *varying, limits))
     if findings.suspects is not None:
         made.append(_suspects(sets, findings.suspects, findings.all_labels, limits))
     if findings.shortcuts is not None:
@@ -124,22 +127,19 @@ def _sample(train: DataSet, limits: Limits) -> Section:
     return Section("sample", "Some of the training pictures", html)
 
 
-def _augmentation(train: DataSet, how: Augmentation, limits: Limits) -> Section:
+def _augmentation(train: DataSet, augmentation: Augmentation, network: str, limits: Limits) -> Section:
     """One picture and what the training made of it."""
-    random = np.random.default_rng(SEED)
-    row = int(random.integers(len(train.label_indices)))
+    row = int(np.random.default_rng(SEED).integers(len(train.label_indices)))
     image = train.images[row]
-    copies = np.repeat(image[None], VARIATIONS, axis=0)
-    varied = [] if how in (NONE, IN_NETWORK) else augment(copies, how, random)
+    how, varied = variations.of(image, augmentation, network)
     html = render(
         "augmentation.html",
         name=train.names[row],
         original=data_uri(image, limits.side),
         varied=[data_uri(one, limits.side) for one in varied],
-        how=how.describe(),
-        in_network=how.in_network,
+        how=how,
     )
-    return Section("augmentation", "One picture, varied", html)
+    return Section("augmentation", "One picture, varied" if len(varied) else "Pictures as they are", html)
 
 
 def _suspects(sets: DataSets, suspects: "Sequence[Suspect]", all_labels: bool, limits: Limits) -> Section:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pigeonhole.data.augment import augment
-from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
+from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.split import TRAIN, VALID
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.measures import measure
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.pictures import images
-from pigeonhole.report import figures, rendering, sheets
+from pigeonhole.report import figures, rendering, sheets, variations
 from pigeonhole.report.answers import most_confident_mistakes
 from pigeonhole.report.writing import attention
 from pigeonhole.runs.run import Run
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 
     from pigeonhole.model.classifier import Classifier
 
-SEED = 0  # of the random pictures and the variations
+SEED = 0  # of the random pictures
 SHOWN = 12  # pictures on a sheet of answers
-VARIATIONS = 9
 
 Drawing = tuple[str, Callable[[], "Figure"]]  # a file's name without its suffix, and what draws it
 
@@ -129,10 +127,10 @@ def _of_training(run: Run, pixels: np.ndarray) -> Iterator[Drawing]:
         return
     yield "curves", partial(figures.curves, history)
     yield "learning_rate", partial(figures.learning_rate, history)
-    how = Augmentation(**settings["recipe"]["augmentation"])
-    if how not in (NONE, IN_NETWORK):
-        copies = np.repeat(pixels[None], VARIATIONS, axis=0)
-        yield "augmented", lambda: sheets.augmented(pixels, augment(copies, how, np.random.default_rng(SEED)))
+    augmentation = Augmentation(**settings["recipe"]["augmentation"])
+    how, varied = variations.of(pixels, augmentation, settings["options"]["network"])
+    if len(varied):
+        yield "augmented", partial(sheets.augmented, pixels, varied, how)
 
 
 def _counts(run: Run, evaluation: Evaluation) -> dict[str, list[int]]:

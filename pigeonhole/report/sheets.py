@@ -1,6 +1,7 @@
 """Figures made of pictures: what a network has learnt, how pictures are varied, what is answered to them."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 7.2  # inches, of every sheet
-ABREAST = 3  # answered pictures in a row
-IN_A_ROW = 5  # variations of a picture
+ABREAST = 3  # answered pictures or variations in a row
 LONGEST_NAME = 16  # letters of a class that stand next to a picture
 
 _BARS = 1.2  # width of the bars next to a picture, in widths of it
@@ -55,17 +55,18 @@ def feature_maps(maps: np.ndarray, layer: str) -> "Figure":
 
 
 @theme.styled
-def augmented(image: np.ndarray, varied: np.ndarray) -> "Figure":
-    """A picture uint8 [S, S, C] and variations of it, uint8 [n, S, S, C]."""
-    rows = math.ceil((1 + len(varied)) / IN_A_ROW)
-    drawn = theme.figure(WIDTH, 0.4 + 1.5 * rows, "A picture and its variations in training")
-    every = drawn.subplots(rows, IN_A_ROW, squeeze=False).ravel()
-    captions = ["as it is", *map(str, range(1, len(varied) + 1))]
-    for axes, picture, caption in zip(every, [image, *varied], captions, strict=False):
-        _show(axes, picture)
-        axes.set_title(caption, loc="center", size=theme.USUAL, weight="normal", pad=4)
-    for axes in every[1 + len(varied) :]:
-        axes.set_axis_off()
+def augmented(image: np.ndarray, varied: np.ndarray, how: str) -> "Figure":
+    """A picture uint8 [S, S, C] beside a grid of its variations uint8 [n, s, s, C], and `how` they came."""
+    rows = math.ceil(len(varied) / ABREAST)
+    drawn = theme.figure(WIDTH, 0.6 + 1.5 * rows, "A picture and its variations in training")
+    grid = drawn.add_gridspec(rows, 2 + ABREAST)
+    _show(left := drawn.add_subplot(grid[:, :2]), image)
+    left.set_anchor("N")
+    left.set_title("as it is", size=theme.USUAL, weight="normal", pad=4)
+    left.set_xlabel(textwrap.fill(how, 40), loc="left", size=theme.SMALL)
+    for place, picture in enumerate(varied):
+        row, column = divmod(place, ABREAST)
+        _show(drawn.add_subplot(grid[row, 2 + column]), picture)
     return drawn
 
 

@@ -69,8 +69,7 @@ def write_training(
         known=kept,
     )
     inside = Inside.of(classifier, evaluation, telling(evaluation))
-    recipe = run.settings()["recipe"]
-    augmentation = Augmentation(**recipe["augmentation"]) if recipe else NONE
+    varying = None if judged.attempts else _varying(run)
     parameters = sum(layer.parameters for layer in inside.layers)
     fixed = training.sections(run, sets, parameters, corrected.kept, findings)
     atlas = kept and _atlas(kept, evaluation, findings)
@@ -88,7 +87,7 @@ def write_training(
         return [
             *fixed,
             *answers.sections(limits),
-            *data.sections(sets, augmentation, findings, limits),
+            *data.sections(sets, varying, findings, limits),
             *([atlas.section(limits)] if atlas else []),
             *inside.sections(limits),
         ]
@@ -123,6 +122,13 @@ def write_test(
         {"accuracy": answers.accuracy, "interval_95": answers.interval, "pictures": evaluation.total}
     )
     return path
+
+
+def _varying(run: Run) -> tuple[Augmentation, str]:
+    """How pictures were varied in the run's training, and for what network."""
+    settings = run.settings()
+    recipe = settings["recipe"]
+    return Augmentation(**recipe["augmentation"]) if recipe else NONE, settings["options"]["network"]
 
 
 def _atlas(kept: KnownPictures, evaluation: Evaluation, findings: "AuditResult") -> Atlas | None:

@@ -213,7 +213,8 @@ def test_a_run_with_other_settings_repeats_with_them_and_not_with_others(data, t
     flags += ["--decay-steps", "2", "--weight-decay", "0.01", "--precision", "float32"]
     assert train.main([*flags, *where, "--name", "first"]) == 0
     first = str(tmp_path / "runs" / "first")
-    assert "first layers vary it" in (tmp_path / "runs" / "first" / "report.html").read_text("utf-8")
+    page = (tmp_path / "runs" / "first" / "report.html").read_text("utf-8")
+    assert "first layers: central crop 24 x 24, flip, brightness 63, contrast 0.2 to 1.8" in page
     assert train.main(["--repeat", first, *where, "--name", "second"]) == 0
     assert "identical to" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--decay-steps was 2, now 1"):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pigeonhole.data.shards import shard
+from pigeonhole.networks import building, distortion
 from pigeonhole.networks.distortion import Brightness, Clip, Contrast, Distort, Flip, Hue, Saturation
 from pigeonhole.networks.layers import dropout_feed
 
@@ -105,6 +106,19 @@ def test_a_shard_is_distorted_as_it_would_be_in_its_batch(count):
     expected = distorted(images)
     for part in (shard(count, index, 3) for index in range(3)):
         np.testing.assert_array_equal(distorted(images[part.positions], part=part), expected[part.positions])
+
+
+@pytest.mark.parametrize(("name", "most"), [("classic_augmented", 0.2 * 255), ("classic_lrn", 63)])
+def test_what_a_training_sees_is_shown_as_pictures(name, most):
+    """A plain picture gets brighter or darker within the published range, and nothing else."""
+    model = building.build(name, 32, 3, 2)
+    grey = np.full((200, 32, 32, 3), 128, np.uint8)
+    shown = distortion.varied(model, grey, seed=0)
+    assert shown.shape == (200, 24, 24, 3) and shown.dtype == np.uint8
+    assert (shown == shown[:, :1, :1, :1]).all()
+    moved = shown[:, 0, 0, 0].astype(int) - 128
+    assert -most - 1 <= moved.min() < -most + 6 and most - 6 < moved.max() <= most + 1
+    np.testing.assert_array_equal(distortion.varied(model, grey, seed=0), shown)
 
 
 def test_grey_stays_grey_and_three_equal_channels_mean_the_same():

@@ -220,12 +220,16 @@ def test_predictions_show_each_picture_with_its_best_answers(channels):
     ]
 
 
-def test_augmented_shows_the_picture_and_each_variation():
+def test_augmented_shows_the_picture_beside_a_grid_of_nine_variations():
     pictures = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), np.uint8)
-    drawn = sheets.augmented(pictures[0], pictures[1:])
+    drawn = sheets.augmented(pictures[0], pictures[1:], "varied by flip")
     for axes, picture in zip(drawn.axes, pictures, strict=True):
         np.testing.assert_array_equal(axes.images[0].get_array(), picture)
-    assert drawn.axes[0].get_title() == "as it is"
+    first, *grid = drawn.axes
+    assert first.get_title(loc="left") == "as it is" and first.get_xlabel() == "varied by flip"
+    places = [axes.get_subplotspec() for axes in grid]
+    rows, columns = ([getattr(place, side).start for place in places] for side in ("rowspan", "colspan"))
+    assert rows == [0, 0, 0, 1, 1, 1, 2, 2, 2] and columns == [2, 3, 4] * 3
 
 
 def test_attention_shows_each_picture_beside_where_it_counts():

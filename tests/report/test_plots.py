@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pigeonhole.data.augmentation import Augmentation
+from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 from pigeonhole.errors import UsageError
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
@@ -33,7 +33,8 @@ def run(tmp_path_factory):
     folder = saved_runs.save(tmp_path_factory.mktemp("run"))
     (folder / "history.csv").write_text(HISTORY, encoding="utf-8")
     how = Augmentation(flip=True, shift=0.2).__dict__
-    (folder / "settings.json").write_text(json.dumps({"recipe": {"augmentation": how}}), encoding="utf-8")
+    settings = {"recipe": {"augmentation": how}, "options": {"network": "standard"}}
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     rows = [("a.png", "cat", "train"), ("b.png", "cat", "valid"), ("c.png", "été 北", "train")]
     table = "path,class,side,digest\n" + "".join(f"{path},{name},{side},0\n" for path, name, side in rows)
     (folder / "split.csv").write_text(table, encoding="utf-8")
@@ -87,6 +88,19 @@ def test_a_model_away_from_its_run_gives_the_rest(run, classifier, evaluation, t
     right = evaluation.select(evaluation.right)
     files = plots.write(tmp_path / "out", Run(tmp_path), classifier, right, Chosen("conv1"))
     assert {file.stem for file in files} == ALWAYS | layers("conv1")
+
+
+@pytest.mark.parametrize(("varying", "drawn"), [(IN_NETWORK, True), (NONE, False)])
+def test_what_the_networks_own_layers_vary_is_drawn(run, tmp_path, varying, drawn):
+    shutil.copytree(run, tmp_path / "run")
+    settings = {"recipe": {"augmentation": varying.__dict__}, "options": {"network": "classic_augmented"}}
+    (tmp_path / "run" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    drawings = dict(plots._of_training(Run(tmp_path / "run"), picture))
+    assert ("augmented" in drawings) == drawn
+    if drawn:
+        _, *grid = drawings["augmented"]().axes
+        assert [axes.images[0].get_array().shape for axes in grid] == 9 * [(24, 24, 3)]
 
 
 def test_the_chosen_channel_limits_the_layers(classifier):

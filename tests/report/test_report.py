@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from pigeonhole.data.augmentation import Augmentation
+from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import measures, predictions
@@ -669,14 +669,37 @@ def test_the_drawing_of_the_network_has_its_shapes(case):
     assert [block.left for block in drawn] == sorted(block.left for block in drawn)
 
 
+def shown_varied(case, augmentation: Augmentation, network: str) -> tuple[str, str, list[str]]:
+    """The section's title, its words, and the pictures in it."""
+    section = data._augmentation(case.sets.train, augmentation, network, GENEROSITY[0])
+    return section.title, section.html, re.findall('src="(data:[^"]+)"', section.html)
+
+
 def test_the_variations_are_the_trainings_own(case):
-    train = case.sets.train
-    plain = data._augmentation(train, Augmentation(), GENEROSITY[0]).html
-    assert "without variations" in plain
-    varied = data._augmentation(train, Augmentation(shift=0.4, colour=0.3), GENEROSITY[0]).html
-    sources = re.findall('src="(data:[^"]+)"', varied)
-    assert len(sources) == 1 + data.VARIATIONS
-    assert len(set(sources)) > 5
+    title, html, sources = shown_varied(case, Augmentation(shift=0.4, colour=0.3), "standard")
+    assert "varied by shift 0.4, colour 0.3" in html
+    assert title == "One picture, varied" and len(sources) == 10 and len(set(sources)) > 5
+
+
+def test_what_the_networks_own_layers_make_of_a_picture_is_shown(case):
+    title, html, sources = shown_varied(case, IN_NETWORK, "classic_augmented")
+    crop = round(SIZE * 24 / 32)
+    told = (
+        f"random crop {crop} x {crop}, flip, hue 0.05, contrast 0.3 to 1, brightness 0.2, saturation 0 to 2"
+    )
+    assert told in html and title == "One picture, varied" and len(set(sources)) == 10
+    widths = [
+        cv2.imdecode(np.frombuffer(base64.b64decode(each.partition(",")[2]), np.uint8), 1).shape[1]
+        for each in sources
+    ]
+    assert widths == [SIZE] + 9 * [crop]
+
+
+@pytest.mark.parametrize("network", ["standard", "classic_augmented"])
+def test_no_variations_are_told_of_where_there_are_none(case, network):
+    title, html, sources = shown_varied(case, NONE, network)
+    assert title == "Pictures as they are" and "without variations" in html
+    assert "anew" not in html and not sources
 
 
 def test_the_sample_takes_the_classes_in_turn(case):
