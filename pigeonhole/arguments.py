@@ -80,6 +80,12 @@ def filled(text: str) -> str:
     return text
 
 
+def port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 65535")
+    return int(text)
+
+
 def as_path(text: str) -> Path:
     return Path(filled(text))
 

@@ -27,6 +27,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "check": Command("look through a folder of pictures before the training", "dataset.py"),
+    "label": Command("label pictures on a page, while a model learns along"),
     "train": Command("train a classifier on a folder of class folders", "train.py"),
     "predict": Command("say what is in pictures", "predict.py"),
     "evaluate": Command("test a trained model on a folder of class folders", "evaluate.py"),

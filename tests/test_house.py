@@ -34,7 +34,14 @@ ROOMS = (
     "commands",
 )  # fmt: skip
 # A package inside a room, of which only the room itself knows.
-CLOSETS = ("pictures.formats", "pictures.decoders", "model.engines", "model.export", "jobs.bulk")
+CLOSETS = (
+    "pictures.formats",
+    "pictures.decoders",
+    "model.engines",
+    "model.export",
+    "jobs.bulk",
+    "web.labelling",
+)
 SMALLEST_ROOT = ("__init__", "__main__")
 MOST_AT_THE_ROOT = 12
 SLOW_IMPORTS = extras.OPTIONAL.keys() | {"numpy", "cv2", "onnxruntime", "flask", "PIL"}

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser, as_path, count, filled, positive, thread_count
+from pigeonhole.arguments import Parser, as_path, count, filled, port, positive, thread_count
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
 from pigeonhole.model.engines.engine import AUTO, CHOICES
@@ -80,7 +80,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="also follow the newest training in FOLDER (runs) on the page /watch; needs no finished model",
     )
     add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
-    add("--port", type=_port, default=8000, help="0 takes any that is free (8000)")
+    add("--port", type=port, default=8000, help="0 takes any that is free (8000)")
     add("--threads", type=thread_count, default=8, metavar="N", help="requests answered at the same time (8)")
     add(
         "--engine",
@@ -169,9 +169,3 @@ def _key(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("the key is empty; give one, or leave the flag out to serve without")
     return text
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 65535")
-    return int(text)

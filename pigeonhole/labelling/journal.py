@@ -50,6 +50,7 @@ class Journal:
         self.file = Path(file)
         self._given = tuple(given)
         self._mutex = threading.RLock()
+        self._news: set[str] = set()  # names that `refresh` has not told of
         self._forget()
         self._check()
         self.refresh()
@@ -65,6 +66,12 @@ class Journal:
         """How many actions of the user are in force: an action that was taken back counts no more."""
         with self._mutex:
             return len(self._history.done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an action was taken back and none has come since."""
+        with self._mutex:
+            return bool(self._history.undone)
 
     def decisions(self) -> list[Fix]:
         """What is decided at present, for `Collection.decided`."""
@@ -109,17 +116,19 @@ class Journal:
         return self._restore(action, None, self._history.again, "undone")
 
     def refresh(self) -> set[str]:
-        """Take in what others have written; gives the names of the pictures that they decided upon."""
+        """Take in what others have written; gives the names of the pictures that were decided upon since the
+        last call, by them or by this journal."""
         with self._mutex:
             try:
                 with self.file.open("rb", buffering=0) as file:
-                    return self._take(file)
+                    self._take(file)
             except FileNotFoundError:
-                gone = {*self.labels, *self.removed}
+                self._news |= {*self.labels, *self.removed}
                 self._forget()
-                return gone
             except OSError as error:
                 raise PigeonholeError(f"{self.file}: cannot be read ({error.strerror})") from error
+            news, self._news = self._news, set()
+            return news
 
     def spelt(self, label: Label) -> Label:
         """The label as the journal has it: that of a class which differs in upper and lower case alone.
@@ -206,8 +215,11 @@ class Journal:
                 f"{self.file}: cannot be written ({error.strerror}); the decision is not kept"
             ) from error
 
-    def _take(self, file: FileIO) -> set[str]:
+    def _take(self, file: FileIO) -> None:
         """Take in the rows behind those that are known, or all where the file is another one."""
+        self._news |= self._read(file)
+
+    def _read(self, file: FileIO) -> set[str]:
         changed: set[str] = set()
         if self._header is None or not self._continues(file):
             changed = {*self.labels, *self.removed}

@@ -44,8 +44,11 @@ def check_form() -> None:
 
 @pages.get("/")
 def home() -> str | flask.Response:
-    if not len(_models()) and flask.current_app.config["RUNS"] is not None:
-        return flask.redirect(flask.url_for("watching.watch"))
+    if not len(_models()):
+        if "labelling" in flask.current_app.extensions:
+            return flask.redirect(flask.url_for("labelling.page"))
+        if flask.current_app.config["RUNS"] is not None:
+            return flask.redirect(flask.url_for("watching.watch"))
     return flask.render_template("home.html", model=_models().choose(flask.request.args.get("model")))
 
 

@@ -9,7 +9,7 @@ from pigeonhole.pictures import images
 from pigeonhole.web.answering import Refused
 from pigeonhole.web.gateway import RECEIVED, REFUSAL
 
-_FOR_PROGRAMS = ("/api/", "/metrics", "/healthz")
+_FOR_PROGRAMS = ("/api/", "/label/api/", "/metrics", "/healthz")
 _RETRY_AFTER = 1  # seconds
 
 

@@ -1,0 +1,198 @@
+"""What the page's scripts ask for and tell: JSON, for this page alone and not promised to anybody else."""
+
+import dataclasses
+import hmac
+from collections.abc import Sequence
+
+import flask
+from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable
+
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.labelling.journal import UNDECIDED
+from pigeonhole.labelling.status import Seen, Status
+from pigeonhole.web.labelling.pages import current
+
+MOST_PICTURES = 1000  # told of at once
+SOURCES = ("page", "next", "group", "sheet", "review")
+
+api = flask.Blueprint("labelling_api", __name__, url_prefix="/label/api")
+
+
+@api.before_request
+def check_token() -> None:
+    """Let in what changes something only from a page of this start: another site does not know its number,
+    and the rows of an earlier start are other pictures."""
+    given = flask.request.headers.get("X-Session", "")
+    if flask.request.method != "GET" and not hmac.compare_digest(given.encode(), current().number.encode()):
+        raise Forbidden("This page is from an earlier start of the program. Load it again.")
+
+
+@api.errorhandler(UsageError)
+def refuse(error: UsageError) -> flask.Response:
+    return flask.current_app.handle_user_exception(BadRequest(str(error)))
+
+
+@api.errorhandler(PigeonholeError)
+def fail(error: PigeonholeError) -> flask.Response:
+    """Something outside, such as a full disk: the page tells the user, and tries again."""
+    return flask.current_app.handle_user_exception(ServiceUnavailable(str(error)))
+
+
+@api.get("/state")
+def state() -> flask.Response:
+    return _state()
+
+
+@api.get("/pictures")
+def pictures() -> flask.Response:
+    ids = flask.request.args.get("ids", "")
+    rows = [int(text) for text in ids.split(",") if text.isascii() and text.isdecimal()]
+    return flask.jsonify(pictures=_pictures(rows[:MOST_PICTURES]))
+
+
+@api.get("/next")
+def following() -> flask.Response:
+    return flask.jsonify(pictures=_pictures(current().next(_count())))
+
+
+@api.get("/list")
+def listed() -> flask.Response:
+    args = flask.request.args
+    return flask.jsonify(ids=current().listed(args.get("show", ""), args.get("order", "")))
+
+
+@api.get("/groups")
+def groups() -> flask.Response:
+    found = current().groups()
+    return flask.jsonify(
+        groups=[
+            {
+                "id": group.number,
+                "ids": group.rows,
+                "proposed": group.proposed and group.proposed[0],
+                "share": group.proposed and group.proposed[1],
+            }
+            for group in found
+        ]
+    )
+
+
+@api.get("/review")
+def review() -> flask.Response:
+    suspects = [
+        {
+            "picture": _pictures([each.row])[0],
+            "given": each.given,
+            "proposed": each.proposed,
+            "doubt": each.doubt,
+            "nearest": _pictures(each.nearest),
+        }
+        for each in current().suspects()
+    ]
+    copies = [_pictures(rows) for rows in current().divided_copies()]
+    return flask.jsonify(suspects=suspects, copies=copies)
+
+
+@api.post("/decide")
+def decide() -> flask.Response:
+    told = _told()
+    label = None if told.get("remove") else told.get("label") or UNDECIDED
+    source = told.get("source") if told.get("source") in SOURCES else SOURCES[0]
+    current().decide(_text(told, "action"), _rows(told, "ids"), label, source)
+    return _state()
+
+
+@api.post("/undo")
+def undo() -> flask.Response:
+    current().undo(_text(_told(), "action"))
+    return _state()
+
+
+@api.post("/redo")
+def redo() -> flask.Response:
+    current().redo(_text(_told(), "action"))
+    return _state()
+
+
+@api.post("/classes")
+def add_class() -> flask.Response:
+    current().add_class(_text(_told(), "name"))
+    return _state()
+
+
+@api.post("/groups/split")
+def split() -> flask.Response:
+    told = _told()
+    current().split(*_rows({"group": [told.get("group")]}, "group"), set(_rows(told, "out")))
+    return _state()
+
+
+@api.post("/groups/merge")
+def merge() -> flask.Response:
+    current().merge(_rows(_told(), "groups"))
+    return _state()
+
+
+@api.post("/groups/anew")
+def regroup() -> flask.Response:
+    current().regroup()
+    return _state()
+
+
+def _state() -> flask.Response:
+    return flask.jsonify(_as_json(current().status()) | {"session": current().number})
+
+
+def _as_json(status: Status) -> dict[str, object]:
+    content = dataclasses.asdict(status)
+    content["counts"] = {name: content.pop(name) for name in ("pictures", "undecided", "removed")}
+    content["classes"] = [{"name": name, "count": count} for name, count in status.counts.items()]
+    content["accuracy"] = status.accuracy and status.accuracy._asdict()
+    content["curve"] = [{"labels": each.labels, **each.accuracy._asdict()} for each in status.curve]
+    return content
+
+
+def _pictures(rows: Sequence[int]) -> list[dict[str, object]]:
+    return [_picture(seen) for seen in current().seen(rows)]
+
+
+def _picture(seen: Seen) -> dict[str, object]:
+    best = seen.ranked[0] if seen.ranked else (None, None)
+    return {
+        "id": seen.row,
+        "name": seen.name.encode("utf-8", "replace").decode("utf-8"),
+        "digest": seen.digest,
+        "width": seen.width,
+        "height": seen.height,
+        "label": seen.label,
+        "removed": seen.removed,
+        "proposed": best[0],
+        "probability": best[1],
+        "ranked": [{"name": name, "probability": share} for name, share in seen.ranked],
+    }
+
+
+def _told() -> dict[str, object]:
+    """The object in the request's body; BadRequest for anything else."""
+    told = flask.request.get_json()
+    if not isinstance(told, dict):
+        raise BadRequest("The request must hold a JSON object.")
+    return told
+
+
+def _text(told: dict[str, object], name: str) -> str:
+    if not isinstance(told.get(name), str):
+        raise BadRequest(f"{name} must be a text.")
+    return told[name]
+
+
+def _rows(told: dict[str, object], name: str) -> list[int]:
+    rows = told.get(name)
+    if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
+        raise BadRequest(f"{name} must be a list of whole numbers.")
+    return rows
+
+
+def _count() -> int:
+    text = flask.request.args.get("count", "1")
+    return min(int(text), 100) if text.isascii() and text.isdecimal() else 1

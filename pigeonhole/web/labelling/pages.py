@@ -1,0 +1,68 @@
+"""The page, its pictures, and the list of files that cannot be read."""
+
+from collections.abc import Callable
+
+import flask
+from werkzeug.exceptions import NotFound
+
+from pigeonhole.data.folders import Record
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.labelling import thumbnails
+from pigeonhole.labelling.session import Session
+from pigeonhole.terminal import shown
+
+FOREVER = "private, max-age=31536000, immutable"  # a picture's address names its content
+
+pages = flask.Blueprint("labelling", __name__, url_prefix="/label")
+
+
+@pages.app_context_processor
+def common() -> dict[str, object]:
+    return {"labelled": True}
+
+
+@pages.get("/")
+def page() -> str:
+    session = current()
+    return flask.render_template(
+        "label.html",
+        base=pages.url_prefix,
+        token=session.number,
+        folder=shown(session.collection.folder.resolve().name),
+        file=shown(str(session.journal.file)),
+    )
+
+
+@pages.get("/unreadable")
+def unreadable() -> str:
+    files = {shown(name): reason for name, reason in current().collection.unreadable.items()}
+    return flask.render_template("unreadable.html", files=files)
+
+
+@pages.get("/thumbnails/<int:row>")
+def thumbnail(row: int) -> flask.Response:
+    return _jpeg(row, current().thumbnails.get)
+
+
+@pages.get("/pictures/<int:row>")
+def picture(row: int) -> flask.Response:
+    return _jpeg(row, thumbnails.drawn)
+
+
+def current() -> Session:
+    """The labelling of this app."""
+    return flask.current_app.extensions["labelling"]
+
+
+def _jpeg(row: int, draw: Callable[[Record], bytes]) -> flask.Response:
+    records = current().collection.records
+    if row >= len(records):
+        raise NotFound("There is no such picture.")
+    try:
+        file = draw(records[row])
+    except PigeonholeError:
+        raise NotFound("This picture cannot be read any more.") from None
+    response = flask.Response(file, content_type="image/jpeg")
+    if flask.request.args.get("v") == records[row].digest[:16]:
+        response.headers["Cache-Control"] = FOREVER
+    return response

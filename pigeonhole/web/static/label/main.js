@@ -1,0 +1,68 @@
+// Puts the page together: the views, the panel, the keys.
+import { All } from "./all.js";
+import { Groups } from "./groups.js";
+import { Next } from "./next.js";
+import { Panel, giveBack, takeBack } from "./panel.js";
+import { Picture } from "./picture.js";
+import { Review } from "./review.js";
+import { listenToKeys } from "./keys.js";
+import { listen, poll, store } from "./store.js";
+
+const picture = new Picture();
+const given = { show: (id) => picture.show(id) };
+const views = {
+  groups: new Groups(given),
+  next: new Next(given),
+  all: new All(given),
+  review: new Review(given),
+};
+const stage = document.getElementById("view");
+const panel = new Panel((name) => (picture.isOpen ? picture : view).label(name));
+let view = null;
+
+listenToKeys({
+  class: (place) => {
+    const chosen = store.state.classes[place];
+    if (chosen) (picture.isOpen ? picture : view).label(chosen.name);
+  },
+  accept: () => view.accept(),
+  remove: () => view.remove(),
+  clear: () => view.clear(),
+  name: () => panel.askForName(),
+  undo: takeBack,
+  redo: giveBack,
+  help: () => document.getElementById("help").showModal(),
+  other: (event) => view.key(event),
+});
+
+function go() {
+  const [name, ...rest] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const wanted = views[name] ?? views.groups;
+  for (const link of document.querySelectorAll("#views a")) {
+    const isHere = views[link.hash.slice(1)] === wanted;
+    if (isHere) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (view !== wanted) {
+    stage.replaceChildren(wanted.element);
+    view = wanted;
+  }
+  document.body.dataset.view = Object.keys(views).find((key) => views[key] === wanted);
+  view.enter(rest);
+}
+
+function update(state) {
+  panel.update(state);
+  picture.update();
+  if (view) view.update(state);
+}
+
+const stop = listen(() => {
+  stop();
+  window.addEventListener("hashchange", go);
+  go();
+  listen(update);
+  update(store.state);
+});
+document.getElementById("open-help").addEventListener("click", () => document.getElementById("help").showModal());
+poll();

@@ -1,0 +1,211 @@
+// One large picture after the other, those first whose label teaches most, each with the proposed class.
+import { element, percent, say } from "./dom.js";
+import { decide, get, large, store } from "./store.js";
+import { fillTile, makeTile } from "./tile.js";
+
+const QUEUE = 12; // pictures known ahead
+const PREFETCHED = 4; // large ones loaded ahead
+const SHORT = 5; // of the queue: more are fetched
+const STRIP = 8; // earlier pictures shown below
+
+export class Next {
+  constructor() {
+    this.queue = []; // pictures to come
+    this.seen = []; // ids shown before, the latest last
+    this.current = null; // a picture
+    this.proposal = null; // what is shown of the current one; it does not change under the user's fingers
+    this.isBusy = false;
+    this.images = new Map(); // id -> loaded image
+    this.fitted = -1;
+    this.figure = element("figure", { class: "stage" });
+    this.caption = element("p", { class: "small caption" });
+    this.proposed = element("div", { class: "proposal" });
+    this.strip = element("ol", { class: "strip", "aria-label": "Pictures before this one" });
+    this.element = element("section", { class: "next", "aria-label": "The next picture" }, [
+      this.figure,
+      element("div", { class: "words" }, this.proposed, this.caption),
+      this.strip,
+    ]);
+  }
+
+  enter() {
+    this.#fetch();
+  }
+
+  update(state) {
+    if (state.fit !== this.fitted || this.queue.length < SHORT) this.#fetch();
+    if (this.current) this.current = store.known.get(this.current.id) ?? this.current;
+    this.#strip();
+    this.#words();
+  }
+
+  async #fetch() {
+    if (this.isFetching) return;
+    this.isFetching = true;
+    this.fitted = store.state?.fit;
+    try {
+      const { pictures } = await get(`next?count=${QUEUE}`);
+      for (const picture of pictures) store.known.set(picture.id, { ...picture, ...this.#optimistic(picture.id) });
+      this.queue = pictures.filter(({ id }) => id !== this.current?.id && !isDecided(store.known.get(id)));
+      if (!this.current || (isDecided(this.current) && !this.isBusy && !this.isBack)) this.#advance();
+      this.#prefetch();
+    } catch {
+      // Asked again with the next state.
+    } finally {
+      this.isFetching = false;
+    }
+  }
+
+  // A decision that is on its way is not undone by an answer that left before it.
+  #optimistic(id) {
+    return this.deciding === id ? { label: store.known.get(id)?.label } : {};
+  }
+
+  #prefetch() {
+    const wanted = [this.current, ...this.queue.slice(0, PREFETCHED)].filter(Boolean);
+    for (const picture of wanted) this.#image(picture);
+    for (const id of this.images.keys()) {
+      if (!wanted.some((picture) => picture.id === id)) this.images.delete(id);
+    }
+  }
+
+  #image(picture) {
+    let image = this.images.get(picture.id);
+    if (!image) {
+      image = element("img", { alt: picture.name, decoding: "sync", draggable: "false" });
+      image.classList.toggle("pixelated", Math.max(picture.width, picture.height) < 256);
+      image.src = large(picture);
+      this.images.set(picture.id, image);
+    }
+    return image;
+  }
+
+  #advance() {
+    if (this.current) this.#remember(this.current.id);
+    this.isBack = false;
+    this.#show(this.queue.shift() ?? null);
+    if (this.queue.length < SHORT) this.#fetch();
+    else this.#prefetch();
+  }
+
+  #remember(id) {
+    this.seen = [...this.seen.filter((each) => each !== id), id].slice(-200);
+  }
+
+  #show(picture) {
+    this.current = picture;
+    this.proposal = picture?.ranked ?? [];
+    this.shownAt = performance.now();
+    this.figure.replaceChildren(
+      picture
+        ? this.#image(picture)
+        : element("p", { class: "lead" }, store.state?.counts.undecided ? "Looking for the next picture …" : "Every picture has a label."),
+    );
+    this.figure.dataset.id = picture?.id ?? "";
+    this.#words();
+    this.#strip();
+  }
+
+  #words() {
+    const picture = this.current;
+    this.caption.textContent = picture ? picture.name : "";
+    if (!picture) return this.proposed.replaceChildren();
+    if (!this.proposal.length) this.proposal = store.known.get(picture.id)?.ranked ?? [];
+    const drawn = JSON.stringify([picture.id, picture.label, picture.removed, this.proposal, store.state.classes.length]);
+    if (drawn === this.drawn) return undefined;
+    this.drawn = drawn;
+    if (isDecided(picture)) {
+      const label = picture.removed ? "left out" : picture.label;
+      return this.proposed.replaceChildren(element("p", { class: "given" }, "labelled ", element("strong", {}, label)));
+    }
+    if (!this.proposal.length) {
+      const text = store.state.classes.length
+        ? "Press the number of its class, or type a new one."
+        : "What is this? Type the name of its class: press n.";
+      return this.proposed.replaceChildren(element("p", { class: "given" }, text));
+    }
+    const [best, ...others] = this.proposal;
+    return this.proposed.replaceChildren(
+      element(
+        "button",
+        { class: "button primary accept", type: "button", onclick: () => this.accept() },
+        `${best.name} `,
+        element("span", { class: "of" }, percent(best.probability)),
+        element("kbd", {}, "space"),
+      ),
+      element("p", { class: "small" }, others.map(({ name, probability }) => `${name} ${percent(probability)}`).join(", ")),
+    );
+  }
+
+  #strip() {
+    const ids = this.seen.slice(-STRIP);
+    this.strip.replaceChildren(
+      ...ids.map((id) => {
+        const tile = makeTile();
+        fillTile(tile, store.known.get(id), id === this.current?.id);
+        return element("li", {}, element("button", { type: "button", onclick: () => this.#back(id) }, tile));
+      }),
+    );
+  }
+
+  #back(id) {
+    const picture = store.known.get(id);
+    if (!picture) return;
+    if (this.current && !isDecided(this.current)) this.queue.unshift(this.current);
+    this.isBack = true;
+    this.#show(picture);
+  }
+
+  async #decide(label, remove = false) {
+    const picture = this.current;
+    if (!picture || this.isBusy) return false;
+    this.isBusy = true;
+    this.deciding = picture.id;
+    try {
+      await decide([picture.id], label, { source: "next", remove });
+      say(remove ? "Left out" : label === null ? "Label taken away" : label);
+      this.#advance(); // only now: the decision is on the disk
+    } finally {
+      this.isBusy = false;
+      this.deciding = null;
+    }
+    return true;
+  }
+
+  label(name) {
+    if (!this.current) return false;
+    this.#decide(name);
+    return true;
+  }
+
+  accept() {
+    if (this.proposal?.length && !isDecided(this.current)) this.#decide(this.proposal[0].name);
+  }
+
+  remove() {
+    this.#decide(null, true);
+  }
+
+  clear() {
+    this.#decide(null);
+  }
+
+  undone() {
+    this.current = this.current && store.known.get(this.current.id);
+  }
+
+  key(event) {
+    if (event.key === "ArrowRight") {
+      if (this.current && !isDecided(this.current)) this.queue.push(this.current);
+      this.#advance();
+    } else if (event.key === "ArrowLeft") {
+      const place = this.isBack ? this.seen.indexOf(this.current.id) : this.seen.length;
+      if (place > 0) this.#back(this.seen[place - 1]);
+    } else return false;
+    return true;
+  }
+}
+
+function isDecided(picture) {
+  return Boolean(picture && (picture.label || picture.removed));
+}

@@ -1,0 +1,137 @@
+// The panel beside every view: the classes with their keys, how far the labelling is, and how good the model.
+import { drawCurve } from "./curve.js";
+import { counted, element, percent, say } from "./dom.js";
+import { addClass, redo, store, undo } from "./store.js";
+
+export class Panel {
+  // `give(name)`: label what the view is about.
+  constructor(give) {
+    this.give = give;
+    this.classes = document.getElementById("classes");
+    this.form = document.getElementById("naming");
+    this.name = document.getElementById("name");
+    this.known = document.getElementById("known");
+    this.form.addEventListener("submit", (event) => this.#submit(event));
+    this.name.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.name.blur();
+    });
+    document.getElementById("undo").addEventListener("click", takeBack);
+    document.getElementById("redo").addEventListener("click", giveBack);
+    const more = document.getElementById("more");
+    more.addEventListener("click", () => {
+      const isOpen = document.body.classList.toggle("panel-open");
+      more.setAttribute("aria-expanded", isOpen);
+    });
+  }
+
+  askForName() {
+    this.name.focus();
+    this.name.select();
+  }
+
+  #submit(event) {
+    event.preventDefault();
+    const typed = this.name.value.trim();
+    if (!typed) return;
+    const same = store.state.classes.find(({ name }) => name.toLowerCase() === typed.toLowerCase());
+    this.name.value = "";
+    this.name.blur();
+    if (!this.give(same?.name ?? typed) && !same) {
+      addClass(typed).then(() => say(`New class ${typed}`));
+    }
+  }
+
+  update(state) {
+    this.#classes(state);
+    document.getElementById("undo").disabled = !state.can_undo;
+    document.getElementById("redo").disabled = !state.can_redo;
+    const { pictures, undecided, removed } = state.counts;
+    const decided = pictures - undecided - removed;
+    const bar = document.getElementById("done");
+    bar.max = Math.max(1, pictures);
+    bar.value = decided + removed;
+    const left = removed ? `, ${counted(removed, "left out", "left out")}` : "";
+    document.getElementById("counts").textContent =
+      `${decided.toLocaleString("en")} of ${counted(pictures, "picture", "pictures")} labelled${left}`;
+    const unreadable = document.getElementById("unreadable");
+    unreadable.hidden = !state.unreadable;
+    unreadable.textContent = `${counted(state.unreadable, "file", "files")} cannot be read`;
+    this.#accuracy(state);
+    this.#progress(state.progress);
+    const problem = document.getElementById("problem");
+    problem.hidden = !state.problem;
+    problem.textContent = state.problem && `No model learns along: ${state.problem}`;
+  }
+
+  #classes({ classes }) {
+    const drawn = JSON.stringify(classes);
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
+    const focused = document.activeElement?.dataset?.class;
+    this.classes.replaceChildren(
+      ...classes.map(({ name, count }, place) =>
+        element(
+          "li",
+          {},
+          element(
+            "button",
+            { class: "give", type: "button", "data-class": name, onclick: () => this.give(name) },
+            place < 9 ? element("kbd", { "aria-hidden": "true" }, `${place + 1}`) : element("kbd", { class: "none" }),
+            element("span", { class: "name" }, name),
+          ),
+          element(
+            "a",
+            { class: "count", href: `#all/class/${encodeURIComponent(name)}`, title: `Show all of ${name}` },
+            count.toLocaleString("en"),
+            element("span", { class: "unseen" }, ` ${count === 1 ? "picture" : "pictures"} of ${name}`),
+          ),
+        ),
+      ),
+    );
+    this.known.replaceChildren(...classes.map(({ name }) => element("option", { value: name })));
+    document.getElementById("no-classes").hidden = classes.length > 0;
+    if (focused) this.classes.querySelector(`[data-class="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  #accuracy({ accuracy, curve, advice }) {
+    const value = document.getElementById("accuracy");
+    const interval = document.getElementById("interval");
+    if (accuracy) {
+      value.textContent = percent(accuracy.value);
+      interval.textContent = `95 % interval ${percent(accuracy.low)} to ${percent(accuracy.high)}`;
+    } else {
+      value.textContent = "–";
+      interval.textContent = "shown after the first labels of two classes";
+    }
+    document.getElementById("short-accuracy").textContent = accuracy ? percent(accuracy.value) : "";
+    document.getElementById("advice").textContent = advice ?? "";
+    drawCurve(document.getElementById("curve"), curve);
+  }
+
+  #progress(progress) {
+    const place = document.getElementById("progress");
+    place.hidden = !progress;
+    if (!progress) return;
+    place.querySelector("progress").max = Math.max(1, progress.total);
+    place.querySelector("progress").value = progress.done;
+    const left = progress.seconds_left ? `, about ${clock(progress.seconds_left)} to go` : "";
+    const done = `${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}`;
+    place.querySelector("p").textContent = `Looking at the pictures: ${done}${left}`;
+  }
+}
+
+export async function takeBack() {
+  if (!store.state?.can_undo) return;
+  await undo();
+  say("Taken back");
+}
+
+export async function giveBack() {
+  if (!store.state?.can_redo) return;
+  await redo();
+  say("Done again");
+}
+
+function clock(seconds) {
+  return seconds < 60 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+}

@@ -1,0 +1,194 @@
+"""A labelling as the page sees it: decisions, what the model makes of them, groups, lists."""
+
+import itertools
+
+import pytest
+
+from pigeonhole.data.cache import Cache
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.labelling.collection import Collection
+from pigeonhole.labelling.journal import UNDECIDED, Journal
+from pigeonhole.labelling.session import Session
+from tests.support.drawn_folders import draw_tree
+from tests.support.labelling_sessions import draw_heap, open_session, settle, started, wait_until
+
+PICTURES = 30  # of each of two colours
+
+
+@pytest.fixture
+def truth(tmp_path):
+    return draw_heap(tmp_path / "heap", PICTURES)
+
+
+@pytest.fixture
+def session(tmp_path, truth):
+    with started(open_session(tmp_path / "heap", tmp_path / "cache")) as session:
+        yield session
+
+
+@pytest.fixture
+def act(session):
+    """`act(rows, label)` decides with a new id."""
+    numbers = itertools.count()
+    return lambda rows, label, source="page": session.decide(f"a{next(numbers)}", rows, label, source)
+
+
+def label_of(session, row):
+    return session.seen([row])[0].label
+
+
+def test_a_decision_is_on_the_disk_and_can_be_taken_back(session, act, tmp_path):
+    act([3, 4], "rust")
+    assert label_of(session, 3) == label_of(session, 4) == "rust"
+    assert (tmp_path / "heap" / "labels.csv").read_text("utf-8-sig").count(",rust,") == 2
+    status = session.status()
+    assert status.can_undo and not status.can_redo and status.counts == {"rust": 2}
+    session.undo("u1")
+    assert label_of(session, 3) is None and session.status().can_redo
+    assert session.status().counts == {"rust": 0}, "a class keeps its key"
+    session.redo("u2")
+    assert label_of(session, 3) == "rust"
+    act([3], UNDECIDED)
+    act([4], None)
+    assert label_of(session, 3) is None and session.seen([4])[0].removed
+    status = session.status()
+    assert (status.pictures, status.undecided, status.removed) == (2 * PICTURES, 2 * PICTURES - 1, 1)
+
+
+def test_the_model_learns_along_and_proposes(session, act, truth):
+    names = session.collection.names
+    for _ in range(14):
+        row = session.next(1)[0]
+        act([row], truth[names[row]], "next")
+        settle(session)
+    status = session.status()
+    assert status.accuracy.value > 0.8 and status.curve[-1].labels == 14
+    assert [point.labels for point in status.curve] == sorted({point.labels for point in status.curve})
+    right = [seen.ranked[0][0] == truth[seen.name] for seen in session.seen(range(len(names)))]
+    assert sum(right) > 0.9 * len(right)
+    rows = session.next(5)
+    assert rows and all(label_of(session, row) is None for row in rows)
+
+
+def test_what_is_left_out_is_not_proposed(session, act):
+    settle(session)
+    act(range(2 * PICTURES - 3), None)
+    settle(session)
+    assert set(session.next(10)) <= set(range(2 * PICTURES - 3, 2 * PICTURES))
+    assert len(session.listed("removed", "name")) == 2 * PICTURES - 3
+
+
+def test_pictures_are_offered_before_anything_is_known_of_them(tmp_path, truth):
+    session = open_session(tmp_path / "heap", tmp_path / "cache")
+    assert len(session.next(4)) == 4 and session.groups() == []
+    assert session.listed("undecided", "alike") == list(range(2 * PICTURES))
+    with pytest.raises(UsageError, match="looked at"):
+        session.merge([1, 2])
+
+
+def test_groups_are_named_divided_and_joined(session, act, truth):
+    settle(session)
+    names = session.collection.names
+    groups = session.groups()
+    assert sorted(row for group in groups for row in group.rows) == list(range(2 * PICTURES))
+    first, second = groups[:2]
+    session.split(first.number, first.rows[:2])
+    assert sorted(session.groups()[1].rows) == sorted(first.rows[:2])
+    session.merge([group.number for group in session.groups()[:2]])
+    assert sorted(session.groups()[0].rows) == sorted(first.rows)
+    with pytest.raises(UsageError, match="another window"):
+        session.split(first.number)
+    act(second.rows, truth[names[second.rows[0]]], "group")
+    assert second.number not in {group.number for group in session.groups()}
+    session.regroup()
+    left = [row for group in session.groups() for row in group.rows]
+    assert sorted(left) == session.listed("undecided", "name")
+
+
+def test_another_window_and_another_program_lose_nothing(session, act, tmp_path):
+    other = Session(session.collection, Journal(tmp_path / "heap" / "labels.csv"), Cache(tmp_path / "cache"))
+    act([0], "moss")
+    other.decide("b0", [1], "rust", "page")  # takes in what the first has written
+    act([2], "moss")
+    wait_until(lambda: label_of(session, 1) == "rust" or not session.status())
+    wait_until(lambda: label_of(other, 2) == "moss" or not other.status())
+    assert label_of(other, 0) == "moss"
+    assert open_session(tmp_path / "heap", tmp_path / "cache").status().counts == {"moss": 2, "rust": 1}
+
+
+def test_the_folders_give_labels_that_are_reviewed(tmp_path):
+    draw_heap(tmp_path / "heap", PICTURES)
+    top = tmp_path / "sorted"
+    for number, (name, colour) in enumerate(sorted(draw_heap(tmp_path / "heap", PICTURES).items())):
+        wrong = {0: "rust", 1: "moss"}.get(number)
+        (top / (wrong or colour)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "heap" / name).rename(top / (wrong or colour) / name)
+    with started(open_session(top, tmp_path / "cache")) as session:
+        settle(session)
+        suspects = session.suspects()
+        names = [session.collection.names[each.row] for each in suspects]
+        assert set(names[:2]) == {"rust/0000.png", "moss/0001.png"}
+        assert suspects[0].given != suspects[0].proposed and suspects[0].nearest
+        first, second = suspects[:2]
+        session.decide("a0", [first.row], first.proposed, "review")
+        session.decide("a1", [second.row], second.given, "review")
+        settle(session)
+        assert {first.row, second.row}.isdisjoint(each.row for each in session.suspects())
+        session.undo("u0")
+        session.undo("u1")
+        assert label_of(session, first.row) == first.given
+
+
+def test_lists_show_what_is_asked_for(session, act, truth):
+    names = session.collection.names
+    act([row for row in range(20) if truth[names[row]] == "moss"], "moss")
+    act([row for row in range(20) if truth[names[row]] == "rust"], "rust")
+    act([7], None)
+    settle(session)
+    labelled = set(range(20)) - {7}
+    assert set(session.listed("decided", "sure")) == labelled
+    assert session.listed("all", "latest")[0] == 7
+    assert set(session.listed("class/moss", "alike")) == {row for row in labelled if row % 2 == 0}
+    proposed = session.listed("proposed/moss", "sure"), session.listed("proposed/rust", "unsure")
+    assert set(proposed[0]) | set(proposed[1]) == set(range(20, 2 * PICTURES))
+    for show, order in (("everything", "name"), ("class/none", "name"), ("all", "size")):
+        with pytest.raises(UsageError):
+            session.listed(show, order)
+
+
+def test_copies_share_a_decision(tmp_path, truth):
+    heap = tmp_path / "heap"
+    (heap / "copy.png").write_bytes((heap / "0000.png").read_bytes())
+    session = open_session(heap, tmp_path / "cache")
+    session.decide("a", [0], "moss", "page")
+    assert label_of(session, session.collection.row_of["copy.png"]) == "moss"
+
+
+def test_a_name_that_cannot_be_a_class_and_a_row_that_is_none_are_refused(session, act):
+    for name in ("a/b", "x\ny", "remove"):
+        with pytest.raises(UsageError):
+            act([0], name)
+    with pytest.raises(UsageError, match="no such picture"):
+        act([2 * PICTURES], "moss")
+    session.add_class("lichen")
+    assert session.classes == ["lichen"] and label_of(session, 0) is None
+
+
+def test_without_a_network_the_page_still_labels(tmp_path, truth):
+    def fail():
+        raise PigeonholeError("the weights are not installed")
+
+    kept = Cache(tmp_path / "cache")
+    pictures = Collection.open(tmp_path / "heap", kept, progress=False)
+    with started(Session(pictures, Journal(tmp_path / "labels.csv"), kept, fail)) as session:
+        wait_until(lambda: session.status().problem)
+        session.decide("a", session.next(1), "moss", "next")
+        status = session.status()
+        assert status.problem == "the weights are not installed" and status.counts == {"moss": 1}
+        assert status.progress is None and not status.busy
+
+
+def test_class_folders_are_labels_from_the_start(tmp_path):
+    draw_tree(tmp_path / "tree", {"cat": 3, "dog": 2})
+    session = open_session(tmp_path / "tree", tmp_path / "cache")
+    assert session.status().counts == {"cat": 3, "dog": 2} and session.status().undecided == 0
