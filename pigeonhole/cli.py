@@ -32,6 +32,7 @@ COMMANDS = {
     "predict": Command("say what is in pictures", "predict.py"),
     "evaluate": Command("test a trained model on a folder of class folders", "evaluate.py"),
     "export": Command("write a trained model for phones, browsers, other runtimes"),
+    "dream": Command("let a network see more in a picture than is there", "dream.py"),
     "serve": Command("put trained models behind a web page and an API", "serve.py"),
     "import-cifar": Command("write CIFAR-10 or CIFAR-100 as class folders", "export_cifar_folders.py"),
     "import-mnist": Command(

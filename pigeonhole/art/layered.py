@@ -14,6 +14,7 @@ Call `outputs` inside a `tf.function` where it is called again and again. `Keras
 `GraphNetwork` of a TensorFlow graph with its weights as constants: a restored run or a frozen graph.
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -21,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError, UsageError, first_line
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.terminal import some
@@ -28,7 +30,7 @@ from pigeonhole.terminal import some
 v1 = tf.compat.v1
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-MOST_NAMED = 40  # layers in an error
+MOST_NAMED = 8  # layers in an error
 
 
 class Layer(NamedTuple):
@@ -58,11 +60,12 @@ class LayeredNetwork(Protocol):
 
 
 def no_such_layer(network: LayeredNetwork, name: str, flag: str = "--layer") -> UsageError:
-    """The error for a layer that the network does not have."""
+    """The error for a layer that the network does not have; it names those that are written alike."""
     names = [layer.name for layer in network.names()]
-    return UsageError(
-        f"{flag} {name}: {network.title} has no such layer; choose from {some(names, MOST_NAMED)}"
-    )
+    close = difflib.get_close_matches(name, names, MOST_NAMED)
+    told = f"close to it: {', '.join(close)}" if close else f"choose from {some(names, MOST_NAMED)}"
+    every = f"{cli.command('dream')} --list-layers"
+    return UsageError(f"{flag} {name}: {network.title} has no such layer; {told}; {every} names all")
 
 
 class KerasNetwork:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pigeonhole.art import vgg_files
+from pigeonhole.art import frozen_graph, vgg_files
 from pigeonhole.art.layered import GraphNetwork, KerasNetwork, LayeredNetwork
 from pigeonhole.errors import PigeonholeError, UsageError, first_line
 from pigeonhole.features import pretrained
@@ -136,5 +136,6 @@ def _nodes(graph_def: v1.GraphDef) -> set[str]:
 _OPENERS = {
     ".mat": vgg_files.from_mat,
     ".keras": _keras_file,
+    frozen_graph.SUFFIX: frozen_graph.read,
     **dict.fromkeys(WEIGHTS, vgg_files.from_keras),
 }

@@ -89,6 +89,22 @@ def read(file: Path) -> MetaGraphDef:
     return meta
 
 
+def read_frozen(file: Path) -> GraphDef:
+    """The frozen graph in `file`, checked in the same way. Raises PigeonholeError."""
+    try:
+        graph = GraphDef.FromString(file.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise PigeonholeError(f"{file}: damaged or not a frozen graph ({error})") from error
+    if not graph.node:
+        raise PigeonholeError(f"{file}: not a frozen graph; a SavedModel's file is none")
+    meta = MetaGraphDef(graph_def=graph)
+    try:
+        check(meta)
+    except PigeonholeError as error:
+        raise PigeonholeError(f"{file}: {error}") from None
+    return meta.graph_def
+
+
 def check(meta: MetaGraphDef) -> None:
     """Refuse what is not allowed in the graph and in its functions, and cut off its ways to files."""
     saver_ops = {READER, *WRITERS}

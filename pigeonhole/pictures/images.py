@@ -26,7 +26,9 @@ __all__ = [
     "preprocess",
     "readable_formats",
     "resize",
+    "scaled",
     "shown",
+    "stretched",
 ]
 
 FORMAT_EXTENSIONS: dict[str, tuple[str, ...]] = {
@@ -159,6 +161,22 @@ def fitted(image: np.ndarray, longest: int) -> np.ndarray:
     if share >= 1:
         return image
     return _averaged(image, (max(1, round(width * share)), max(1, round(height * share))))
+
+
+def stretched(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W, 3] -> uint8 [height, width, 3] by the rule "area" of `resize`, proportions or not."""
+    shrunk = _averaged(image, (min(image.shape[1], width), min(image.shape[0], height)))
+    if shrunk.shape[:2] == (height, width):
+        return shrunk
+    return cv2.convertScaleAbs(scaled(shrunk.astype(np.float32), height, width))
+
+
+def scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """float32 [H, W, C] of any values -> float32 [height, width, C], interpolated, without averaging.
+
+    For pictures that are being made by way of a network, not for those that it is asked about.
+    """
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def preprocess(data: bytes, preprocessing: Preprocessing) -> np.ndarray:

@@ -35,7 +35,7 @@ PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (  # id, title, ids of its
         "The data",
         ("balance", "preflight", "shortcuts", "suspects", "map", "sample", "augmentation"),
     ),
-    ("on-network", "The network", ("layers", "filters", "maps")),
+    ("on-network", "The network", ("layers", "filters", "maps", "typical")),
     ("on-settings", "How it was made", ("settings",)),
 )
 FOLDED = "on-validation"  # where there is a test, since that tells more
@@ -149,6 +149,25 @@ def update(run: Run, sections: Sequence[Section]) -> Path:
     (of_test,) = {section.of_test for section in sections}
     kept = {name: section for name, section in read(run).items() if section.of_test != of_test}
     kept |= {section.id: section for section in sections}
+    return _write(run, kept)
+
+
+def add(run: Run, section: Section) -> Path | None:
+    """Put one section into the run's report, or in the place of its like; None where there is no report.
+
+    The next training of this run takes the training's away again. Raises as `update` does, and
+    PigeonholeError where the page would become too large.
+    """
+    kept = read(run)
+    if not kept:
+        return None
+    kept[section.id] = section
+    if sum(each.num_bytes for each in kept.values()) > MAX_BYTES - FRAME_BYTES:
+        raise PigeonholeError(f"{run.report_page}: would become larger than {MAX_BYTES // 10**6} MB")
+    return _write(run, kept)
+
+
+def _write(run: Run, kept: dict[str, Section]) -> Path:
     stored = {name: {"title": section.title, "html": section.html} for name, section in kept.items()}
     objects.write(run.report_store, {"format": STORE_FORMAT, "sections": stored})
     seals.forget(run.report_page)

@@ -79,6 +79,7 @@ class Run:
     known_file = Inside("known_pictures.npz")  # by features.known
     report_page = Inside("report.html")  # by report.page, from the sections in report_store
     report_store = Inside("report.json")
+    typical_sheet = Inside("typical.jpg")  # by jobs.typical
     checkpoints_folder = Inside("checkpoints")  # by runs.checkpoints; removed when the training is complete
     candidates_folder = Inside(os.path.join("checkpoints", "candidates"))  # those whose training has ended
     lock_file = Inside(os.path.join("checkpoints", "lock"))

@@ -207,3 +207,5 @@ def test_without_the_internet_the_user_is_told_what_to_do(tmp_path, monkeypatch)
 def test_an_unknown_layer_is_told(bundled):
     with pytest.raises(UsageError, match="--layer konv1: efficientnet_lite0 has no such layer; choose from"):
         bundled.outputs(picture(32, 32), ["konv1"])
+    with pytest.raises(UsageError, match=r"block2_bn: .*; close to it: block2_"):
+        bundled.outputs(picture(32, 32), ["block2_bn"])
