@@ -120,6 +120,8 @@ def told(exported: "Exported") -> list[str]:
 
 def table(job: "ExportJob", made: "Sequence[Exported]") -> list[str]:
     """Size, time and accuracy of each form, the run itself first."""
+    from pigeonhole.jobs.export_certificate import shown_milliseconds
+
     size, milliseconds = job.reference()
     examples = job.examples
     title = "accuracy" if examples.labels is None else f"accuracy ({len(examples.labels)} {examples.kind})"
@@ -131,5 +133,5 @@ def table(job: "ExportJob", made: "Sequence[Exported]") -> list[str]:
     lines = [f"{'form':<16}{'size':>10}{'one picture':>14}   {title}"]
     for name, size, milliseconds, accuracy in rows:
         shown = "not known" if accuracy is None else f"{100 * accuracy:.1f} %"
-        lines.append(f"{name:<16}{size / 1e6:>7.1f} MB{milliseconds:>11.1f} ms   {shown}")
+        lines.append(f"{name:<16}{size / 1e6:>7.1f} MB{shown_milliseconds(milliseconds):>14}   {shown}")
     return lines

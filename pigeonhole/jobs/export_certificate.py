@@ -11,6 +11,8 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.comparison import SIGNIFICANT, mcnemar
 from pigeonhole.model.export.exporting import TOLERANCE
 from pigeonhole.model.export.replaying import Replayed
+from pigeonhole.statistics import wilson_interval
+from pigeonhole.terminal import counted
 
 PICTURE_TOLERANCE = 1e-4  # of probabilities of photos; those of the golden examples: TOLERANCE
 MOST_LOST = 0.01  # of the accuracy, by int8; one picture is allowed in any case
@@ -48,17 +50,29 @@ class Certificate:
         if pictures["n"]:
             asked = f"{pictures['equal']} of {pictures['n']} {pictures['kind']} and {asked}"
         told = [
-            f"{self.bytes / 1e6:.1f} MB, {self.milliseconds:.1f} ms a picture",
+            f"{self.bytes / 1e6:.1f} MB, {shown_milliseconds(self.milliseconds)} a picture",
             f"{asked} of {golden['n']} golden examples get the same answer; probabilities differ by up to "
             f"{max(pictures['largest_difference'], golden['largest_difference']):.2g}",
         ]
-        if loss := self.content.get("loss"):
+        if pictures["missing"]:
             told.append(
-                f"int8 has {loss['only_the_run_is_right']} pictures wrong that the run has right, and "
-                f"{loss['only_int8_is_right']} right that it has wrong: accuracy {100 * self.accuracy:.1f} % "
-                f"after {100 * self.model_accuracy:.1f} % (McNemar's exact test, p = {loss['p_value']:.2f})"
+                f"{counted(pictures['missing'], 'further one', 'further ones')} of the run's validation "
+                "pictures cannot be read any more"
             )
+        if "loss" in self.content:
+            told += self._lines_of_loss()
         return told
+
+    def _lines_of_loss(self) -> list[str]:
+        loss, n = self.content["loss"], self.content["pictures"]["n"]
+        lost = counted(loss["only_the_run_is_right"], "picture", "pictures")
+        return [
+            f"int8 has {lost} wrong that the run has right, and {loss['only_int8_is_right']} right that it "
+            f"has wrong: accuracy {100 * self.accuracy:.1f} % after {100 * self.model_accuracy:.1f} % "
+            f"(McNemar's exact test, p = {loss['p_value']:.2f})",
+            f"{counted(n, 'picture', 'pictures')} can show this much: of new ones, int8 has at most "
+            f"{100 * loss['at_most']:.1f} % wrong that the run has right (95 % interval)",
+        ]
 
 
 def certified(about: Mapping[str, object], aside: Path, place: Path, replayed: Replayed) -> Certificate:
@@ -87,6 +101,7 @@ def certified(about: Mapping[str, object], aside: Path, place: Path, replayed: R
         "pictures": {
             "kind": examples.kind,
             "n": len(examples.pixels),
+            "missing": examples.missing,
             "equal": replayed.equal,
             "largest_difference": replayed.largest_difference,
             "accuracy": _mean(replayed.right),
@@ -130,7 +145,13 @@ def _loss_by_int8(replayed: Replayed) -> dict[str, object]:
         "only_int8_is_right": only_int8,
         "p_value": p_value,
         "most_lost": MOST_LOST,
+        "at_most": round(wilson_interval(only_run, total)[1], 6),
     }
+
+
+def shown_milliseconds(value: float) -> str:
+    """`12.3 ms`; two digits of what is less than one."""
+    return f"{value:.1f} ms" if value >= 1 else f"{value:.2g} ms"
 
 
 def _files(place: Path) -> list[Path]:

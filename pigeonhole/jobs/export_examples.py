@@ -37,7 +37,8 @@ def find(run: Run, session) -> Examples:
         kind, pixels = KEPT, _thumbnails(run, preprocessing)
     said = [session.run("y_pred:0", {"x:0": part}) for part in batches(pixels)]
     probabilities = np.concatenate(said) if said else np.empty((0, len(classes)), np.float32)
-    return Examples(golden.pixels, golden_probabilities, kind, pixels, probabilities, labels)
+    missing = len(chosen) - len(rows)
+    return Examples(golden.pixels, golden_probabilities, kind, pixels, probabilities, labels, missing)
 
 
 def calibration(run: Run, session) -> np.ndarray:

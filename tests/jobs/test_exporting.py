@@ -45,6 +45,10 @@ def test_pictures_that_have_changed_or_gone_are_left_out(run, tmp_path):
     saved_runs.write_picture(pictures[-2], 999)
     with ExportJob([PB], str(run)) as job:
         assert len(job.examples.pixels) == run_folders.VALIDATED - 2
+        certificate = job.export(PB).certificate
+    assert certificate.content["pictures"]["missing"] == 2
+    told = "2 further ones of the run's validation pictures cannot be read any more"
+    assert certificate.lines()[2:] == [told]
 
 
 def test_without_the_folder_thumbnails_or_the_golden_examples_alone_have_to_do(run, tmp_path):
@@ -121,10 +125,25 @@ def test_int8_may_lose_one_percent(tmp_path, lost, is_written):
     if is_written:
         certificate = judged(tmp_path, replayed(labels, labels, form), int8=True)
         assert certificate.content["loss"]["only_the_run_is_right"] == lost
-        assert len(certificate.lines()) == 3
+        assert len(certificate.lines()) == 4
     else:
         with pytest.raises(PigeonholeError, match="loses 3 of 200 validation pictures"):
             judged(tmp_path, replayed(labels, labels, form), int8=True)
+
+
+@pytest.mark.parametrize("total, lost, at_most", [(1, 0, 0.7935), (2, 1, 0.9055), (40, 1, 0.1288)])
+def test_int8_says_how_little_a_few_pictures_show(tmp_path, total, lost, at_most):
+    """The upper ends of Wilson's 95 % intervals of 0 of 1, 1 of 2 and 1 of 40."""
+    labels = np.arange(total) % 2
+    form = labels.copy()
+    form[:lost] = 1 - form[:lost]
+    certificate = judged(tmp_path, replayed(labels, labels, form), int8=True)
+    assert certificate.content["loss"]["at_most"] == pytest.approx(at_most, abs=1e-4)
+    word = "picture" if total == 1 else "pictures"
+    assert certificate.lines()[3] == (
+        f"{total} {word} can show this much: of new ones, int8 has at most {100 * at_most:.1f} % wrong that "
+        "the run has right (95 % interval)"
+    )
 
 
 def test_int8_may_not_lose_what_is_no_chance(tmp_path):

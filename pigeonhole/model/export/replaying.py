@@ -23,6 +23,7 @@ class Examples:
     pixels         uint8 [n, S, S, C], as the network takes them; n may be 0
     probabilities  float32 [n, K]
     labels         int64 [n], their true classes; None where an accuracy would say nothing
+    missing        how many of the validation pictures that were to be asked for cannot be read any more
     """
 
     golden: np.ndarray
@@ -31,6 +32,7 @@ class Examples:
     pixels: np.ndarray
     probabilities: np.ndarray
     labels: np.ndarray | None = None
+    missing: int = 0
 
 
 @dataclass(frozen=True)
