@@ -91,7 +91,11 @@ def test_cpp(run, photos, expected, openvino, tmp_path):
     libraries = [library, "-lopencv_imgcodecs", "-lopencv_core", f"-Wl,-rpath,{openvino / 'libs'}"]
     source, program = CLIENTS / "cpp" / "classify.cpp", tmp_path / "classify"
     subprocess.run(["g++", "-std=c++17", "-O2", *includes, source, "-o", program, *libraries], check=True)
-    compare([program, run / "model.onnx", run / "labels.txt", str(SIZE), *photos], run, photos, expected)
+    command = [program, run / "model.onnx", run / "labels.txt", str(SIZE)]
+    compare([*command, *photos], run, photos, expected)
+    done = subprocess.run([*command, photos[0], source], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr == f"{source}: cannot be read\n"
+    assert done.stdout.count("\n") == 1, "no answer for what is no picture"
 
 
 def test_java(run, photos, expected, openvino, tmp_path):

@@ -7,6 +7,7 @@
 #include "square.hpp"
 
 int main(int count, char** given) {
+    if (count < 5) return 2;
     std::vector<std::string> classes;
     std::ifstream labels(given[2]);
     for (std::string name; std::getline(labels, name);) classes.push_back(name);
@@ -18,6 +19,10 @@ int main(int count, char** given) {
     auto request = core.compile_model(model, "CPU", exact).create_infer_request();
     for (int number = 4; number < count; number++) {
         cv::Mat image = cv::imread(given[number]);  // turned as its EXIF data say; blue first
+        if (image.empty()) {
+            std::cerr << given[number] << ": cannot be read\n";
+            return 1;
+        }
         Levels rgb(image.total() * 3);
         for (size_t i = 0; i < rgb.size(); i++) rgb[i] = image.data[i / 3 * 3 + 2 - i % 3];
         Levels x = square(rgb, image.rows, image.cols, size);
