@@ -21,7 +21,7 @@ from pigeonhole.model.engines.engine import AUTO, CHOICES
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
 
-PLOT_FLAGS = ("layer", "input_channel", "picture", "plot_format")
+PLOT_FLAGS = ("layer", "input_channel", "picture", "smooth", "plot_format")
 
 
 def main(arguments: list[str]) -> int:
@@ -97,6 +97,7 @@ def _add_plot_flags(group: argparse._ArgumentGroup) -> None:
     add("--layer", metavar="NAME", help="a convolution, for its filters and feature maps (every one)")
     add("--input-channel", type=_channel, metavar="N", help="the filters' input that is shown (0)")
     add("--picture", type=as_path, metavar="FILE", help="whose feature maps and variations are drawn")
+    add("--smooth", action="store_true", default=None, help="draw pictures, filters and maps smooth as well")
 
 
 def _channel(text: str) -> int:

@@ -45,12 +45,21 @@ def filters(classifier: Classifier, layer: str) -> np.ndarray:
     return classifier.constant(f"{_known(classifier, layer)}{_KERNEL}")
 
 
+def mapped_layers(classifier: Classifier, convolution: str) -> list[str]:
+    """The layers with a convolution's feature maps: itself, and its activation where that is a layer."""
+    found = next(layer for layer in classifier.layers if layer.name == _known(classifier, convolution))
+    return [found.name, found.activation] if found.activation else [found.name]
+
+
 def feature_maps(classifier: Classifier, pixels: np.ndarray, layer: str) -> np.ndarray:
-    """What a convolution answers to preprocessed pictures [N, S, S, C]: float32 [N, height, width, filters].
+    """What a convolution, or the activation behind one, answers to preprocessed pictures [N, S, S, C]:
+    float32 [N, height, width, filters].
 
     Raises UsageError when there is no such convolution.
     """
-    (maps,) = classifier.fetch(pixels, [f"{_known(classifier, layer)}{_OUTPUT}"])
+    activations = [each.activation for each in classifier.layers]
+    name = layer if layer in activations else _known(classifier, layer)
+    (maps,) = classifier.fetch(pixels, [f"{name}{_OUTPUT}"])
     variants = len(maps) // len(pixels)  # of each picture, the first as it is
     return maps[::variants]
 

@@ -31,8 +31,8 @@ class EvaluationConfig:
     engine         what computes the answers, in `engine.CHOICES`
     cache_dir      where decoded pictures are kept; `no_cache`: only as long as this test lasts
     csv            the file for a table, a row per picture
-    plots          the folder for figures; `layer`, `input_channel` and `picture` choose what is drawn, and
-                   `plot_format` how the files are written
+    plots          the folder for figures; `layer`, `input_channel` and `picture` choose what is drawn,
+                   `smooth` and `plot_format` how
     report         whether the run's report gets its part about the test
     """
 
@@ -47,6 +47,7 @@ class EvaluationConfig:
     layer: str | None = None
     input_channel: int | None = None
     picture: Path | None = None
+    smooth: bool | None = None
     plot_format: str | None = None
     report: bool = True
 

@@ -26,12 +26,16 @@ class Interface:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: its output's shape without the batch, its number of weights, its kernel's shape if any."""
+    """A layer: its output's shape without the batch, its number of weights, its kernel's shape if any.
+
+    `activation`: of a convolution, the layer that applies ReLU or the like to what it alone gives.
+    """
 
     name: str
     shape: tuple[int, ...]
     parameters: int
     kernel: tuple[int, ...] | None
+    activation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

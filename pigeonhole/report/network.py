@@ -62,12 +62,14 @@ class Inside:
     @staticmethod
     def of(classifier: Classifier, evaluation: Evaluation, rows: np.ndarray) -> "Inside":
         """`rows`: the pictures of the evaluation whose maps are wanted."""
-        names = insight.shown_convolutions(classifier)
+        names = mapped = insight.shown_convolutions(classifier)
+        if names == insight.convolutions(classifier):  # those of a deep network would take most of the page
+            mapped = [layer for name in names for layer in insight.mapped_layers(classifier, name)]
         pixels = evaluation.images[rows]
         return Inside(
             classifier.layers,
             {name: insight.filters(classifier, name) for name in names},
-            {name: insight.feature_maps(classifier, pixels, name) for name in names},
+            {name: insight.feature_maps(classifier, pixels, name) for name in mapped},
             rows,
             evaluation,
         )
@@ -89,7 +91,8 @@ class Inside:
             (tile, [_sheet(name, maps[place], limits.side) for name, maps in self.maps.items()])
             for place, tile in enumerate(tiles(self.evaluation, self.rows, limits.side))
         ]
-        return Section("maps", "What it sees, layer by layer", render("maps.html", pictures=shown))
+        html = render("maps.html", pictures=shown, has_activations=len(self.maps) > len(self.filters))
+        return Section("maps", "What it sees, layer by layer", html)
 
 
 def filters(layer: str, weights: np.ndarray, channels: int) -> Filters:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SEED = 0  # of the random pictures
 SHOWN = 12  # pictures on a sheet of answers
 
+SMOOTH = "_smooth"  # ends the name of a figure that is drawn a second time
+
 Drawing = tuple[str, Callable[[], "Figure"]]  # a file's name without its suffix, and what draws it
 
 
@@ -40,12 +42,14 @@ class Chosen:
     layer          the convolution whose filters and feature maps are drawn, None for each one
     input_channel  the channel that the filters are shown for, from 0
     picture        the file whose feature maps and variations are drawn, None for the evaluation's first
+    smooth         whether what is made of pixels is drawn a second time without their edges
     plot_format    of the files, one of rendering.FORMATS
     """
 
     layer: str | None = None
     input_channel: int = 0
     picture: Path | None = None
+    smooth: bool = False
     plot_format: str = "png"
 
 
@@ -72,6 +76,7 @@ def write(
         *_of_answers(classifier, evaluation),
         *_of_network(classifier, kernels, chosen.input_channel, pixels),
     ]
+    drawings = [each for each in drawings if chosen.smooth or not each[0].endswith(SMOOTH)]
     files = [directory / f"{name}.{chosen.plot_format}" for name, _ in drawings]
     _check(directory, files, evaluation.root)
     try:
@@ -130,7 +135,7 @@ def _of_training(run: Run, pixels: np.ndarray) -> Iterator[Drawing]:
     augmentation = Augmentation(**settings["recipe"]["augmentation"])
     how, varied = variations.of(pixels, augmentation, settings["options"]["network"])
     if len(varied):
-        yield "augmented", partial(sheets.augmented, pixels, varied, how)
+        yield from _sharp_and_smooth("augmented", sheets.augmented, pixels, varied, how)
 
 
 def _counts(run: Run, evaluation: Evaluation) -> dict[str, list[int]]:
@@ -157,16 +162,17 @@ def _of_answers(classifier: "Classifier", evaluation: Evaluation) -> Iterator[Dr
         ),
     )
     drawn = np.random.default_rng(SEED).permutation(evaluation.total)[:SHOWN]
-    yield "random_predictions", partial(_answered, "Test pictures drawn at random", evaluation, drawn)
+    title = "Test pictures drawn at random"
+    yield from _sharp_and_smooth("random_predictions", _answered, title, evaluation, drawn)
     if not evaluation.right.all():
         worst = most_confident_mistakes(evaluation)[:SHOWN]
-        yield "mistakes", partial(_answered, "The most confident mistakes", evaluation, worst)
+        yield from _sharp_and_smooth("mistakes", _answered, "The most confident mistakes", evaluation, worst)
         yield "attention", partial(_attention, classifier, evaluation)
 
 
-def _answered(title: str, evaluation: Evaluation, rows: np.ndarray) -> "Figure":
+def _answered(title: str, evaluation: Evaluation, rows: np.ndarray, smooth: bool = False) -> "Figure":
     part = evaluation.select(rows)
-    return sheets.predictions(title, part.images, part.labels, part.probabilities, part.classes)
+    return sheets.predictions(title, part.images, part.labels, part.probabilities, part.classes, smooth)
 
 
 def _attention(classifier: "Classifier", evaluation: Evaluation) -> "Figure":
@@ -183,6 +189,12 @@ def _of_network(
 ) -> Iterator[Drawing]:
     yield "network", partial(figures.network, classifier.layers, pixels.shape)
     for layer, kernel in kernels.items():
-        (maps,) = insight.feature_maps(classifier, pixels[None], layer)
-        yield f"filters_{layer}", partial(sheets.filters, kernel, layer, input_channel)
-        yield f"feature_maps_{layer}", partial(sheets.feature_maps, maps, layer)
+        yield from _sharp_and_smooth(f"filters_{layer}", sheets.filters, kernel, layer, input_channel)
+        for name in insight.mapped_layers(classifier, layer):
+            (maps,) = insight.feature_maps(classifier, pixels[None], name)
+            yield from _sharp_and_smooth(f"feature_maps_{name}", sheets.feature_maps, maps, name)
+
+
+def _sharp_and_smooth(name: str, draw: Callable, *given: object) -> Iterator[Drawing]:
+    yield name, partial(draw, *given)
+    yield name + SMOOTH, partial(draw, *given, smooth=True)

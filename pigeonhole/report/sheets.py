@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 WIDTH = 7.2  # inches, of every sheet
 ABREAST = 3  # answered pictures or variations in a row
+SMOOTH = 24  # values along the side of a smooth map, at least
 LONGEST_NAME = 16  # letters of a class that stand next to a picture
 
 _BARS = 1.2  # width of the bars next to a picture, in widths of it
 
 
 @theme.styled
-def filters(kernel: np.ndarray, layer: str, input_channel: int) -> "Figure":
+def filters(kernel: np.ndarray, layer: str, input_channel: int, smooth: bool = False) -> "Figure":
     """A convolution's filters as they look at one of its input channels. `kernel`: float32 [h, w, in, out].
 
     Orange is negative, blue positive, white nothing; the scale is that of the layer's largest weight, so that
@@ -33,7 +34,8 @@ def filters(kernel: np.ndarray, layer: str, input_channel: int) -> "Figure":
     height, width, inputs, outputs = kernel.shape
     weights = kernel[:, :, input_channel]
     peak = float(np.abs(kernel).max()) or 1.0
-    sheet = tiled(diverging(np.moveaxis(weights, -1, 0) / peak), _columns(outputs))
+    shown = smoothed(weights) if smooth else weights
+    sheet = tiled(diverging(np.moveaxis(shown, -1, 0) / peak), _columns(outputs))
     name = f" ({COLOURS[input_channel]})" if inputs == len(COLOURS) else ""
     drawn, axes = _sheet(sheet, f"{layer}: {outputs} filters of {times((height, width))}")
     text = (
@@ -46,33 +48,38 @@ def filters(kernel: np.ndarray, layer: str, input_channel: int) -> "Figure":
 
 
 @theme.styled
-def feature_maps(maps: np.ndarray, layer: str) -> "Figure":
+def feature_maps(maps: np.ndarray, layer: str, smooth: bool = False) -> "Figure":
     """What each filter of a layer answers to one picture. `maps`: float32 [h, w, c], on one common scale."""
-    sheet = tiled(grey(maps), _columns(maps.shape[-1]))
+    sheet = tiled(grey(smoothed(maps) if smooth else maps), _columns(maps.shape[-1]))
     drawn, axes = _sheet(sheet, f"{layer}: {maps.shape[-1]} feature maps of {times(maps.shape[:2])}")
     _add_scale(drawn, axes, ("#000000", "#ffffff"), float(maps.min()), float(maps.max()))
     return drawn
 
 
 @theme.styled
-def augmented(image: np.ndarray, varied: np.ndarray, how: str) -> "Figure":
+def augmented(image: np.ndarray, varied: np.ndarray, how: str, smooth: bool = False) -> "Figure":
     """A picture uint8 [S, S, C] beside a grid of its variations uint8 [n, s, s, C], and `how` they came."""
     rows = math.ceil(len(varied) / ABREAST)
     drawn = theme.figure(WIDTH, 0.6 + 1.5 * rows, "A picture and its variations in training")
     grid = drawn.add_gridspec(rows, 2 + ABREAST)
-    _show(left := drawn.add_subplot(grid[:, :2]), image)
+    _show(left := drawn.add_subplot(grid[:, :2]), image, smooth)
     left.set_anchor("N")
     left.set_title("as it is", size=theme.USUAL, weight="normal", pad=4)
     left.set_xlabel(textwrap.fill(how, 40), loc="left", size=theme.SMALL)
     for place, picture in enumerate(varied):
         row, column = divmod(place, ABREAST)
-        _show(drawn.add_subplot(grid[row, 2 + column]), picture)
+        _show(drawn.add_subplot(grid[row, 2 + column]), picture, smooth)
     return drawn
 
 
 @theme.styled
 def predictions(
-    title: str, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+    title: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    smooth: bool = False,
 ) -> "Figure":
     """Pictures uint8 [n, S, S, C], their classes int [n], and the best answers among float32 [n, K] to each.
 
@@ -83,7 +90,7 @@ def predictions(
     grid = drawn.subplots(rows, 2 * ABREAST, squeeze=False, width_ratios=[1, _BARS] * ABREAST)
     every = grid.reshape(-1, 2)
     for (left, right), image, label, answer in zip(every, images, labels, probabilities, strict=False):
-        _show(left, image)
+        _show(left, image, smooth)
         predicted = int(answer.argmax())
         hit = predicted == label
         text = classes[label] if hit else f"{classes[label]}, taken for {classes[predicted]}"
@@ -133,9 +140,23 @@ def _columns(count: int) -> int:
     return next((wide for wide in range(usual, usual // 2 - 1, -1) if count % wide == 0), usual)
 
 
-def _show(axes: "Axes", image: np.ndarray) -> None:
-    """uint8 [H, W, 1, 3 or 4], every pixel sharp."""
-    axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
+def smoothed(maps: np.ndarray) -> np.ndarray:
+    """Each of the maps float [h, w, c] by itself through cubic splines, at least `SMOOTH` values high.
+
+    Within the range of the values that there were.
+    """
+    from scipy import ndimage
+
+    factor = max(2, math.ceil(SMOOTH / maps.shape[0]))
+    finer = ndimage.zoom(maps, (factor, factor, 1), order=3, mode="nearest", grid_mode=True)
+    return np.clip(finer, maps.min(), maps.max())
+
+
+def _show(axes: "Axes", image: np.ndarray, smooth: bool = False) -> None:
+    """uint8 [H, W, 1, 3 or 4], every pixel sharp, or `smooth` by cubic splines."""
+    shown = image[..., 0] if image.shape[2] == 1 else image
+    interpolation = "spline16" if smooth else "nearest"
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=interpolation)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

@@ -429,6 +429,7 @@ def test_checkpoints_of_other_programs_are_refused(tmp_path):
         ["--data", "testing", "--input-channel", "0"],
         ["--data", "testing", "--plots", "p", "--input-channel", "-1"],
         ["--data", "testing", "--picture", "testing/cat/0.png"],
+        ["--data", "testing", "--smooth"],
     ],
 )
 def test_wrong_flags_are_usage(flags):

@@ -49,20 +49,41 @@ def test_filters_are_the_weights(classifier, model):
         np.testing.assert_array_equal(insight.filters(classifier, name), model.get_layer(name).kernel.numpy())
 
 
-def test_feature_maps_are_the_layers_outputs(classifier, model):
+@pytest.mark.parametrize("name", ["conv2", "relu2"])
+def test_feature_maps_are_the_layers_outputs(classifier, model, name):
     pictures = pixels(3)
     plain = saved_runs.network()  # the first view of a picture is the picture
-    inner = keras.Model(plain.inputs, plain.get_layer("conv2").output)
+    inner = keras.Model(plain.inputs, plain.get_layer(name).output)
     expected = inner([pictures.astype(np.float32)]).numpy()
-    np.testing.assert_allclose(insight.feature_maps(classifier, pictures, "conv2"), expected, atol=1e-3)
+    maps = insight.feature_maps(classifier, pictures, name)
+    np.testing.assert_allclose(maps, expected, atol=1e-3)
+    assert (maps.min() >= 0) == (name == "relu2")
 
 
-@pytest.mark.parametrize("name", ["conv4", "fc1", "relu1", ""])
+def test_each_convolution_is_shown_behind_its_activation_too(classifier):
+    for number in (1, 2, 3):
+        shown = insight.mapped_layers(classifier, f"conv{number}")
+        assert shown == [f"conv{number}", f"relu{number}"]
+    assert {layer.name for layer in classifier.layers if layer.activation} == {"conv1", "conv2", "conv3"}
+
+
+def test_a_convolution_without_an_activation_is_shown_alone(tmp_path):
+    model = saved_runs.network(name="classic_dropout", size=32)
+    with Classifier.load(saved_runs.save(tmp_path / "run", model)) as linear:
+        assert [insight.mapped_layers(linear, name) for name in insight.convolutions(linear)] == [
+            ["conv1"],
+            ["conv2"],
+            ["conv3"],
+        ]
+
+
+@pytest.mark.parametrize("name", ["conv4", "fc1", "relu1", "relu4", ""])
 def test_a_layer_that_is_no_convolution_is_refused_with_the_choices(classifier, name):
     with pytest.raises(UsageError, match=f"--layer {name}: .*choose from conv1, conv2, conv3"):
         insight.filters(classifier, name)
-    with pytest.raises(UsageError, match="choose from"):
-        insight.feature_maps(classifier, pixels(1), name)
+    if name != "relu1":
+        with pytest.raises(UsageError, match="choose from"):
+            insight.feature_maps(classifier, pixels(1), name)
 
 
 def planted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

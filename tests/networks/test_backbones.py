@@ -155,6 +155,8 @@ def test_it_is_saved_and_exported_and_answers_as_it_was_trained(name, tmp_path):
         found = classifier.layers
         assert sum(layer.parameters for layer in found) == model.count_params()
         shown_layers = insight.shown_convolutions(classifier)
+        first = insight.mapped_layers(classifier, insight.convolutions(classifier)[0])
+        assert len(first) == (1 if name == "vgg19" else 2), "VGG's convolutions have their ReLU inside"
         assert len(shown_layers) == insight.MOST_SHOWN
         for layer in shown_layers:
             sheet = drawing.filters(layer, insight.filters(classifier, layer), channels=2)

@@ -169,6 +169,10 @@ def test_the_saved_network_answers_alike_everywhere(name, tmp_path):
     scale = np.abs(expected).max()
     with metagraph.restore(search.find(run).prefix) as session:
         logits, shares = session.run(["logits:0", "y_pred:0"], {"x:0": pixels})
+        if "relu1" in ORDER[name]:
+            before = "bn1" if "bn1" in ORDER[name] else "conv1"
+            maps, behind = session.run([f"{before}/output:0", "relu1/output:0"], {"x:0": pixels})
+            np.testing.assert_array_equal(behind, np.maximum(maps, 0))
     np.testing.assert_allclose(logits / scale, expected / scale, atol=1e-5)
     runtime = onnxruntime.InferenceSession(run / "model.onnx")
     again, its_shares = runtime.run(["logits", "y_pred"], {"x": pixels})

@@ -192,6 +192,33 @@ def test_feature_maps_have_one_scale():
     assert drawn.axes[0].get_title(loc="left") == f"conv2: 2 feature maps of {shape(2, 2)}"
 
 
+def test_smooth_maps_are_each_interpolated_by_itself():
+    columns = np.arange(8, dtype=np.float32)
+    maps = np.stack(np.broadcast_arrays(columns, np.float32(7), columns[:, None] ** 2 / 7), axis=-1)
+    finer = sheets.smoothed(maps)
+    factor = 3
+    assert finer.shape == (8 * factor, 8 * factor, 3)
+    ramp, plain, bowl = np.moveaxis(finer, -1, 0)
+    np.testing.assert_allclose(plain, 7, atol=1e-5)
+    inner = slice(2 * factor, -2 * factor)  # the edge is continued level
+    places = (np.arange(8 * factor) - 1) / factor
+    np.testing.assert_allclose(ramp[0, inner], places[inner], atol=0.05)
+    np.testing.assert_allclose(bowl[inner, 0], places[inner] ** 2 / 7, atol=0.05)
+    assert maps.min() <= finer.min() and finer.max() <= maps.max()
+
+
+def test_smooth_sheets_keep_their_scale_and_smooth_pictures_their_values():
+    maps = np.random.default_rng(0).normal(0, 1, (4, 4, 8)).astype(np.float32)
+    sharp, smooth = (sheets.feature_maps(maps, "conv1", smooth).axes for smooth in (False, True))
+    assert sharp[1].get_ylim() == smooth[1].get_ylim() == (maps.min(), maps.max())
+    assert smooth[0].images[0].get_array().shape[1] == 4 * sheets.SMOOTH + 3
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    drawn = sheets.augmented(pictures[0], pictures[1:], "varied", smooth=True)
+    for axes, picture in zip(drawn.axes, pictures, strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), picture)
+        assert axes.images[0].get_interpolation() == "spline16"
+
+
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (10, 5), (32, 8), (64, 8), (128, 16), (7, 4)])
 def test_sheets_are_wide_with_full_rows_where_possible(count, columns):
     sheet = sheets.feature_maps(np.zeros((1, 1, count), np.float32), "conv").axes[0].images[0].get_array()

@@ -70,8 +70,9 @@ def written(run, classifier, evaluation, tmp_path_factory) -> Path:
     return folder
 
 
-def layers(*names: str) -> set[str]:
-    return {f"{kind}_{name}" for name in names for kind in ("filters", "feature_maps")}
+def layers(*numbers: int) -> set[str]:
+    kinds = ("filters_conv", "feature_maps_conv", "feature_maps_relu")
+    return {f"{kind}{number}" for number in numbers for kind in kinds}
 
 
 def names(folder: Path) -> set[str]:
@@ -79,7 +80,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_every_figure_is_written(written):
-    assert names(written) == ALWAYS | OF_TRAINING | OF_MISTAKES | layers("conv1", "conv2", "conv3")
+    assert names(written) == ALWAYS | OF_TRAINING | OF_MISTAKES | layers(1, 2, 3)
     for file in written.iterdir():
         assert rendering.is_own(file) and cv2.imread(str(file)).std() > 1
 
@@ -87,7 +88,7 @@ def test_every_figure_is_written(written):
 def test_a_model_away_from_its_run_gives_the_rest(run, classifier, evaluation, tmp_path):
     right = evaluation.select(evaluation.right)
     files = plots.write(tmp_path / "out", Run(tmp_path), classifier, right, Chosen("conv1"))
-    assert {file.stem for file in files} == ALWAYS | layers("conv1")
+    assert {file.stem for file in files} == ALWAYS | layers(1)
 
 
 @pytest.mark.parametrize(("varying", "drawn"), [(IN_NETWORK, True), (NONE, False)])
@@ -101,6 +102,18 @@ def test_what_the_networks_own_layers_vary_is_drawn(run, tmp_path, varying, draw
     if drawn:
         _, *grid = drawings["augmented"]().axes
         assert [axes.images[0].get_array().shape for axes in grid] == 9 * [(24, 24, 3)]
+
+
+@pytest.mark.slow
+def test_smooth_figures_stand_beside_the_sharp_ones(run, classifier, evaluation, written, tmp_path):
+    plots.write(tmp_path / "out", Run(run), classifier, evaluation, Chosen("conv1", smooth=True))
+    sharp = ALWAYS | OF_TRAINING | OF_MISTAKES | layers(1)
+    of_pixels = {"random_predictions", "mistakes", "augmented"} | layers(1)
+    assert names(tmp_path / "out") == sharp | {f"{name}_smooth" for name in of_pixels}
+    for name in of_pixels:
+        files = [tmp_path / "out" / f"{name}{end}.png" for end in ("", "_smooth")]
+        before, after = (file.read_bytes() for file in files)
+        assert before == (written / f"{name}.png").read_bytes() != after
 
 
 def test_the_chosen_channel_limits_the_layers(classifier):
@@ -134,7 +147,7 @@ def test_the_chosen_picture_is_drawn_and_earlier_figures_are_replaced(
     picture = saved_runs.write_picture(tmp_path / "one.png", seed=5)
     files = plots.write(tmp_path / "out", Run(run), classifier, evaluation, Chosen("conv1", picture=picture))
     changed = {file.stem for file in files if file.read_bytes() != (written / file.name).read_bytes()}
-    assert changed == {"augmented", "feature_maps_conv1"}
+    assert changed == {"augmented", "feature_maps_conv1", "feature_maps_relu1"}
     assert names(tmp_path / "out") == names(written)
 
 

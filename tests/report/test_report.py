@@ -699,7 +699,7 @@ def test_what_the_networks_own_layers_make_of_a_picture_is_shown(case):
 def test_no_variations_are_told_of_where_there_are_none(case, network):
     title, html, sources = shown_varied(case, NONE, network)
     assert title == "Pictures as they are" and "without variations" in html
-    assert "anew" not in html and not sources
+    assert "changed" not in html and not sources
 
 
 def test_the_sample_takes_the_classes_in_turn(case):

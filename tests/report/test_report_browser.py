@@ -152,12 +152,17 @@ def test_a_picture_of_the_map_appears_under_the_pointer(browser, report, width):
         assert browser.execute_script(drawn, shown.find_element("css selector", "canvas")) == 255
 
 
-def test_pixels_are_smoothed_at_a_click(browser, report):
-    show(browser, report, DESKTOP)
-    style = "return getComputedStyle(document.querySelector('#maps .sheet')).imageRendering"
-    assert browser.execute_script(style) == "pixelated"
-    browser.execute_script("document.querySelector('#maps .smooth input').click()")
-    assert browser.execute_script(style) == "auto"
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_all_pixels_are_smoothed_by_one_switch(browser, report, width):
+    show(browser, report, width)
+    style = (
+        "return [...document.querySelectorAll('.px')].map((each) => getComputedStyle(each).imageRendering)"
+    )
+    assert len(sharp := browser.execute_script(style)) > 20 and set(sharp) == {"pixelated"}
+    (switch,) = browser.find_elements("css selector", ".smooth input")
+    assert switch.accessible_name == "Smooth the pixels"
+    browser.execute_script("arguments[0].click()", switch)
+    assert set(browser.execute_script(style)) == {"auto"}
 
 
 def test_it_prints_on_white_without_its_controls(browser, report):

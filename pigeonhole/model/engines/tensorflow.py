@@ -1,5 +1,6 @@
 """A model restored from its meta graph, as a TensorFlow session. It has every named tensor of the graph."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from math import prod
@@ -11,6 +12,9 @@ from pigeonhole.model.interface import ForeignCheckpoint, Interface, Layer
 from pigeonhole.runs.run import Run
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
+_ACTIVATION = re.compile(r"re_?lu|silu|activation")  # in the name of such a layer
+# Behind these comes what other layers have computed as well.
+_FURTHER = {"Conv2D", "DepthwiseConv2dNative", "MatMul", "Add", "AddV2", "ConcatV2"}
 
 
 class TensorFlow:
@@ -41,11 +45,7 @@ class TensorFlow:
 
         operations = self._operations.items()
         weights = {name: tuple(each.outputs[0].shape) for name, each in operations if each.type in VARIABLES}
-        return tuple(
-            _layer(name.removesuffix(_OUTPUT), tuple(each.outputs[0].shape[1:]), weights)
-            for name, each in operations
-            if name.endswith(_OUTPUT)
-        )
+        return tuple(_layer(each, weights) for name, each in operations if name.endswith(_OUTPUT))
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -75,6 +75,26 @@ def _tensor(name: str) -> str:
     return name if ":" in name else f"{name}:0"
 
 
-def _layer(name: str, shape: tuple[int, ...], weights: dict[str, tuple[int, ...]]) -> Layer:
+def _layer(output, weights: dict[str, tuple[int, ...]]) -> Layer:
+    """The layer whose result the operation `output` names; `weights`: the shape of each, by its name."""
+    name, shape = output.name.removesuffix(_OUTPUT), tuple(output.outputs[0].shape[1:])
     own = [size for weight, size in weights.items() if weight.startswith(f"{name}/")]
-    return Layer(name, shape, sum(map(prod, own)), weights.get(name + _KERNEL))
+    kernel = weights.get(name + _KERNEL)
+    is_convolution = kernel is not None and len(kernel) == 4
+    return Layer(name, shape, sum(map(prod, own)), kernel, _activation(output) if is_convolution else None)
+
+
+def _activation(output) -> str | None:
+    """The nearest activation layer that what `output` names goes through by itself, if there is one."""
+    reached, seen = [output.inputs[0]], {output.name}
+    for tensor in reached:  # which grows meanwhile
+        for operation in tensor.consumers():
+            if operation.name in seen:
+                continue
+            seen.add(operation.name)
+            name = operation.name.removesuffix(_OUTPUT)
+            if name != operation.name and _ACTIVATION.search(name):
+                return name
+            if operation.type not in _FURTHER:
+                reached += operation.outputs
+    return None
