@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pigeonhole.pictures.images import Preprocessing, preprocess
+from tests.support.odd_files import PICTURE, encode
 
 ROOT = Path(__file__).parents[1]
 CODE = dict(
@@ -90,3 +91,16 @@ def test_the_weights_are_those_that_the_page_names():
 
 def test_the_clients_have_the_lines_of_the_page():
     assert CODE["cpp"] in (ROOT / "clients" / "cpp" / "square.hpp").read_text()
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_the_program_that_only_decodes_turns_pictures_as_the_tool_does(turn, tmp_path):
+    first = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "rule.md").read_text(), re.S)[1]
+    lines = [line for line in first.splitlines() if not re.match(r"session|print|import onnxruntime", line)]
+    photo = tmp_path / "dog.jpg"
+    photo.write_bytes(encode(PICTURE, "JPEG", quality=95, orientation=turn))
+    names: dict = {}
+    exec("\n".join(lines).replace("dog.jpg", str(photo)), names)
+    wanted = preprocess(photo.read_bytes(), Preprocessing(SIZE)).astype(float)
+    given = in_numpy(names["picture"], tmp_path)
+    assert given.shape == wanted.shape and np.abs(given - wanted).max() <= 1
