@@ -168,6 +168,8 @@ def require(form: Form) -> None:
 
 def _finished(model: str | None) -> Run:
     run = search.find(model)
+    if run.is_lone:
+        raise UsageError(f"{run}: an ONNX file alone; name the folder of the run that it comes from")
     if run.is_interrupted:
         raise PigeonholeError(
             f"{run}: the training has not ended; go on with: "

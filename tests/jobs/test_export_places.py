@@ -78,6 +78,14 @@ def test_an_archive_has_no_folder_for_exports(tmp_path):
         export_places.find(["model.pb"], search.find(str(archive)))
 
 
+def test_an_onnx_file_alone_is_not_exported(tmp_path):
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"any")
+    for output in (None, tmp_path):
+        with pytest.raises(UsageError, match=r"model\.onnx: an ONNX file alone; name the folder of the run"):
+            ExportJob([Form("pb")], str(file), output)
+
+
 def test_a_folder_that_was_made_for_nothing_is_gone(tmp_path):
     run = run_folders.make(tmp_path)
     run.settings_file.write_text('{"options": {}}')
