@@ -34,6 +34,7 @@ COMMANDS = {
     "export": Command("write a trained model for phones, browsers, other runtimes"),
     "dream": Command("let a network see more in a picture than is there", "dream.py"),
     "serve": Command("put trained models behind a web page and an API", "serve.py"),
+    "stylize": Command("paint a picture in the style of another", "stylize.py"),
     "import-cifar": Command("write CIFAR-10 or CIFAR-100 as class folders", "export_cifar_folders.py"),
     "import-mnist": Command(
         "write MNIST, Fashion-MNIST or EMNIST as class folders", "export_mnist_folders.py"
