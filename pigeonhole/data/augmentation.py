@@ -27,11 +27,6 @@ class Augmentation:
         """Whether training shows mirrored pictures; networks that vary them by themselves all do that."""
         return self.flip or self.in_network
 
-    @property
-    def varies(self) -> bool:
-        """Whether it changes anything."""
-        return self != NONE
-
     def describe(self) -> str:
         """In words, such as `varied by flip, shift 0.125, colour 0.1`."""
         if self.in_network:

@@ -69,22 +69,21 @@ def _training(config: TrainingConfig, settled: Settled, trainer: Trainer) -> lis
 def _settings(config: TrainingConfig, settled: Settled) -> str:
     """Where the network's settings come from, and which of them the user has changed."""
     network = NETWORKS[settled.network]
-    given = {**config.recipe_changes, "steps": config.steps, "minutes": config.minutes}
-    given = {name: value for name, value in given.items() if value is not None}
-    if network.provenance == "ours":
-        described = "this program's defaults"
-    else:
-        described = f"those that {settled.network} was published with"
-        if network.remark:
-            described += f" ({network.remark})"
-        kept = {name: getattr(settled.recipe, name) for name in network.added if name not in given}
-        if LENGTHS & given.keys():
-            kept.pop("epochs", None)
-        if kept:
-            described += f"; {_listed(kept)} {'is' if len(kept) == 1 else 'are'} ours"
+    is_ours = network.provenance == "ours"
+    described = "this program's defaults" if is_ours else f"those that {network.name} was published with"
+    if network.remark:
+        described += f" ({network.remark})"
     if settled.recipe.brief:
         described += " for a short training"
-    return f"{described}, except {_listed(given)}" if given else described
+    given = {**config.recipe_changes, "steps": config.steps, "minutes": config.minutes}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given:
+        described += f", except {_listed(given)}"
+    replaced = given.keys() | (LENGTHS if LENGTHS & given.keys() else set())
+    added = {name: getattr(settled.recipe, name) for name in network.added if name not in replaced}
+    if added:
+        described += f"; {_listed(added)} {'is' if len(added) == 1 else 'are'} ours"
+    return described
 
 
 def _listed(settings: dict[str, object]) -> str:

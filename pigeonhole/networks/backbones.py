@@ -14,10 +14,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from pigeonhole.networks import vgg
 from pigeonhole.networks.layers import BatchNorm, Dropout, ReversedChannels
 
 DROPOUT = 0.2  # before the head, as these networks were published
-_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet, in levels; what VGG-19's weights were learnt with
 
 
 def backbone(application: str, pixels, num_classes: int):
@@ -53,7 +53,7 @@ def _preprocessed(application: str, rgb):
         return layers.Rescaling(1 / 127.5, -1.0, name="scale")(rgb)
     if application == "VGG19":
         bgr = ReversedChannels(name="bgr")(rgb)
-        return layers.Rescaling(1.0, [-mean for mean in _MEAN_BGR], name="centre")(bgr)
+        return layers.Rescaling(1.0, [-mean for mean in reversed(vgg.MEAN)], name="centre")(bgr)
     return rgb
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pigeonhole.data.augment import augment
-from pigeonhole.data.augmentation import Augmentation
+from pigeonhole.data.augmentation import NONE, Augmentation
 
 COUNT = 9
 SEED = 0
@@ -27,6 +27,6 @@ def of(image: np.ndarray, augmentation: Augmentation, network: str) -> Variation
         model = building.build(network, image.shape[0], image.shape[2], num_classes=2)
         how = f"{augmentation.describe()}: {distortion.distort_of(model).describe()}"
         return Variations(how, distortion.varied(model, copies, SEED))
-    if not augmentation.varies:
+    if augmentation == NONE:
         return Variations(augmentation.describe(), copies[:0])
     return Variations(augmentation.describe(), augment(copies, augmentation, np.random.default_rng(SEED)))

@@ -15,7 +15,7 @@ TUTORIAL = "those that tutorial was published with (batches of 32 in its code, 1
     "network, flags, told",
     [
         ("tutorial", {}, f"{TUTORIAL}; epochs 30, patience 10 are ours"),
-        ("tutorial", {"epochs": 5}, f"{TUTORIAL}; patience 10 is ours, except epochs 5"),
+        ("tutorial", {"epochs": 5}, f"{TUTORIAL}, except epochs 5; patience 10 is ours"),
         ("tutorial", {"steps": 7, "patience": 3}, f"{TUTORIAL}, except patience 3, steps 7"),
         ("classic_lrn", {}, "those that classic_lrn was published with"),
         ("classic_tiny", {"dropout": 0.5}, "this program's defaults, except dropout 0.5"),
