@@ -49,8 +49,9 @@ def clusters(
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
     kind = KMeans if len(coordinates) <= MANY else MiniBatchKMeans
-    # Equal pictures make fewer clusters than asked for, of which scikit-learn warns.
-    count = min(count, len(np.unique(coordinates, axis=0)) if len(coordinates) <= MANY else count)
+    # Equal pictures make fewer clusters than asked for, of which scikit-learn would warn.
+    places = coordinates @ np.random.default_rng(0).standard_normal(coordinates.shape[1])
+    count = min(count, len(np.unique(places)))
     with one_thread("sklearn.cluster"):
         fitted = kind(count, n_init=STARTS, random_state=seed).fit(coordinates, sample_weight=weights)
     return fitted.cluster_centers_.astype(np.float32), fitted.labels_.astype(np.int64)

@@ -14,11 +14,12 @@ from pigeonhole.features.softmax_regression import Regressions
 from pigeonhole.features.threads import one_thread
 from pigeonhole.statistics import wilson_interval
 
-PENALTIES = 10.0 ** np.array([0.5, -0.5, -1.5, -2.5])
+PENALTIES = 10.0 ** np.array([0.5, -0.5, -1.5])
 FIRST_PENALTY = 1  # its position, where too few labels tell
 FEWEST_TO_CHOOSE = 10  # labels out of fold that choose the penalty
 FEWEST_TO_JUDGE = 10  # pictures, copies counted once, for an accuracy
-TOLERANCE = 1e-4  # nats per picture
+FEW = 1_000  # labels, which are fitted to closely
+CLOSE, COARSE = 1e-5, 1e-4  # nats per picture
 MOST_FOLDS = 5
 
 
@@ -77,7 +78,7 @@ class Learner:
         with one_thread():
             answers, position = _out_of_fold(known, given, folds, num_classes)
             every = np.ones((len(rows), 1), np.float32)
-            fitted = softmax_regression.fit(known, given, every, PENALTIES[[position]], TOLERANCE)
+            fitted = softmax_regression.fit(known, given, every, PENALTIES[[position]], _tolerance(given))
             probabilities = np.exp(_answers(fitted, self._coordinates, len(rows), num_classes)[..., 0])
         judged = cross_validation.judged(given, folds)
         accuracy = _accuracy(answers.argmax(axis=1) == given, judged, self._groups[rows])
@@ -114,7 +115,7 @@ def _out_of_fold(
     every, fold_of = np.unique(folds, return_inverse=True)
     outside = (fold_of[:, None] != np.arange(len(every))).astype(np.float32)
     weights = np.repeat(outside, len(PENALTIES), axis=1)
-    fitted = softmax_regression.fit(known, given, weights, np.tile(PENALTIES, len(every)), TOLERANCE)
+    fitted = softmax_regression.fit(known, given, weights, np.tile(PENALTIES, len(every)), _tolerance(given))
     kernel, bias = (part.reshape(*part.shape[:-1], len(every), -1) for part in fitted)
     answers = np.empty((len(given), num_classes, len(PENALTIES)), np.float32)
     for fold in range(len(every)):
@@ -128,6 +129,10 @@ def _out_of_fold(
         inside = fold_of == fold
         chosen[inside] = answers[inside][..., _best(losses[~inside], judged[~inside])]
     return chosen, _best(losses, judged)
+
+
+def _tolerance(given: np.ndarray) -> float:
+    return CLOSE if len(given) <= FEW else COARSE
 
 
 def _best(losses: np.ndarray, judged: np.ndarray) -> int:

@@ -4,7 +4,10 @@ import numpy as np
 
 from pigeonhole.labelling.groups import clusters
 
-FIRST = 10  # labels; before, the pictures that stand for most others are proposed
+# With fewer labels, pictures that stand for many others are proposed. While a head knows little, the pictures
+# that it doubts are odd ones, which lead it astray.
+FIRST = 15
+FIRST_OF_EACH_CLASS, MOST_FIRST = 3, 60
 POOL = 5_000  # pictures, a random part of more, that are considered
 CANDIDATES = 10  # pictures of small margin that each proposed one is chosen from
 
@@ -27,8 +30,9 @@ def propose(
     """
     pool = _pool(labels, seed)
     given = np.flatnonzero(labels >= 0)
-    few = len(given) < FIRST or len(np.unique(labels[given])) < 2
-    if probabilities is None or few:
+    seen = len(np.unique(labels[given]))
+    few = min(max(FIRST, FIRST_OF_EACH_CLASS * seen), MOST_FIRST)
+    if probabilities is None or seen < 2 or len(given) < few:
         return _central(coordinates, pool, given, count, seed)
     return _between_classes(coordinates, pool, probabilities, count, seed)
 
@@ -60,7 +64,9 @@ def _central(
     sizes = np.bincount(label, minlength=len(centres))
     sizes[label[len(pool) :]] = 0
     order = [number for number in np.argsort(-sizes, kind="stable") if sizes[number]]
-    return np.array([pool[_nearest(coordinates[pool], centres[number])] for number in order[:count]])
+    members = [pool[label[: len(pool)] == number] for number in order[:count]]
+    picks = zip(members, order, strict=False)
+    return np.array([rows[_nearest(coordinates[rows], centres[number])] for rows, number in picks], np.int64)
 
 
 def _between_classes(

@@ -37,7 +37,11 @@ def test_they_are_computed_once_and_in_the_order_of_the_records(tree, kept):
     records, extractor = records_of(tree, kept), SmallExtractor()
     told = []
     first = coordinates.read(records, extractor, kept, lambda *numbers: told.append(numbers))
-    assert first.dtype == np.float32 and len(first) == len(records) and 1 < first.shape[1] <= 10
+    assert (
+        first.dtype == np.float32
+        and len(first) == len(records)
+        and 1 < first.shape[1] <= SmallExtractor.width
+    )
     assert told[0] == (0, told[-1][1]) and told[-1][0] == told[-1][1]
     seen, written = extractor.seen, file_of(kept).stat().st_mtime_ns
     again = coordinates.read(records[::-1], extractor, kept)
