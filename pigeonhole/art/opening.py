@@ -12,6 +12,7 @@ from pigeonhole.model import metagraph
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
+from pigeonhole.training import weights_source
 
 v1 = tf.compat.v1
 
@@ -31,7 +32,7 @@ def open_network(named: str = BUNDLED, flag: str = FLAG) -> LayeredNetwork:
     if named == BUNDLED:
         return _bundled()
     if named == vgg_files.NAME:
-        return vgg_files.from_keras(vgg_files.download(flag), named)
+        return vgg_files.from_keras(weights_source.published(named, flag), named)
     path = Path(named)
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pigeonhole.features.threads import one_thread
+
 
 class Evaluated(NamedTuple):
     """What a function says of a picture: its loss, the gradient in the picture's shape, and the parts of the
@@ -128,6 +130,7 @@ class LBFGS(NamedTuple):
         bounds = optimize.Bounds(0, 255) if self.clipped else None
         options = {"maxiter": steps, "maxfun": 20 * steps + 20, "maxcor": self.memory, "ftol": 0, "gtol": 0}
         flat = start.ravel().astype(np.float64)
-        optimize.minimize(
-            value, flat, jac=True, method="L-BFGS-B", bounds=bounds, callback=after_step, options=options
-        )
+        with one_thread():
+            optimize.minimize(
+                value, flat, jac=True, method="L-BFGS-B", bounds=bounds, callback=after_step, options=options
+            )

@@ -7,24 +7,13 @@ import keras
 import numpy as np
 
 from pigeonhole.art.layered import KerasNetwork, require_numbers
-from pigeonhole.data.sources import downloads
 from pigeonhole.errors import PigeonholeError, first_line
 from pigeonhole.networks import vgg
-from pigeonhole.training import initial_weights, weights_source
+from pigeonhole.training import initial_weights
 
 NAME = "vgg19"
-URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/"
-    "vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
-)
-MD5 = "253f8cb515780f3b799900260a226db6"
 
 Weights = Mapping[str, tuple[np.ndarray, np.ndarray]]
-
-
-def download(flag: str) -> Path:
-    """Keras' file with the weights, fetched unless it is there. Raises DownloadError, naming `flag`."""
-    return downloads.once(URL, weights_source.keras_home() / "models" / Path(URL).name, MD5, flag)
 
 
 def from_keras(file: Path, title: str) -> KerasNetwork:

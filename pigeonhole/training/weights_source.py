@@ -54,7 +54,7 @@ def find(named: str, network: str | None) -> Source:
     installed as a package.
     """
     if named == IMAGENET:
-        return Source(named, _published(network), is_run=False)
+        return Source(named, published(network), is_run=False)
     path = Path(named)
     if path.is_file() and path.suffix in FILES:
         return Source(named, path, is_run=False)
@@ -70,16 +70,18 @@ def find(named: str, network: str | None) -> Source:
     return Source(named, run.prefix, is_run=True)
 
 
-def _published(network: str | None) -> Path:
+def published(network: str | None, flag: str = "--weights") -> Path:
+    """The file of a network's published weights, downloaded unless it is there. Raises UsageError and
+    DownloadError, which name the `flag` that takes such a file from the user."""
     if network not in PRETRAINED:
         raise UsageError(f"--weights imagenet: choose a --network from {', '.join(PRETRAINED)}")
     if NETWORKS[network].has_weights:
         return pretrained.file()
-    published = NETWORKS[network].application
-    path = keras_home() / "models" / Path(published.path).name
+    application = NETWORKS[network].application
+    path = keras_home() / "models" / Path(application.path).name
     from pigeonhole.data.sources import downloads
 
-    return downloads.once(published.url, path, published.md5, flag="--weights")
+    return downloads.once(application.url, path, application.md5, flag)
 
 
 def keras_home() -> Path:

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pigeonhole.art import layered, opening, vgg_files
+from pigeonhole.art import layered, opening
 from pigeonhole.data.sources.downloads import DownloadError
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.features import extractor
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.networks import combining
+from pigeonhole.networks import combining, registry
 from pigeonhole.networks.averaging import Averaging
 from tests.support import saved_runs
 from tests.support import vgg_files as made_vgg
@@ -199,7 +199,7 @@ def test_weights_that_are_no_numbers(tmp_path):
 
 def test_without_the_internet_the_user_is_told_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(vgg_files, "URL", "http://127.0.0.1:9/vgg19.h5")  # nothing answers there
+    monkeypatch.setattr(registry, "_WEIGHTS_URL", "http://127.0.0.1:9/")  # nothing answers there
     with pytest.raises(DownloadError, match="add --network FILE"):
         opening.open_network("vgg19")
 
