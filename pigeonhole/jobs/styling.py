@@ -1,6 +1,7 @@
 """A picture in the style of others, from the user's files to a file: read, made with progress, written."""
 
 import dataclasses
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,10 +55,19 @@ class Wish:
         if self.output.suffix.lower() not in SUFFIXES:
             raise UsageError(f"--output {self.output}: its name must end with {', '.join(SUFFIXES)}")
         atomic_file.check("--output", self.output, [self.content, *self.styles])
+        if self.write_every:
+            self._require_own_names()
         if self.shares is not None and len(self.shares) != len(self.styles):
             raise UsageError(
                 f"--mix: {len(self.shares)} numbers for {len(self.styles)} styles; give one for each"
             )
+
+    def _require_own_names(self) -> None:
+        """No picture may have a name that one on the way to the result could get."""
+        names = re.compile(rf"{re.escape(self.output.stem)}-\d{{4,}}{re.escape(self.output.suffix)}")
+        for picture in (self.content, *self.styles):
+            if names.fullmatch(picture.name) and picture.resolve().parent == self.output.resolve().parent:
+                raise UsageError(f"--save-every: would overwrite {picture}; choose another name for --output")
 
 
 @dataclass

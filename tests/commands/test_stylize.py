@@ -98,6 +98,7 @@ def test_other_forms_are_written(place, suffix):
     [
         (["--output", "photo.png"], "--output photo.png: would overwrite a picture"),
         (["--output", "out.gif"], r"--output out.gif: its name must end with .png"),
+        (["a-0002.png", "photo.png", "--output", "a.png", "--save-every", "1"], "would overwrite a-0002.png"),
         (["--output", "no/out.png"], "its folder does not exist"),
         (["--output", "out.png", "--mix", "1,2"], "--mix: 2 numbers for 1 style"),
         (["--output", "out.png", "--style-layers", "konv1"], "--style-layers konv1: .* no such layer; "),
