@@ -108,7 +108,12 @@ class Objective:
         return Losses(*self._evaluated(picture, np.array([self._recipe.shift] * 2)).parts)
 
     def _evaluated(self, picture: np.ndarray, place: np.ndarray) -> optimizing.Evaluated:
-        parts, gradient = self._compute(tf.constant(picture, tf.float32), tf.constant(place))
+        try:
+            parts, gradient = self._compute(tf.constant(picture, tf.float32), tf.constant(place))
+        except tf.errors.ResourceExhaustedError as error:
+            raise PigeonholeError(
+                "there is not enough memory for this size; make it smaller: --size 256"
+            ) from error
         parts = tuple(float(part) for part in parts)
         if not np.isfinite(sum(parts)):
             raise PigeonholeError(

@@ -18,7 +18,7 @@ from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import Stopped, StopRequest
 from pigeonhole.pictures import images
 from pigeonhole.pictures.formats import ImageError
-from pigeonhole.terminal import say
+from pigeonhole.terminal import counted, say
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 DEFAULT_SIZE = 512  # pixels of the longer side
@@ -197,5 +197,5 @@ def _tell(wish: Wish, step: Step, seconds: float) -> None:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"about {max(1, round(seconds))} seconds"
-    return f"about {round(seconds / 60)} minutes"
+        return f"about {counted(max(1, round(seconds)), 'second', 'seconds')}"
+    return f"about {round(seconds / 60):,} minutes"
