@@ -8,9 +8,10 @@ Only `new_label` is for editing. Empty leaves the picture as it is; a class name
 suffice for a line added by hand; `label`, `suggested`, `confidence` and further columns are not read.
 """
 
+import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,11 +103,7 @@ def write(
         for one in suspects
         if one.name not in names
     ]
-    # A file name need not be UTF-8; it is written as the bytes that it has on the disk.
-    with atomic_file.write(Path(file), encoding=tables.ENCODING, errors="surrogateescape") as target:
-        add = tables.adder(target)
-        for row in (COLUMNS, *rows):
-            add(row)
+    _write(Path(file), [COLUMNS, *rows])
 
 
 def read(file: str | os.PathLike[str], classes: Sequence[str]) -> list[Fix]:
@@ -116,9 +113,7 @@ def read(file: str | os.PathLike[str], classes: Sequence[str]) -> list[Fix]:
     line ends, columns and lines in any order. Raises UsageError without the file, PigeonholeError naming the
     line that is wrong.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file of fixes")
+    path = _present(file)
     fixes: dict[str, Fix] = {}
     for place, row in tables.read(path, NEEDED):
         fix = _fix(place, row, classes)
@@ -128,6 +123,62 @@ def read(file: str | os.PathLike[str], classes: Sequence[str]) -> list[Fix]:
             raise PigeonholeError(f"{place}: {fix.name} is decided twice")
         fixes[fix.name] = fix
     return list(fixes.values())
+
+
+def suspects(file: str | os.PathLike[str]) -> list[Suspect]:
+    """The doubted pictures of a fixes.csv in its order, decided or not; NaN for what it does not say.
+
+    Raises UsageError without the file, PigeonholeError where it cannot be read.
+    """
+    found = []
+    for place, row in tables.read(_present(file), NEEDED):
+        if row.get("label") and row.get("suggested"):
+            try:
+                confidence = float(row.get("confidence") or math.nan)
+            except ValueError:
+                raise PigeonholeError(f"{place}: {row['confidence']!r} is no confidence, 0 to 1") from None
+            found.append(Suspect(row["file"], row["label"], row["suggested"], math.nan, confidence, math.nan))
+    return found
+
+
+def undecided(file: str | os.PathLike[str]) -> list[str]:
+    """The names in a fixes.csv for which `new_label` is empty. Raises as `suspects`."""
+    return [row["file"] for _, row in tables.read(_present(file), NEEDED) if not row["new_label"].strip()]
+
+
+def decide(file: str | os.PathLike[str], decisions: Iterable[Fix], taken_back: Collection[str]) -> None:
+    """Write decisions into a fixes.csv, which need not be there; its other lines and columns stay.
+
+    `taken_back`: names whose decision is taken away. Raises as `read`, and OSError.
+    """
+    path = Path(file)
+    rows = [row for _, row in tables.read(path, NEEDED)] if path.is_file() else []
+    columns = dict.fromkeys([*(rows[0] if rows else COLUMNS), "digest"])
+    known = {row["file"]: row for row in rows}
+    for fix in decisions:
+        if fix.name not in known:
+            known[fix.name] = {"file": fix.name}
+            rows.append(known[fix.name])
+        known[fix.name].update(new_label=fix.new_label or REMOVE, digest=fix.digest)
+    for name in taken_back:
+        if name in known:
+            known[name]["new_label"] = ""
+    _write(path, [columns, *([row.get(column, "") for column in columns] for row in rows)])
+
+
+def _write(path: Path, rows: Iterable[Iterable[str]]) -> None:
+    # A file name need not be UTF-8; it is written as the bytes that it has on the disk.
+    with atomic_file.write(path, encoding=tables.ENCODING, errors="surrogateescape") as target:
+        add = tables.adder(target)
+        for row in rows:
+            add(row)
+
+
+def _present(file: str | os.PathLike[str]) -> Path:
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file of fixes")
+    return path
 
 
 def _fix(place: str, row: Mapping[str, str], classes: Sequence[str]) -> Fix | None:

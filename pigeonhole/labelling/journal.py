@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import FileIO
@@ -39,16 +39,20 @@ class Journal:
     removed  names of the pictures that are left out
     classes  those of `given`, then the others in the order in which they came up, while a picture has them
 
-    `given`: the classes of the folders, which need no picture. Copy the first two before going through them:
-    other threads change them. Every decision is on the disk before the call
-    that makes it returns; one that cannot be written raises and leaves the file as it was. Safe to use from
-    several threads, and with other processes that write the same file.
+    `given`: the classes of the folders, which need no picture. `follower`: is called after each action,
+    before another program can write. Copy `labels` and `removed` before going through them: other threads
+    change them. Every decision is on the disk before the call that makes it returns; one that cannot be
+    written raises and leaves the file as it was. Safe to use from several threads, and with other processes
+    that write the same file.
     Raises UsageError where `file` is there and no journal, or cannot be written.
     """
 
-    def __init__(self, file: Path, given: Iterable[str] = ()):
+    def __init__(
+        self, file: Path, given: Iterable[str] = (), follower: "Callable[[Journal], None] | None" = None
+    ):
         self.file = Path(file)
         self._given = tuple(given)
+        self._follower = follower
         self._mutex = threading.RLock()
         self._news: set[str] = set()  # names that `refresh` has not told of
         self._forget()
@@ -78,6 +82,11 @@ class Journal:
         with self._mutex:
             labels = {**dict.fromkeys(self.removed), **self.labels}
             return [Fix(name, label, self._digests[name]) for name, label in labels.items()]
+
+    def undecided(self) -> list[str]:
+        """The names of pictures that were decided upon and are undecided again."""
+        with self._mutex:
+            return [name for name in self._digests if name not in self.labels and name not in self.removed]
 
     def act(
         self, action: str, changes: Mapping[str, Label], digests: Mapping[str, str], source: str = ""
@@ -205,6 +214,8 @@ class Journal:
         with self._mutex, self._explained(), locks.briefly(self.file) as file:
             self._take(file)
             yield file
+            if self._follower:
+                self._follower(self)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
