@@ -2,6 +2,8 @@
 
     pigeonhole label photos                    pictures without labels in any order, or class folders
     pigeonhole label photos --labels mine.csv  decisions are kept there and not in photos/labels.csv
+    pigeonhole label runs/NAME                 the pictures of a run; decisions go into its fixes.csv
+    pigeonhole label photos --materialise new  without a page: class folders of labelled pictures in new/
 
 The pictures are never changed, moved or deleted. Each decision is a line of the file, written at once.
 Ctrl-C stops the program; the next start goes on where this one ended.
@@ -15,21 +17,49 @@ from typing import TYPE_CHECKING
 
 from pigeonhole import cli
 from pigeonhole.arguments import Parser, add_cache_flags, as_path, names, port, thread_count
+from pigeonhole.data import label_table
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
-from pigeonhole.terminal import counted, say
+from pigeonhole.runs.run import Run
+from pigeonhole.terminal import counted, say, some
 
 if TYPE_CHECKING:
     from pigeonhole.labelling.session import Session
 
-JOURNAL = "labels.csv"  # in the folder, unless --labels names another
-
 
 def main(arguments: list[str]) -> int:
     """0 after a stop that was asked for."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
+    if options.undo:
+        from pigeonhole.commands import predict
+
+        return predict.undo(options)
     if not options.folder.is_dir():
         raise UsageError(f"{options.folder}: no such folder")
+    if options.materialise:
+        return _materialise(options)
+    return _serve(options)
+
+
+def _materialise(options: argparse.Namespace) -> int:
+    from pigeonhole.data import cache
+    from pigeonhole.jobs import materialising
+    from pigeonhole.jobs.bulk.sorting import UNDO
+    from pigeonhole.labelling import opening
+
+    kept = cache.of_flags(options.cache_dir, options.no_cache)
+    found = opening.opened(options.folder, kept, options.labels, _classes(options))
+    outcome = materialising.materialise(found, options.materialise, options.link)
+    there = f", {outcome.present:,} there before" if outcome.present else ""
+    say(
+        f"{options.materialise}: {counted(outcome.made, 'picture', 'pictures')} put into class folders{there}"
+    )
+    undo = cli.quote(options.materialise / UNDO)
+    say(f"to take them away: {cli.command('label')} --undo {undo}")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
     from pigeonhole.web import address, create_app, labelling
     from pigeonhole.web.server import Server
 
@@ -53,14 +83,12 @@ def main(arguments: list[str]) -> int:
 
 def _open(options: argparse.Namespace) -> "Session":
     from pigeonhole.data import cache
-    from pigeonhole.labelling.collection import Collection
-    from pigeonhole.labelling.journal import Journal
+    from pigeonhole.labelling import opening
     from pigeonhole.labelling.session import Session
 
     kept = cache.of_flags(options.cache_dir, options.no_cache)
-    file = options.labels or options.folder / JOURNAL
-    pictures = Collection.open(options.folder, kept, options.classes, without=[file])
-    return Session(pictures, Journal(file, pictures.classes), kept)
+    found = opening.opened(options.folder, kept, options.labels, _classes(options))
+    return Session(found.collection, found.journal, kept)
 
 
 def _announce(options: argparse.Namespace, session: "Session", url: str) -> None:
@@ -69,6 +97,8 @@ def _announce(options: argparse.Namespace, session: "Session", url: str) -> None
     say(f"folder  {options.folder}, {counted(len(session.collection), 'picture', 'pictures')}")
     if unreadable := len(session.collection.unreadable):
         say(f"note    {counted(unreadable, 'file', 'files')} cannot be read; the page lists them")
+    if names := session.collection.classes:
+        say(f"classes {some(names)}, by the folders; --heap: no folder is a class")
     say(f"labels  {session.journal.file}")
     if address.hosts(options.host) is None:
         say("note    everyone who reaches this address may see the pictures and label them")
@@ -84,33 +114,65 @@ def _conclude(options: argparse.Namespace, session: "Session") -> None:
     labelled = status.pictures - status.undecided - status.removed
     say(f"stopped; {labelled:,} of {counted(status.pictures, 'picture', 'pictures')} labelled")
     if sum(count > 0 for count in status.counts.values()) > 1 and session.journal.actions:
-        labels = "" if _is_default(options) else f" --labels {cli.quote(options.labels)}"
-        say(f"next    {cli.command('train')} {cli.quote(options.folder)}{labels}")
+        fixes = Run(options.folder).fixes_file
+        is_run = session.journal.file.parent == options.folder and fixes.is_file()
+        flag, file = ("--fixes", fixes) if is_run else ("--labels", session.journal.file)
+        data = cli.quote(session.collection.folder)
+        say(f"next    {cli.command('train')} --data {data} {flag} {cli.quote(file)}")
 
 
-def _is_default(options: argparse.Namespace) -> bool:
-    return options.labels is None or options.labels == options.folder / JOURNAL
+def _classes(options: argparse.Namespace) -> list[str] | None:
+    return [] if options.heap else options.classes
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """What the arguments say; leaves with status 2 where they are wrong."""
     parser = Parser("label", __doc__, "FOLDER")
     add = parser.add_argument
-    add("folder", type=as_path, metavar="FOLDER", help="pictures in any order, class folders, or both")
+    add(
+        "folder",
+        nargs="?",
+        type=as_path,
+        metavar="FOLDER",
+        help="pictures in any order, class folders, or both; or a run",
+    )
     add(
         "--labels",
         type=as_path,
         metavar="FILE",
-        help=f"where decisions are kept ({JOURNAL} in the folder)",
+        help=f"where decisions are kept ({label_table.NAME} in the folder)",
     )
-    add(
+    folders = parser.add_mutually_exclusive_group()
+    folders.add_argument(
         "--classes",
         type=names,
         metavar="A,B",
         help="these folders are classes, the others a heap (all, where every picture lies in one)",
     )
+    folders.add_argument("--heap", action="store_true", help="no folder is a class")
+    _add_materialising(parser)
     add("--no-browser", action="store_true", help="print the address only")
     add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
     add("--port", type=port, default=8001, help="0 takes any that is free (8001)")
     add("--threads", type=thread_count, default=8, metavar="N", help="requests answered at the same time (8)")
     add_cache_flags(parser)
-    return parser
+    options = parser.parse_args(arguments)
+    if (options.folder is None) is (options.undo is None):
+        parser.error("give a FOLDER to label, or --undo FILE alone")
+    if options.link and not options.materialise:
+        parser.error("--link: only with --materialise")
+    return options
+
+
+def _add_materialising(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("class folders", "without a page")
+    group.add_argument(
+        "--materialise",
+        type=as_path,
+        metavar="FOLDER",
+        help="copy each labelled picture into a folder of its class there",
+    )
+    group.add_argument("--link", action="store_true", help="hard links in the place of copies")
+    group.add_argument(
+        "--undo", type=as_path, metavar="FILE", help="take away what the undo.csv of --materialise lists"
+    )

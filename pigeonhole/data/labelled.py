@@ -62,9 +62,8 @@ def scan(
 ) -> Tree:
     """The files to train on, as of `folders.scan`, by the journal `labels`.
 
-    A picture that the journal does not name has the class of its folder where the folders are classes: where
-    `folders.scan` would train on them and the journal, if it gives any class, gives one of theirs. Otherwise
-    it has none. `labels` None: a journal in the folder that `folders.scan` takes for a
+    A picture that the journal does not name has the class of its folder where `everything` takes the folders
+    for classes, and otherwise none. `labels` None: a journal in the folder that `folders.scan` takes for a
     table; without one, the same as `folders.scan`. Raises UsageError for a file of labels that is not there.
     """
     top = Path(root)
@@ -74,9 +73,6 @@ def scan(
         return folders.scan(top, classes)
     rows = journal.in_force(journal.read(file))
     every = everything(top, without=[file])
-    given = {row.label for row in rows if not journal.is_removal(row.label, every.classes)}
-    if given and given.isdisjoint(every.classes):
-        every = everything(top, [], without=[file])
     decisions = [
         Fix(row.name, None if journal.is_removal(row.label, every.classes) else row.label, row.digest)
         for row in rows
@@ -156,7 +152,8 @@ def everything(folder: Path, classes: Sequence[str] | None = None, without: Iter
 
     classes  the folders directly below that are classes; none of them where it is empty; None: all of them
              where `folders.scan` would train on them, else none
-    without  files that are no pictures of the user, such as a journal
+    without  files that are no pictures of the user. Where one is a journal and gives classes, none of which
+             is a folder's, the folders are no classes for None: they are those of a heap
 
     Raises UsageError for a folder or class that is not there, PigeonholeError for a folder that cannot be
     listed.
@@ -164,7 +161,10 @@ def everything(folder: Path, classes: Sequence[str] | None = None, without: Iter
     table = label_table.find(folder)
     if table and (classes is not None or journal.is_journal(table)):
         table = None
+    without = list(without)
     tree = folders.scan(folder, for_training=False) if table else _class_folders(folder, classes)
+    if classes is None and not table and _gives_others(without, tree.classes):
+        tree = Tree(folder, [], [])
     if tree.split or tree.test or tree.left_alone:
         return tree  # what is no part of the training is left alone
     own = {entry.name for entry in tree.entries}
@@ -173,6 +173,13 @@ def everything(folder: Path, classes: Sequence[str] | None = None, without: Iter
     heap = (entry for entry in _heap(folder) if entry.name not in own and _first(entry.name) not in taken)
     entries = sorted([*tree.entries, *heap], key=lambda entry: entry.name)
     return replace(tree, entries=entries, strays=[])
+
+
+def _gives_others(files: Iterable[Path], classes: Collection[str]) -> bool:
+    """Whether a journal among the files gives classes, and none of these."""
+    rows = [row for file in files if journal.is_journal(file) for row in journal.in_force(journal.read(file))]
+    given = {row.label for row in rows if not journal.is_removal(row.label, classes)}
+    return bool(given) and given.isdisjoint(classes)
 
 
 def _own_journal(top: Path) -> Path | None:

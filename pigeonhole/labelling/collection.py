@@ -48,7 +48,7 @@ class Collection:
         """Look through the folder; what the cache knows of a file is not read again.
 
         classes   the folders directly below that are classes, the rest being a heap; none of them where it
-                  is empty; None: all of them where `folders.scan` would train on them, else none
+                  is empty; None: as `labelled.everything` takes them
         without   files that are no pictures of the user, such as a journal
         progress  a bar on standard error; None: where that is a terminal
 

@@ -75,7 +75,7 @@ class Run:
     progress_file = Inside("progress.json")
     result_file = Inside("result.json")
     fixes_file = Inside("fixes.csv")  # by data.fixes
-    decisions_file = Inside("labels.csv")  # by labelling.run_review
+    decisions_file = Inside("decisions.csv")  # by labelling.run_review
     fingerprints_file = Inside("fingerprints.npz")  # by evaluation.leakage
     known_file = Inside("known_pictures.npz")  # by features.known
     report_page = Inside("report.html")  # by report.page, from the sections in report_store

@@ -107,6 +107,16 @@ def test_a_folder_that_holds_nothing_or_is_not_there_is_told(top, opened):
         opened()
 
 
+def test_folders_of_which_no_label_is_a_class_are_a_heap_again(top, opened):
+    draw_tree(top, {"2024": 2, "2025": 2})
+    file = top / "labels.csv"
+    assert opened(without=[file]).classes == ["2024", "2025"]
+    Journal(file).act("a", {"2024/000.png": "cat"}, {})
+    assert opened(without=[file]).classes == [] and set(opened(without=[file]).given) == {""}
+    Journal(file).act("b", {"2025/000.png": "2024"}, {})
+    assert opened(without=[file]).classes == ["2024", "2025"]
+
+
 def test_a_journal_of_another_name_inside_is_no_picture(top, opened):
     draw_tree(top, {"heap": 1})
     Journal(top / "mine.csv").act("a", {"heap/000.png": "cat"}, {})

@@ -29,25 +29,29 @@ LONGEST_NAME = 255  # bytes; of common file systems
 class SortedFolder(AbstractContextManager):
     """Class folders below `folder`, to which each answer adds a copy of its picture, or a hard link.
 
+    `model` is noted with each file: a job goes on only with that of before. `flag`: what the user calls it.
+
     A file is noted in `undo.csv` before it takes its place, so a kill leaves none that the list does not
     name. No file is replaced: one of the same name gets a part of a digest. Originals are only read.
     """
 
-    def __init__(self, folder: Path, classes: Sequence[str], model: str, link: bool, resume: bool):
-        self._folder, self._model, self._link = folder, model, link
+    def __init__(
+        self, folder: Path, classes: Sequence[str], model: str, link: bool, resume: bool, flag: str = FLAG
+    ):
+        self._folder, self._model, self._link, self._flag = folder, model, link, flag
         self._here = os.getcwd()
-        self._names = _folder_names(classes)
+        self._names = folder_names(classes)
         undo = folder / UNDO
         if undo.exists() and not resume:
             raise UsageError(
-                f"{FLAG} {folder}: {undo} lists what an earlier job put there; add --resume, or name another"
+                f"{flag} {folder}: {undo} lists what an earlier job put there; add --resume, or name another"
             )
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         self.failures = 0
         with contextlib.ExitStack() as opened:
             if not opened.enter_context(locks.at_once(undo)):
-                raise UsageError(f"{FLAG} {folder}: another process is sorting into it; wait for it")
+                raise UsageError(f"{flag} {folder}: another process is sorting into it; wait for it")
             self.kept = Kept(self._resumed(undo))
             has_rows = undo.stat().st_size > 0
             self._file = opened.enter_context(
@@ -142,7 +146,7 @@ class SortedFolder(AbstractContextManager):
             for _, row in tables.read(undo, COLUMNS):
                 if row[MODEL] != self._model:
                     raise UsageError(
-                        f"{FLAG} {self._folder}: cannot be resumed, another model answered there; "
+                        f"{self._flag} {self._folder}: cannot be resumed, another model answered there; "
                         "name another folder"
                     )
                 if last.get(SOURCE) and last[SOURCE] != row[SOURCE]:
@@ -152,7 +156,7 @@ class SortedFolder(AbstractContextManager):
         except UsageError:
             raise
         except PigeonholeError as error:
-            raise UsageError(f"{FLAG} {self._folder}: cannot be resumed, {error}") from error
+            raise UsageError(f"{self._flag} {self._folder}: cannot be resumed, {error}") from error
         # Only the last file may have been noted without having taken its place.
         if last.get(SOURCE) and (not last[CREATED] or _is_as_made(self._folder, last)):
             self._count(last)
@@ -161,6 +165,18 @@ class SortedFolder(AbstractContextManager):
     def _count(self, row: dict[str, str]) -> None:
         folder = row[CREATED].partition("/")[0]
         self.failures += folder in ("", self._names[UNREADABLE])
+
+
+def placed(folder: Path) -> Iterator[tuple[str, str]]:
+    """The full path of each original that lies in the sorted folder, and the class folder where it does.
+
+    Only for a folder that no process is sorting into. Raises PigeonholeError for a damaged list.
+    """
+    list_file = folder / UNDO
+    if list_file.is_file() and list_file.stat().st_size:
+        for _, row in tables.read(list_file, COLUMNS):
+            if row[SOURCE] and row[CREATED]:
+                yield row[SOURCE], row[CREATED].partition("/")[0]
 
 
 def undo(path: Path) -> Iterator[tuple[str, str | None]]:
@@ -228,7 +244,7 @@ def _is_as_made(folder: Path, row: dict[str, str]) -> bool:
     return row[CONTENT] == (_inode(made) if is_link else _SHA256 + _digest(made))
 
 
-def _folder_names(classes: Sequence[str]) -> dict[str, str]:
+def folder_names(classes: Sequence[str]) -> dict[str, str]:
     """Class, UNSURE or UNREADABLE -> folder. A class of such a name keeps it, and the folder gets another."""
     names = dict(zip(classes, importing.class_folders(classes), strict=True))
     taken = {name.casefold() for name in names.values()}
