@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 
 from pigeonhole import cli
+from pigeonhole.labelling.journal import Journal
 from tests.support import short_command
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +99,7 @@ def prepared(tmp_path_factory) -> Path:
         copy_digits(ROOT / "testing_data" / digit, folder / "my_tests" / name, 5)
     (folder / "my_pictures" / "rust" / "notes.png").write_text("not a picture")
     copy_digits(ROOT / "testing_data" / "7", folder / "holiday", 3)
+    label_heap(folder / "photos")
     wrong = next((folder / "my_pictures" / "healthy").iterdir())
     picture = next((ROOT / "testing_data" / "7").glob("*.png"))
     (folder / "key.txt").write_text("secret\n")
@@ -115,6 +117,17 @@ def copy_digits(source: Path, target: Path, count: int) -> None:
     target.mkdir(parents=True)
     for picture in sorted(source.glob("*.png"))[:count]:
         shutil.copy(picture, target)
+
+
+def label_heap(folder: Path) -> None:
+    """Pictures without class folders, of which two classes have their labels in a journal."""
+    for digit in "017":
+        copy_digits(ROOT / "training_data" / digit, folder / digit, 24)
+        for picture in (folder / digit).iterdir():
+            picture.rename(folder / f"{digit}-{picture.name}")
+        (folder / digit).rmdir()
+    names = [path.name for path in folder.iterdir() if path.name[0] in "01"]
+    Journal(folder / "labels.csv").act("a", {name: name[0] for name in names}, {})
 
 
 @pytest.fixture
