@@ -54,7 +54,7 @@ class RunReview:
         journal = Journal(self.run.decisions_file, self.collection.classes, self._write_fixes)
         if changes := self._typed(journal):
             action = f"typed-{self.run.fixes_file.stat().st_mtime_ns}"
-            journal.act(action, changes, self.collection.digests, "fixes.csv")
+            journal.act(action, changes, self.collection.digests, "typed")
         elif self.run.decisions_file.is_file():
             self._write_fixes(journal)
         return journal
