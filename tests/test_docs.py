@@ -36,7 +36,7 @@ LANGUAGES |= {"javascript", "cpp"}  # which tests/test_rule.py runs
 MOST_README_LINES = 200
 # What takes more than a moment: trainings, and whatever needs TensorFlow or scikit-learn.
 SLOW = re.compile(
-    r"\btrain\b|\bevaluate\b|\bexport\b|\bstylize\b|sklearn|pigeonhole\.art|tensorflow|keras|TrainingJob|make_sample|runs/CUT"
+    r"\btrain\b|\bevaluate\b|\bexport\b|\bdream\b|\bstylize\b|sklearn|pigeonhole\.art|tensorflow|keras|TrainingJob|make_sample|runs/CUT"
 )
 FENCE = re.compile(r"(?:^<!-- (?P<remark>.*?) -->\n)?^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S)
 

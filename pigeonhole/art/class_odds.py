@@ -17,7 +17,10 @@ _FAR = 1e9  # taken off a class's own logit, so that only the others are left
 
 
 class ClassOdds:
-    """The classes of a run, and what its network answers. Raises PigeonholeError for any other checkpoint."""
+    """The classes of a run, the `side` and `channels` of the pictures that it takes, and what it answers.
+
+    Raises PigeonholeError for any other checkpoint.
+    """
 
     def __init__(self, run: Run):
         if run.is_lone or run.is_interrupted:
@@ -28,10 +31,9 @@ class ClassOdds:
                 raise PigeonholeError(f"{run}: another program's checkpoint, which names no classes")
             self.classes = metagraph.read_classes(session)
             graph_def = graphs.inference_graph(session, ["logits"])
-        seen = contract.preprocessing
-        self.shape = (seen.image_size, seen.image_size, seen.channels)
+        self.side, self.channels = contract.preprocessing.image_size, contract.preprocessing.channels
         call = graphs.as_function(graph_def, ["logits"])
-        spec = tf.TensorSpec([None, *self.shape], tf.float32)
+        spec = tf.TensorSpec([None, self.side, self.side, self.channels], tf.float32)
         self._logits = v1.wrap_function(lambda pixels: call(pixels)["logits"], [spec])
         self._climb = tf.function(self._log_odds, autograph=False, reduce_retracing=True)
 
@@ -51,7 +53,7 @@ class ClassOdds:
         with tf.GradientTape() as tape:
             tape.watch(pictures)
             looked_at = tf.image.crop_and_resize(
-                pictures, boxes, places, self.shape[:2], extrapolation_value=GREY
+                pictures, boxes, places, [self.side] * 2, extrapolation_value=GREY
             )
             logits = self._logits(looked_at)
             own = tf.one_hot(classes, len(self.classes))

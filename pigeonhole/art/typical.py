@@ -17,7 +17,6 @@ import numpy as np
 from pigeonhole.errors import PigeonholeError
 
 GREY = 117.0
-THUMBNAIL = 32  # pixels
 TINY = 1e-8
 # How red, green and blue vary together in photos: factors of brightness, blue to yellow, green to magenta.
 _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
@@ -34,22 +33,24 @@ LogOdds = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 class Settings:
     """How the pictures are made.
 
+    side    of a picture in pixels at most: the network is shown a larger one, finer than which it would find
+            textures instead of shapes
     steps   in all
     step    root mean square of the first step in levels of 255; the last has a fifth of it
     noise   standard deviation of the start
     jitter  how far the network looks aside at most, as a share of the side
     nearer  how much nearer it looks at most, as a share of the side
     decay   share of its distance from grey that a picture loses at a step
-    blur    standard deviation at the beginning and at the end, at every fourth step: in pixels of a picture
-            of 32, of larger ones times the root of how much larger they are
+    blur    standard deviation in pixels at the beginning and at the end, at every fourth step
     """
 
+    side: int = 96
     steps: int = 128
-    step: float = 3.0
+    step: float = 4.0
     noise: float = 10.0
     jitter: float = 1 / 8
-    nearer: float = 0.15
-    decay: float = 0.01
+    nearer: float = 0.2
+    decay: float = 0.02
     blur: tuple[float, float] = (1.0, 0.3)
     seed: int = 0
 
@@ -83,7 +84,7 @@ def maximise(
         pictures = GREY + (pictures - GREY) * (1 - settings.decay)
         if number % 4 == 0 and number < settings.steps - 3:
             first, last = settings.blur
-            deviation = (first + (last - first) * progress) * (shape[1] / THUMBNAIL) ** 0.5
+            deviation = first + (last - first) * progress
             pictures = np.stack([cv2.GaussianBlur(each, (0, 0), deviation) for each in pictures])
         pictures = np.clip(pictures.reshape(shape), 0, 255)
         yield Stage(number + 1, settings.steps, values, pictures)

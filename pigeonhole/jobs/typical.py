@@ -19,7 +19,7 @@ from pigeonhole.runs.run import Run
 from pigeonhole.terminal import padded, say, shown, width
 
 AT_ONCE = 10  # classes
-TILE = 160  # pixels of the side of a class's picture on the sheet, at least
+TILE, FEW, LARGE_TILE = 160, 4, 288  # pixels of a class's picture on the sheet; of that of a few classes
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MOST_EMBEDDED = 400_000  # bytes of a sheet that the report shows; it only names a larger one
 
@@ -63,9 +63,10 @@ def _place(found: Run) -> Path:
 
 def _stages(odds: ClassOdds, settings: Settings) -> Iterator[Stage]:
     """Of a few classes after the other, so that memory does not grow with their number."""
+    side = min(odds.side, settings.side)
     for start in range(0, len(odds.classes), AT_ONCE):
         chosen = range(start, min(start + AT_ONCE, len(odds.classes)))
-        yield from typical.maximise(odds.of(chosen), (len(chosen), *odds.shape), settings)
+        yield from typical.maximise(odds.of(chosen), (len(chosen), side, side, odds.channels), settings)
 
 
 def _tell(odds: ClassOdds, start: int, stage: Stage) -> None:
@@ -77,7 +78,7 @@ def _tell(odds: ClassOdds, start: int, stage: Stage) -> None:
 
 def _sheet(pictures: list[np.ndarray], classes: tuple[str, ...]) -> np.ndarray:
     """uint8 [H, W, 3]: the pictures with their classes' names, small ones enlarged smoothly."""
-    side = max(TILE, pictures[0].shape[0])
+    side = LARGE_TILE if len(pictures) <= FEW else TILE
     return grid.draw(np.stack([images.stretched(picture, side, side) for picture in pictures]), classes)
 
 

@@ -117,8 +117,14 @@ def test_a_zoom_begins_each_picture_with_the_middle_of_the_last(small):
     assert [end.steps for end in ends] == [10, 4, 4]
     begins = [step.picture for step in steps if step.number == 0]
     np.testing.assert_array_equal(begins[2], zoom.nearer(ends[1].whole().astype(np.float32)))
-    inner = np.abs(zoom.nearer(picture(210, 210)) - picture(210, 210)[5:-5, 5:-5].repeat(1, 0).mean()).mean()
-    assert inner < np.abs(picture(210, 210) - picture(210, 210).mean()).mean()  # a part of the colours
+
+
+def test_the_middle_is_enlarged_by_five_percent():
+    slope = np.broadcast_to(np.arange(210, dtype=np.float32)[None, :, None], (210, 210, 3))
+    closer = zoom.nearer(np.ascontiguousarray(slope))
+    assert closer.shape == slope.shape
+    np.testing.assert_allclose(closer[5:-5, 5:-5].mean(), 104.5, atol=0.1)  # the middle stays
+    np.testing.assert_allclose(np.diff(closer[100, 10:-10, 0]), 1 / 1.05, atol=1e-3)
 
 
 # --- what is asked for ---
@@ -169,3 +175,14 @@ def test_the_bundled_network_answers_more_at_every_octave_and_hardly_to_noise(go
     noise *= np.linalg.norm(change) / np.linalg.norm(noise)
     before, dreamt, noisy = (objective(each)[0] for each in (start, start + change, start + noise))
     assert dreamt - before > 5 * abs(noisy - before)
+
+
+@pytest.mark.slow
+def test_a_channel_dreamt_of_from_noise_answers_five_times_as_much_as_to_noise_of_that_norm():
+    objective = MeanOfChannels(opening.open_network(), [Goal("block8_expand_bn", (30,))])
+    start = dream.noise(size=128)
+    *_, last = dream.dream(start, objective, Settings(steps=15))
+    change = last.picture - start
+    noise = np.random.default_rng(0).normal(size=change.shape).astype(np.float32)
+    noise *= np.linalg.norm(change) / np.linalg.norm(noise)
+    assert objective(last.picture)[0] > 5 * abs(objective(start + noise)[0])
