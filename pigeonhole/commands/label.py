@@ -13,6 +13,7 @@ import argparse
 import logging
 import sys
 import webbrowser
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pigeonhole import cli
@@ -20,10 +21,12 @@ from pigeonhole.arguments import Parser, add_cache_flags, as_path, names, port, 
 from pigeonhole.data import label_table
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
+from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import counted, say, some
 
 if TYPE_CHECKING:
+    from pigeonhole.jobs.workbench import Source
     from pigeonhole.labelling.session import Session
 
 
@@ -67,15 +70,17 @@ def _serve(options: argparse.Namespace) -> int:
     session = _open(options)
     # An answer that is not waited for is said nowhere else, and each picture on the page is a request.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")
-    app = create_app([], hosts=address.hosts(options.host))
-    labelling.add_to(app, session)
+    app = create_app([], hosts=address.hosts(options.host), runs=options.output)
+    bench = labelling.add_to(app, session, _source(options, session))
     with StopRequest() as request:
         server = Server(app, options.host, options.port, options.threads)
         session.start()
         try:
+            labelling.load_newest(app)
             _announce(options, session, server.urls[0])
             server.run(lambda: request.exit_status != 0)
         finally:
+            bench.close()
             session.close()
     _conclude(options, session)
     return 0
@@ -89,6 +94,24 @@ def _open(options: argparse.Namespace) -> "Session":
     kept = cache.of_flags(options.cache_dir, options.no_cache)
     found = opening.opened(options.folder, kept, options.labels, _classes(options))
     return Session(found.collection, found.journal, kept)
+
+
+def _source(options: argparse.Namespace, session: "Session") -> "Source":
+    """What is trained on from the page."""
+    from pigeonhole.jobs.workbench import Source
+
+    flags = ["--cache-dir", str(options.cache_dir)] if options.cache_dir else []
+    flags += ["--no-cache"] if options.no_cache else []
+    flag, file = _decisions(options, session)
+    return Source(session.collection.folder, file, options.output, flags, flag)
+
+
+def _decisions(options: argparse.Namespace, session: "Session") -> tuple[str, Path]:
+    """The flag by which a training takes the decisions, and their file."""
+    run = Run(options.folder)
+    if run.settings_file.is_file():
+        return "--fixes", run.fixes_file
+    return "--labels", session.journal.file
 
 
 def _announce(options: argparse.Namespace, session: "Session", url: str) -> None:
@@ -114,9 +137,7 @@ def _conclude(options: argparse.Namespace, session: "Session") -> None:
     labelled = status.pictures - status.undecided - status.removed
     say(f"stopped; {labelled:,} of {counted(status.pictures, 'picture', 'pictures')} labelled")
     if sum(count > 0 for count in status.counts.values()) > 1 and session.journal.actions:
-        fixes = Run(options.folder).fixes_file
-        is_run = session.journal.file.parent == options.folder and fixes.is_file()
-        flag, file = ("--fixes", fixes) if is_run else ("--labels", session.journal.file)
+        flag, file = _decisions(options, session)
         data = cli.quote(session.collection.folder)
         say(f"next    {cli.command('train')} --data {data} {flag} {cli.quote(file)}")
 
@@ -151,6 +172,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     folders.add_argument("--heap", action="store_true", help="no folder is a class")
     _add_materialising(parser)
+    add(
+        "--output",
+        type=as_path,
+        default=search.RUNS,
+        metavar="FOLDER",
+        help=f"where models that are trained from the page are saved ({search.RUNS})",
+    )
     add("--no-browser", action="store_true", help="print the address only")
     add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
     add("--port", type=port, default=8001, help="0 takes any that is free (8001)")

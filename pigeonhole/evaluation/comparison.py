@@ -1,6 +1,6 @@
 """Two models on the same pictures: is one better, and where do they differ?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pigeonhole.errors import PigeonholeError
@@ -59,7 +59,12 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
         raise PigeonholeError(
             f"{first.root} and {second.root}: no picture is in both; test both models on the same folder"
         )
-    right = [(before[key][1] == key[1], now[key][1] == key[1]) for key in common]
+    return of_pairs([Change(now[key][0], key[1], before[key][1], now[key][1]) for key in common])
+
+
+def of_pairs(pairs: Sequence[Change]) -> Comparison:
+    """The comparison of two models by all pictures that both were asked about, also where they agree."""
+    right = [(each.first == each.true, each.second == each.true) for each in pairs]
     only_first, only_second = right.count((True, False)), right.count((False, True))
     return Comparison(
         both=right.count((True, True)),
@@ -67,11 +72,7 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
         only_second=only_second,
         neither=right.count((False, False)),
         p_value=mcnemar(only_first, only_second),
-        changed=[
-            Change(now[key][0], key[1], before[key][1], now[key][1])
-            for key in common
-            if before[key][1] != now[key][1]
-        ],
+        changed=[each for each in pairs if each.first != each.second],
     )
 
 

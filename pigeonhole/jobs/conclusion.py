@@ -8,7 +8,7 @@ from pathlib import Path
 from pigeonhole import cli, terminal
 from pigeonhole.data import cache, fixes, folders
 from pigeonhole.data.dataset import DataSets
-from pigeonhole.evaluation import evaluation, measures, predictions, usefulness
+from pigeonhole.evaluation import evaluation, judged_answers, measures, predictions, usefulness
 from pigeonhole.evaluation.balance import balance_to_json
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
@@ -111,8 +111,12 @@ def write_result(
     findings: AuditResult,
     outcome: Mapping[str, str],
 ) -> None:
-    """Write what the training reached, for programs. Shares are 0..1; `outcome`: as of `digests.digests`."""
+    """Write what the training reached, for programs, and the answers that this rests on.
+
+    Shares are 0..1; `outcome`: as of `digests.digests`.
+    """
     expected = judged.corrected
+    judged_answers.write(run, judged.answers)
     run.write_result(
         {
             "validation_pictures": expected.total,

@@ -3,21 +3,17 @@
 import ast
 import contextlib
 import csv
-import errno
 import hashlib
-import io
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from pigeonhole import atomic_file, locks
-from pigeonhole.data import tables
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.runs import objects, seals
+from pigeonhole.runs import files, objects, seals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +72,7 @@ class Run:
     result_file = Inside("result.json")
     fixes_file = Inside("fixes.csv")  # by data.fixes
     decisions_file = Inside("decisions.csv")  # by labelling.run_review
+    judged_file = Inside("judged.csv")  # by evaluation.judged_answers
     fingerprints_file = Inside("fingerprints.npz")  # by evaluation.leakage
     known_file = Inside("known_pictures.npz")  # by features.known
     report_page = Inside("report.html")  # by report.page, from the sections in report_store
@@ -188,21 +185,21 @@ class Run:
 
     def settings(self) -> dict:
         """All that was asked for and followed from it, as `settings.write` writes it."""
-        return _read_object(self.settings_file)
+        return files.read_object(self.settings_file)
 
     def write_settings(self, settings: Mapping[str, object]) -> None:
         objects.write(self.settings_file, settings, indent=2)
 
     def progress(self) -> dict:
         """Where the training stands, as `live.write` writes it."""
-        return _read_object(self.progress_file)
+        return files.read_object(self.progress_file)
 
     def write_progress(self, progress: Mapping[str, object]) -> None:
         objects.write(self.progress_file, progress)
 
     def result(self) -> dict:
         """What the training reached, as `jobs.conclusion` writes it."""
-        return _read_object(self.result_file)
+        return files.read_object(self.result_file)
 
     def write_result(self, result: Mapping[str, object]) -> None:
         objects.write(self.result_file, result, indent=2)
@@ -215,7 +212,7 @@ class Run:
         import numpy as np
 
         try:
-            columns, *rows = csv.reader(_text(self.history_file))
+            columns, *rows = csv.reader(files.text(self.history_file))
             if rows and len(rows[-1]) < len(columns):
                 rows.pop()
             values = np.array(rows, np.float64).reshape(len(rows), len(columns))
@@ -227,20 +224,21 @@ class Run:
 
     def split(self) -> list[dict[str, str]]:
         """The pictures by `path`, `class`, `side` ("train" or "valid") and `digest` (sha256)."""
-        needed = ("path", "class", "side", "digest")
-        try:
-            return [row for _, row in tables.rows(self.split_file, _text(self.split_file), needed)]
-        except OSError as error:
-            raise PigeonholeError(f"{self.split_file}: cannot be read ({error})") from error
+        return files.table(self.split_file, ("path", "class", "side", "digest"))
+
+    def judged(self) -> list[dict[str, str]]:
+        """The pictures by which the run was judged: `path`, `digest`, `class`, the `answer` and its
+        `probability`."""
+        return files.table(self.judged_file, ("path", "digest", "class", "answer"))
 
     def report(self) -> bytes:
         """The report's page."""
-        return _own(self.report_page)
+        return files.own(self.report_page)
 
     def known_pictures(self) -> bytes | None:
         """The archive that `features.known` reads; None where the run keeps none."""
         has_them = self.model_name == MODEL and os.path.lexists(self.known_file)
-        return _own(self.known_file, MOST_BYTES) if has_them else None
+        return files.own(self.known_file, MOST_BYTES) if has_them else None
 
     def training_pictures(self, side: str = "train") -> Iterator["TrainingPicture"]:
         """Those of one side of the split, "train" or "valid"; they may be missing or changed by now."""
@@ -279,7 +277,7 @@ class Run:
     def labels(self) -> list[str]:
         """The class names, in the order of the model's outputs."""
         try:
-            text = _text(self.labels_file, "strict").read().removesuffix("\n")
+            text = files.text(self.labels_file, "strict").read().removesuffix("\n")
             return text.split("\n") if text else []
         except (OSError, ValueError) as error:
             raise PigeonholeError(f"{self.labels_file}: cannot be read ({error})") from error
@@ -302,49 +300,9 @@ class TrainingPicture(NamedTuple):
         A run may come from strangers and name any file: nothing is given that its maker did not have.
         """
         try:
-            content = _regular(self.path, most=MOST_BYTES)
+            content = files.regular(self.path, most=MOST_BYTES)
         except OSError as error:
             raise PigeonholeError(f"{self.path}: cannot be read ({error.strerror})") from error
         if hashlib.sha256(content).hexdigest() != self.digest:
             raise PigeonholeError(f"{self.path}: not the picture that the run was trained on")
         return content
-
-
-def _own(file: Path, most: int | None = None) -> bytes:
-    """The content of a run's file, of up to `most` bytes, once it has been compared with its digest.
-
-    A link of that name is refused: it could lead to any file of this computer.
-    """
-    try:
-        content = _regular(file, getattr(os, "O_NOFOLLOW", 0), most)
-    except OSError as error:
-        raise PigeonholeError(f"{file}: cannot be read ({error.strerror})") from error
-    seals.check(file, content)
-    return content
-
-
-def _regular(file: Path, flags: int = 0, most: int | None = None) -> bytes:
-    """The content of a regular file of up to `most` bytes. Raises OSError, also for anything else."""
-    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not be waited for
-    with open(os.open(file, os.O_RDONLY | flags), "rb") as opened:
-        status = os.fstat(opened.fileno())
-        if not stat.S_ISREG(status.st_mode) or (most is not None and status.st_size > most):
-            raise OSError(errno.EINVAL, "no regular file, or too large")
-        return opened.read()
-
-
-def _read_object(file: Path) -> dict:
-    try:
-        content = _regular(file)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise PigeonholeError(f"{file}: no such file") from error
-    except OSError as error:
-        raise PigeonholeError(f"{file}: damaged ({error})") from error
-    return objects.parse(file, content)
-
-
-def _text(file: Path, errors: str = "surrogateescape") -> io.StringIO:
-    """What the file holds, newlines untouched. Raises PigeonholeError where that is not what was noted."""
-    data = _regular(file)
-    seals.check(file, data)
-    return io.StringIO(data.decode("utf-8", errors), newline="")

@@ -174,6 +174,12 @@ class Models:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def put(self, model: Model) -> None:
+        """Have the model answer, and first; it takes the place of one of the same name."""
+        with self._loading:
+            others = {name: each for name, each in self._by_name.items() if name != model.name}
+            self._by_name = {model.name: model, **others}
+
     def choose(self, name: str | None) -> Model:
         """Raises NotFound for a name that no model has, ServiceUnavailable where there is no model at all."""
         if not self._by_name:

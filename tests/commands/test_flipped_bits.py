@@ -184,6 +184,7 @@ FINISHED: dict[str, tuple[Callable[[Run], object], ...]] = {
     "split.csv": (Run.split, earlier_split, page_of(ABOUT)),
     "result.json": (values(Run.result), digests.read, page_of(ABOUT)),
     "fixes.csv": (decisions,),
+    "judged.csv": (Run.judged,),
     "fingerprints.npz": (copies, evaluation),
     "known_pictures.npz": (nearest,),
     "progress.json": (values(Run.progress), page_of(WATCH)),

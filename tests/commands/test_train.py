@@ -53,7 +53,15 @@ def test_a_finished_run_holds_what_it_promises(finished):
     run, _ = finished
     promised = {"model.meta", "model.index", "model.data-00000-of-00001", "checkpoint", "labels.txt"}
     promised |= {"settings.json", "history.csv", "split.csv", "model.onnx", "fingerprints.npz"}
-    promised |= {"progress.json", "result.json", "fixes.csv", "report.html", "report.json", "sha256.txt"}
+    promised |= {
+        "judged.csv",
+        "progress.json",
+        "result.json",
+        "fixes.csv",
+        "report.html",
+        "report.json",
+        "sha256.txt",
+    }
     assert {path.name for path in run.iterdir()} == promised
     assert (run / "labels.txt").read_text("utf-8").splitlines() == ["blau", "grün", "rot"]
 

@@ -1,41 +1,20 @@
 """What the page's scripts ask for and tell: JSON, for this page alone and not promised to anybody else."""
 
 import dataclasses
-import hmac
 from collections.abc import Sequence
 
 import flask
-from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable
 
-from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.labelling.journal import UNDECIDED
 from pigeonhole.labelling.status import Seen, Status
+from pigeonhole.web.labelling import asking
 from pigeonhole.web.labelling.pages import current
 
 MOST_PICTURES = 1000  # told of at once
 SOURCES = ("page", "next", "group", "sheet", "review")
 
 api = flask.Blueprint("labelling_api", __name__, url_prefix="/label/api")
-
-
-@api.before_request
-def check_token() -> None:
-    """Let in what changes something only from a page of this start: another site does not know its number,
-    and the rows of an earlier start are other pictures."""
-    given = flask.request.headers.get("X-Session", "")
-    if flask.request.method != "GET" and not hmac.compare_digest(given.encode(), current().number.encode()):
-        raise Forbidden("This page is from an earlier start of the program. Load it again.")
-
-
-@api.errorhandler(UsageError)
-def refuse(error: UsageError) -> flask.Response:
-    return flask.current_app.handle_user_exception(BadRequest(str(error)))
-
-
-@api.errorhandler(PigeonholeError)
-def fail(error: PigeonholeError) -> flask.Response:
-    """Something outside, such as a full disk: the page tells the user, and tries again."""
-    return flask.current_app.handle_user_exception(ServiceUnavailable(str(error)))
+asking.guard(api)
 
 
 @api.get("/state")
@@ -95,41 +74,41 @@ def review() -> flask.Response:
 
 @api.post("/decide")
 def decide() -> flask.Response:
-    told = _told()
+    told = asking.told()
     label = None if told.get("remove") else told.get("label") or UNDECIDED
     source = told.get("source") if told.get("source") in SOURCES else SOURCES[0]
-    current().decide(_text(told, "action"), _rows(told, "ids"), label, source)
+    current().decide(asking.text(told, "action"), asking.rows(told, "ids"), label, source)
     return _state()
 
 
 @api.post("/undo")
 def undo() -> flask.Response:
-    current().undo(_text(_told(), "action"))
+    current().undo(asking.text(asking.told(), "action"))
     return _state()
 
 
 @api.post("/redo")
 def redo() -> flask.Response:
-    current().redo(_text(_told(), "action"))
+    current().redo(asking.text(asking.told(), "action"))
     return _state()
 
 
 @api.post("/classes")
 def add_class() -> flask.Response:
-    current().add_class(_text(_told(), "name"))
+    current().add_class(asking.text(asking.told(), "name"))
     return _state()
 
 
 @api.post("/groups/split")
 def split() -> flask.Response:
-    told = _told()
-    current().split(*_rows({"group": [told.get("group")]}, "group"), set(_rows(told, "out")))
+    told = asking.told()
+    current().split(*asking.rows({"group": [told.get("group")]}, "group"), set(asking.rows(told, "out")))
     return _state()
 
 
 @api.post("/groups/merge")
 def merge() -> flask.Response:
-    current().merge(_rows(_told(), "groups"))
+    current().merge(asking.rows(asking.told(), "groups"))
     return _state()
 
 
@@ -170,27 +149,6 @@ def _picture(seen: Seen) -> dict[str, object]:
         "probability": best[1],
         "ranked": [{"name": name, "probability": share} for name, share in seen.ranked],
     }
-
-
-def _told() -> dict[str, object]:
-    """The object in the request's body; BadRequest for anything else."""
-    told = flask.request.get_json()
-    if not isinstance(told, dict):
-        raise BadRequest("The request must hold a JSON object.")
-    return told
-
-
-def _text(told: dict[str, object], name: str) -> str:
-    if not isinstance(told.get(name), str):
-        raise BadRequest(f"{name} must be a text.")
-    return told[name]
-
-
-def _rows(told: dict[str, object], name: str) -> list[int]:
-    rows = told.get(name)
-    if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
-        raise BadRequest(f"{name} must be a list of whole numbers.")
-    return rows
 
 
 def _count() -> int:

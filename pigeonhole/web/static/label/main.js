@@ -5,6 +5,7 @@ import { Next } from "./next.js";
 import { Panel, giveBack, takeBack } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Review } from "./review.js";
+import { Train } from "./train.js";
 import { listenToKeys } from "./keys.js";
 import { listen, poll, store } from "./store.js";
 
@@ -15,6 +16,7 @@ const views = {
   next: new Next(given),
   all: new All(given),
   review: new Review(given),
+  train: new Train(),
 };
 const stage = document.getElementById("view");
 const panel = new Panel((name) => (picture.isOpen ? picture : view).label(name));
