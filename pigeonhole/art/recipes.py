@@ -97,8 +97,8 @@ _STYLE_LAYERS = 4
 def choose(name: str, layers: Sequence[tuple[str, int]]) -> Recipe:
     """The recipe of this name for a network with these layers and channels; "auto": the one made for it.
 
-    "spread" takes layers from the network's first two thirds. Raises UsageError where the network lacks the
-    layers of a recipe.
+    "spread" takes layers from the first two thirds of any network. Raises UsageError where the network lacks
+    the layers of a recipe.
     """
     names = {layer for layer, _ in layers}
     made = {"tutorial": TUTORIAL, "lite": LITE}
@@ -123,7 +123,8 @@ def spread(layers: Sequence[tuple[str, int]]) -> Recipe:
     convolved = [name for name in usable if "conv" in name.lower()] or usable
     if not convolved:
         raise UsageError("the network has no layer with 4 to 512 channels to take a style from")
-    last = (2 * len(convolved) - 1) // 3
+    # The last layers of a deep network know things and no strokes; a small one has none of these
+    last = len(convolved) - 1 if len(convolved) <= _STYLE_LAYERS else (2 * len(convolved) - 1) // 3
     places = sorted({round(last * part / (_STYLE_LAYERS - 1)) for part in range(_STYLE_LAYERS)})
     style = [convolved[place] for place in places]
-    return Recipe(content_layers=_equally(convolved[last]), style_layers=_equally(*style))
+    return Recipe(_equally(convolved[last]), _equally(*style), content_weight=2.0, variation_weight=1e-3)

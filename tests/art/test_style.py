@@ -224,8 +224,10 @@ def test_each_network_has_a_recipe():
     assert recipes.choose(recipes.AUTO, published) is TUTORIAL
     assert recipes.choose(recipes.AUTO, [(name, 64) for name in recipes.needed(LITE)]) is LITE
     made = recipes.choose(recipes.AUTO, LAYERS)
-    assert list(made.style_layers) == ["conv1_1", "conv2_1", "conv3_1"]
-    assert list(made.content_layers) == ["conv3_1"]
+    assert list(made.style_layers) == ["conv1_1", "conv2_1", "conv3_1", "conv4_1"]
+    assert list(made.content_layers) == ["conv4_1"]
+    deep = recipes.choose("spread", [(f"conv{number}", 64) for number in range(12)])
+    assert list(deep.style_layers) == ["conv0", "conv2", "conv5", "conv7"]
     with pytest.raises(UsageError, match="--recipe tutorial: the network has no layer relu2_1"):
         recipes.choose("tutorial", LAYERS)
     with pytest.raises(UsageError, match="no layer with 4 to 512 channels"):
