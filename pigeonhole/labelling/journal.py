@@ -154,7 +154,7 @@ class Journal:
                 raise UsageError(
                     f"{name}: is the word for pictures to be left out; give the class another name"
                 )
-            known = {each.casefold(): each for each in (*self._used, *self._given)}
+            known = {each.casefold(): each for each in self.classes}
         return known.get(name.casefold(), name)
 
     def _word(self, label: Label) -> str:

@@ -80,4 +80,10 @@ class RunReview:
         leave_out = removal(self.collection.classes)
         decided = [replace(fix, new_label=fix.new_label or leave_out) for fix in self._nameable(journal)]
         others = {*journal.undecided(), *(fix.name for fix in journal.decisions())}
-        fixes.decide(self.run.fixes_file, decided, others - {fix.name for fix in decided})
+        try:
+            fixes.decide(self.run.fixes_file, decided, others - {fix.name for fix in decided})
+        except OSError as error:
+            raise PigeonholeError(
+                f"{self.run.fixes_file}: cannot be written ({error.strerror}); the decision is kept in "
+                f"{journal.file} and comes at the next start"
+            ) from error

@@ -221,9 +221,14 @@ def test_names_of_classes_keep_one_spelling_and_must_fit_a_folder(file):
     label(journal, "b", four="DOG")
     assert journal.labels == {"one.png": "Cat", "two.png": "Dog", "three.png": "été", "four.png": "Dog"}
     assert journal.classes == ["Cat", "Dog", "été"]
+    journal.undo("u")
+    label(journal, "c", four="owl")
+    journal.undo("v")
+    label(journal, "d", four="Owl")
+    assert journal.labels["four.png"] == "Owl", "a spelling that was taken back is forgotten"
     for name in ("a/b", "a\nb", " ", "Remove", "a\\b"):
         with pytest.raises(UsageError):
-            label(journal, "c", one=name)
+            label(journal, "e", one=name)
 
 
 def test_a_class_called_remove_goes_before_the_word(file):
