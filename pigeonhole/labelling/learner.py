@@ -12,27 +12,17 @@ from pigeonhole.data.folds import deal
 from pigeonhole.features import cross_validation, softmax_regression
 from pigeonhole.features.softmax_regression import Regressions
 from pigeonhole.features.threads import one_thread
-from pigeonhole.statistics import wilson_interval
+from pigeonhole.labelling import expected
+from pigeonhole.labelling.expected import Accuracy
 
 PENALTIES = 10.0 ** np.array([0.5, -0.5, -1.5])
 FIRST_PENALTY = 1  # its position, where too few labels tell
 FEWEST_TO_CHOOSE = 10  # labels out of fold that choose the penalty
-FEWEST_TO_JUDGE = 10  # pictures, copies counted once, for an accuracy
 FEW = 1_000  # labels, which are fitted to closely
 CLOSE, COARSE = 1e-5, 1e-4  # nats per picture
 MOST_FOLDS = 5
-
-
-class Accuracy(NamedTuple):
-    """Share of pictures that are answered right, 0..1, with its 95 % interval.
-
-    `total`: the pictures that it was found by, those that are copies of one another counted once.
-    """
-
-    value: float
-    low: float
-    high: float
-    total: int
+# With more labels, a random part of them chooses the penalty and there are fewer folds: a third of the time.
+MANY, CHOOSING, FOLDS_OF_MANY = 2_000, 1_000, 3
 
 
 class Fitted(NamedTuple):
@@ -42,7 +32,7 @@ class Fitted(NamedTuple):
     rows           int64 [m], the labelled pictures, ascending
     out_of_fold    float32 [m, K], probabilities by heads that have seen neither the picture nor a copy of it
     judged         bool [m], False where those heads have seen no picture of its class: they cannot be right
-    accuracy       by the answers out of fold; None while there are too few
+    accuracy       to expect of pictures like these, see `labelling.expected`; None for too few labels
     """
 
     probabilities: np.ndarray
@@ -76,18 +66,47 @@ class Learner:
         known = self._coordinates[rows]
         folds = self._folds(rows, given)
         with one_thread():
-            answers, position = _out_of_fold(known, given, folds, num_classes)
+            penalties = self._penalties(known, given, folds)
+            answers, position = _out_of_fold(known, given, folds, num_classes, penalties)
             every = np.ones((len(rows), 1), np.float32)
-            fitted = softmax_regression.fit(known, given, every, PENALTIES[[position]], _tolerance(given))
+            fitted = softmax_regression.fit(known, given, every, penalties[[position]], _tolerance(given))
             probabilities = np.exp(_answers(fitted, self._coordinates, len(rows), num_classes)[..., 0])
         judged = cross_validation.judged(given, folds)
-        accuracy = _accuracy(answers.argmax(axis=1) == given, judged, self._groups[rows])
-        return Fitted(probabilities, rows, np.exp(answers), judged, accuracy)
+        out_of_fold = np.exp(answers)
+        accuracy = self._accuracy(probabilities, rows[judged], out_of_fold[judged], given[judged])
+        return Fitted(probabilities, rows, out_of_fold, judged, accuracy)
+
+    def _accuracy(
+        self, probabilities: np.ndarray, judged: np.ndarray, answers: np.ndarray, given: np.ndarray
+    ) -> Accuracy | None:
+        others = np.ones(len(self._groups), bool)
+        others[judged] = False
+        others &= ~np.isin(self._groups, self._groups[judged])
+        group_of = np.unique(self._groups[others], return_inverse=True)[1]
+        return expected.accuracy(
+            answers.argmax(axis=1) == given,
+            expected.log_odds(answers),
+            self._groups[judged],
+            expected.log_odds(probabilities[others]),
+            1 / np.bincount(group_of)[group_of],
+        )
 
     def _folds(self, rows: np.ndarray, given: np.ndarray) -> np.ndarray:
         groups = self._groups[rows]
-        folds = min(MOST_FOLDS, cross_validation.num_folds(given, groups))
+        most = MOST_FOLDS if len(given) <= MANY else FOLDS_OF_MANY
+        folds = min(most, cross_validation.num_folds(given, groups))
         return deal(given, groups, folds, self._seed)
+
+    def _penalties(self, known: np.ndarray, given: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """Those to choose from."""
+        if len(given) <= MANY:
+            return PENALTIES
+        some = np.random.default_rng(self._seed).permutation(len(given))[:CHOOSING]
+        present, labels = np.unique(given[some], return_inverse=True)
+        if len(present) < 2:
+            return PENALTIES
+        _, position = _out_of_fold(known[some], labels, folds[some], len(present), PENALTIES)
+        return PENALTIES[[position]]
 
     def _without_head(self, rows: np.ndarray, given: np.ndarray, num_classes: int) -> Fitted:
         counts = np.bincount(given, minlength=num_classes) + 1 / max(1, num_classes)
@@ -106,7 +125,7 @@ def _answers(heads: Regressions, coordinates: np.ndarray, seen: int, num_classes
 
 
 def _out_of_fold(
-    known: np.ndarray, given: np.ndarray, folds: np.ndarray, num_classes: int
+    known: np.ndarray, given: np.ndarray, folds: np.ndarray, num_classes: int, penalties: np.ndarray
 ) -> tuple[np.ndarray, int]:
     """Log-probabilities float32 [m, K] out of fold, and the position of the best penalty for all of them.
 
@@ -114,10 +133,10 @@ def _out_of_fold(
     """
     every, fold_of = np.unique(folds, return_inverse=True)
     outside = (fold_of[:, None] != np.arange(len(every))).astype(np.float32)
-    weights = np.repeat(outside, len(PENALTIES), axis=1)
-    fitted = softmax_regression.fit(known, given, weights, np.tile(PENALTIES, len(every)), _tolerance(given))
+    weights = np.repeat(outside, len(penalties), axis=1)
+    fitted = softmax_regression.fit(known, given, weights, np.tile(penalties, len(every)), _tolerance(given))
     kernel, bias = (part.reshape(*part.shape[:-1], len(every), -1) for part in fitted)
-    answers = np.empty((len(given), num_classes, len(PENALTIES)), np.float32)
+    answers = np.empty((len(given), num_classes, len(penalties)), np.float32)
     for fold in range(len(every)):
         inside = np.flatnonzero(fold_of == fold)
         heads = Regressions(kernel[..., fold, :], bias[..., fold, :])
@@ -137,14 +156,6 @@ def _tolerance(given: np.ndarray) -> float:
 
 def _best(losses: np.ndarray, judged: np.ndarray) -> int:
     """The position of the penalty of the least loss, of losses [m, P]."""
+    if losses.shape[1] == 1:
+        return 0
     return int(losses.sum(axis=0).argmin()) if judged.sum() >= FEWEST_TO_CHOOSE else FIRST_PENALTY
-
-
-def _accuracy(right: np.ndarray, judged: np.ndarray, groups: np.ndarray) -> Accuracy | None:
-    """Copies of one picture count as one, with the share of them that is right."""
-    groups = np.unique(groups[judged], return_inverse=True)[1]
-    total = int(groups.max()) + 1 if len(groups) else 0
-    if total < FEWEST_TO_JUDGE:
-        return None
-    shares = np.bincount(groups, weights=right[judged]) / np.bincount(groups)
-    return Accuracy(float(shares.mean()), *wilson_interval(float(shares.sum()), total), total)
