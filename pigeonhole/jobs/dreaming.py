@@ -98,11 +98,12 @@ def run(wish: Wish, objective: Objective) -> int:
     if count * picture.size > MOST_BYTES_ZOOMED:
         raise UsageError(f"--zoom {count}: too many pictures of this size; make them smaller: --size 512")
     done: list[np.ndarray] = []
-    last = None
+    first = last = None
     with StopRequest() as stop:
         try:
             for last in zoom.zoom(picture, objective, wish.settings, count):
-                _tell(last, len(done) + 1, count)
+                first = last.objective if last.number == 0 else first
+                _tell(last, first, len(done) + 1, count)
                 if last.is_last:
                     done.append(last.whole())
                 stop.check()
@@ -114,13 +115,14 @@ def run(wish: Wish, objective: Objective) -> int:
         return stop.exit_status
 
 
-def _tell(step: Step, number: int, count: int) -> None:
-    """A line at the end of each octave; in a zoom, of each picture."""
+def _tell(step: Step, first: float, number: int, count: int) -> None:
+    """A line at the end of each octave, from the objective at its start; in a zoom, of each picture."""
+    rise = f"objective {first:.3g} -> {step.objective:.3g}"
     if count > 1 and step.is_last:
-        say(f"picture {number} of {count}   objective {step.objective:.4g}")
+        say(f"picture {number} of {count}   {rise}")
     elif count == 1 and step.number == step.steps:
         height, width = step.picture.shape[:2]
-        say(f"octave {step.octave} of {step.octaves}   {width} x {height}   objective {step.objective:.4g}")
+        say(f"octave {step.octave} of {step.octaves}   {width} x {height}   {rise}")
 
 
 def _write(output: Path, pictures: Sequence[np.ndarray]) -> None:
