@@ -1,60 +1,41 @@
-"""Accuracy by number of labels, and what more of them would bring."""
+"""What more labels would bring."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pigeonhole.data.folds import deal
-from pigeonhole.errors import PigeonholeError
-from pigeonhole.evaluation.studies import feature_curve
-from pigeonhole.evaluation.studies.learning_curve import LITTLE_GAIN, Forecast
-from pigeonhole.features import cross_validation
-
-MOST_FOLDS = 5
+from pigeonhole.evaluation.studies.learning_curve import LITTLE_GAIN
+from pigeonhole.labelling.expected import Accuracy
+from pigeonhole.labelling.learner import Learner
 
 
 class Outlook(NamedTuple):
-    """What twice as many labels are expected to bring.
+    """What the second half of the labels has brought, and so the most to hope of twice as many.
 
     gain      in accuracy, 0..1
-    doubled   the accuracy to expect then
-    little    whether that is hardly worth it
     sentence  for people
     """
 
     gain: float
-    doubled: Forecast
-    little: bool
     sentence: str
 
 
-def outlook(
-    coordinates: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: Sequence[str], seed: int = 0
-) -> Outlook | None:
-    """By heads fitted to parts of the labelled pictures; None where there are too few. Takes seconds.
+def outlook(learner: Learner, labels: np.ndarray, num_classes: int, now: Accuracy) -> Outlook | None:
+    """By heads fitted to either half of the labels; None where they are too few.
 
-    coordinates  float32 [n, d]
-    labels       int [n], positions in `classes`, -1 for none
-    groups       int64 [n], equal for copies of one picture
+    labels  int [n], -1 for none
+    now     the accuracy with all of them
+
+    All accuracies are those to expect of the whole heap, whichever pictures have labels.
     """
-    rows = np.flatnonzero(labels >= 0)
-    present, given = np.unique(labels[rows], return_inverse=True)
-    if len(present) < 2:
+    half = np.random.default_rng(0).random(len(labels)) < 0.5
+    found = [learner.fit(np.where(side, labels, -1), num_classes).accuracy for side in (half, ~half)]
+    if not all(found):
         return None
-    folds = min(MOST_FOLDS, cross_validation.num_folds(given, groups[rows]))
-    dealt = deal(given, groups[rows], folds, seed)
-    try:
-        names = [classes[label] for label in present]
-        curve = feature_curve.measure(coordinates[rows], given, dealt, names, seed)
-    except PigeonholeError:
-        return None
-    twice = 2 * len(rows)
-    gain, doubled = curve.gain, curve.forecast(twice)
-    little = gain < LITTLE_GAIN
-    points = f"{100 * max(0, gain):.1f} points"
-    if little:
-        sentence = f"More labels bring little now: twice as many ({twice:,}) would add about {points}."
-    else:
-        sentence = f"Twice as many labels ({twice:,}) would add about {points}, to {doubled}."
-    return Outlook(gain, doubled, little, sentence)
+    before = float(np.mean([accuracy.value for accuracy in found]))
+    gain, count = now.value - before, int((labels >= 0).sum())
+    given = f"{100 * before:.1f} %"
+    if gain < LITTLE_GAIN:
+        return Outlook(gain, f"More labels bring little now: half of the {count:,} give {given} as well.")
+    most = f"{100 * gain:.1f} points"
+    return Outlook(gain, f"Half of the {count:,} labels give {given}: twice as many may add up to {most}.")

@@ -197,7 +197,9 @@ class Refitter:
     def _advise(self, wanted: Wanted) -> None:
         self._advised_at = int((wanted.labels >= 0).sum())
         now = self.findings
-        outlook = curve.outlook(now.coordinates, wanted.labels, now.groups, wanted.classes)
+        if not now.accuracy:
+            return
+        outlook = curve.outlook(self._learner, wanted.labels, len(wanted.classes), now.accuracy)
         if outlook:
             self._publish(replace(now, advice=outlook.sentence))
 

@@ -89,17 +89,13 @@ class Session:
             if source == "review":
                 self._kept |= {(row, int(self._state.labels[row])) for row in rows}
 
-    def undo(self, action: str) -> None:
-        """Take back the last action."""
-        with self._mutex:
-            self.journal.undo(action)
-            self._take(self.journal.refresh())
+    def undo(self, action: str) -> list[int]:
+        """Take back the last action; gives its pictures."""
+        return self._restore(self.journal.undo, action)
 
-    def redo(self, action: str) -> None:
-        """Do again what was taken back last."""
-        with self._mutex:
-            self.journal.redo(action)
-            self._take(self.journal.refresh())
+    def redo(self, action: str) -> list[int]:
+        """Do again what was taken back last; gives its pictures."""
+        return self._restore(self.journal.redo, action)
 
     def add_class(self, name: str) -> None:
         """Add a class without pictures; it is kept once a picture has it. Raises UsageError for no name."""
@@ -230,6 +226,12 @@ class Session:
             ]
 
     # Inside
+
+    def _restore(self, change: Callable[[str], list[str]], action: str) -> list[int]:
+        with self._mutex:
+            names = change(action)
+            self._take(self.journal.refresh())
+            return [row for name in names if (row := self.collection.row_of.get(name)) is not None]
 
     def _check(self, rows: Sequence[int]) -> None:
         if not all(0 <= row < len(self.collection) for row in rows):

@@ -57,12 +57,12 @@ def test_a_decision_is_on_the_disk_and_can_be_taken_back(session, act, tmp_path)
 
 def test_the_model_learns_along_and_proposes(session, act, truth):
     names = session.collection.names
-    for _ in range(14):
+    for _ in range(20):
         row = session.next(1)[0]
         act([row], truth[names[row]], "next")
         settle(session)
     status = session.status()
-    assert status.accuracy.value > 0.8 and status.curve[-1].labels == 14
+    assert status.accuracy.value > 0.8 and status.curve[-1].labels == 20
     assert [point.labels for point in status.curve] == sorted({point.labels for point in status.curve})
     right = [seen.ranked[0][0] == truth[seen.name] for seen in session.seen(range(len(names)))]
     assert sum(right) > 0.9 * len(right)

@@ -56,7 +56,7 @@ def test_the_first_page_is_the_labelling(client, session):
 
 
 def test_a_decision_is_answered_once_it_is_written(tell, client, tmp_path):
-    state = tell("decide", action="a1", ids=[0, 2], label="moss", source="next").json
+    state = tell("decide", action="a1", ids=[0, 2], label="moss", source="next").json["state"]
     assert state["classes"] == [{"name": "moss", "count": 2}]
     assert state["counts"] == {"pictures": 2 * PICTURES, "undecided": 2 * PICTURES - 2, "removed": 0}
     rows = list(csv.DictReader(io.StringIO((tmp_path / "labels.csv").read_text("utf-8-sig"))))
@@ -64,10 +64,10 @@ def test_a_decision_is_answered_once_it_is_written(tell, client, tmp_path):
         ("0000.png", "moss", "next"),
         ("0002.png", "moss", "next"),
     ]
-    assert tell("decide", action="a1", ids=[0, 2], label="moss").json["classes"][0]["count"] == 2
+    assert tell("decide", action="a1", ids=[0, 2], label="moss").json["state"]["classes"][0]["count"] == 2
     assert len((tmp_path / "labels.csv").read_text().splitlines()) == 3, "a repeated request is written once"
-    assert tell("undo", action="u1").json["counts"]["undecided"] == 2 * PICTURES
-    assert tell("redo", action="u2").json["counts"]["undecided"] == 2 * PICTURES - 2
+    assert tell("undo", action="u1").json["state"]["counts"]["undecided"] == 2 * PICTURES
+    assert tell("redo", action="u2").json["ids"] == [0, 2]
     tell("decide", action="a2", ids=[3], remove=True)
     pictures = client.get("/label/api/pictures?ids=0,3").json["pictures"]
     assert [(one["label"], one["removed"]) for one in pictures] == [("moss", False), (None, True)]
@@ -104,7 +104,7 @@ def test_pictures_are_shown_and_kept_by_the_browser(client, session, size):
 
 
 def test_files_that_cannot_be_read_are_listed(client):
-    assert client.get("/label/api/state").json["unreadable"] == 1
+    assert client.get("/label/api/state").json["state"]["unreadable"] == 1
     assert "notes.txt" in client.get("/label/unreadable").text
 
 
@@ -131,7 +131,7 @@ def test_only_a_page_of_this_start_may_decide(tell, client):
     assert tell("decide", headers={}, **content).status_code == 403
     answer = tell("decide", headers={"X-Session": "0" * 16}, **content)
     assert answer.status_code == 403 and "Load it again" in answer.json["detail"]
-    assert client.get("/label/api/state").json["counts"]["undecided"] == 2 * PICTURES
+    assert client.get("/label/api/state").json["state"]["counts"]["undecided"] == 2 * PICTURES
 
 
 def test_a_page_of_another_site_and_another_name_are_refused(tell, client, session):

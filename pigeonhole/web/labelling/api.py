@@ -83,14 +83,12 @@ def decide() -> flask.Response:
 
 @api.post("/undo")
 def undo() -> flask.Response:
-    current().undo(asking.text(asking.told(), "action"))
-    return _state()
+    return _state(ids=current().undo(asking.text(asking.told(), "action")))
 
 
 @api.post("/redo")
 def redo() -> flask.Response:
-    current().redo(asking.text(asking.told(), "action"))
-    return _state()
+    return _state(ids=current().redo(asking.text(asking.told(), "action")))
 
 
 @api.post("/classes")
@@ -118,8 +116,9 @@ def regroup() -> flask.Response:
     return _state()
 
 
-def _state() -> flask.Response:
-    return flask.jsonify(_as_json(current().status()) | {"session": current().number})
+def _state(**more: object) -> flask.Response:
+    """Where the labelling stands, and more about the request."""
+    return flask.jsonify(state=_as_json(current().status()) | {"session": current().number}, **more)
 
 
 def _as_json(status: Status) -> dict[str, object]:

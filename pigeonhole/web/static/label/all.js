@@ -22,11 +22,11 @@ export class All {
     this.openPicture = show;
     this.show = element("select", { id: "show", onchange: () => this.#chosen() });
     this.order = element("select", { id: "order", onchange: () => this.#fetch(true) }, ORDERS.map(option));
-    this.count = element("p", { class: "small count", role: "status" });
+    this.count = element("p", { class: "small listed", role: "status" });
     this.agree = element(
       "button",
       { class: "button", type: "button", onclick: () => this.accept() },
-      "Accept the proposed classes ",
+      "Accept proposals ",
       element("kbd", {}, "space"),
     );
     this.out = element("button", { class: "button", type: "button", onclick: () => this.remove() }, "Leave out ", element("kbd", {}, "x"));
@@ -38,8 +38,8 @@ export class All {
       element(
         "div",
         { class: "toolbar" },
-        element("label", {}, "Show ", this.show),
-        element("label", {}, "Order ", this.order),
+        element("label", {}, element("span", { class: "unseen" }, "Show "), this.show),
+        element("label", {}, element("span", { class: "unseen" }, "Order "), this.order),
         this.count,
         element("span", { class: "actions" }, this.agree, this.out),
       ),

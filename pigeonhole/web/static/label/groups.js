@@ -128,7 +128,7 @@ class Sheet {
     this.id = id;
     this.groups = groups;
     this.out = new Set(); // ids taken out of the group
-    this.heading = element("h3", { id: `group-${id}` });
+    this.heading = element("h2", { id: `group-${id}` });
     this.proposal = element("p", { class: "small" });
     this.tiles = element("ul", { class: "tiles" });
     const act = (text, key, act) =>
@@ -155,6 +155,7 @@ class Sheet {
     this.ids = ids;
     this.proposed = proposed;
     for (const id of this.out) if (!ids.includes(id)) this.out.delete(id);
+    if (this.out.size === ids.length) this.out.clear(); // what was taken out is a group now
     this.proposal.textContent = proposed ? `probably ${proposed}: ${percent(share)} of them` : "";
     const least = ids.slice(TYPICAL).slice(-LEAST);
     this.shown = [...ids.slice(0, TYPICAL), ...least];

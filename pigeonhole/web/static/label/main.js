@@ -19,27 +19,32 @@ const views = {
   train: new Train(),
 };
 const stage = document.getElementById("view");
-const panel = new Panel((name) => (picture.isOpen ? picture : view).label(name));
 let view = null;
+const acts = {
+  give: (name) => (picture.isOpen ? picture : view).label(name),
+  undo: () => takeBack().then((ids) => view.restored?.(ids)),
+  redo: () => giveBack().then((ids) => view.restored?.(ids)),
+};
+const panel = new Panel(acts);
 
 listenToKeys({
   class: (place) => {
     const chosen = store.state.classes[place];
-    if (chosen) (picture.isOpen ? picture : view).label(chosen.name);
+    if (chosen) acts.give(chosen.name);
   },
   accept: () => view.accept(),
   remove: () => view.remove(),
   clear: () => view.clear(),
   name: () => panel.askForName(),
-  undo: takeBack,
-  redo: giveBack,
+  undo: acts.undo,
+  redo: acts.redo,
   help: () => document.getElementById("help").showModal(),
   other: (event) => view.key(event),
 });
 
 function go() {
   const [name, ...rest] = location.hash.slice(1).split("/").map(decodeURIComponent);
-  const wanted = views[name] ?? views.groups;
+  const wanted = views[name] ?? (store.state.counts.undecided ? views.groups : views.review);
   for (const link of document.querySelectorAll("#views a")) {
     const isHere = views[link.hash.slice(1)] === wanted;
     if (isHere) link.setAttribute("aria-current", "page");

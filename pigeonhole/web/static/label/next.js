@@ -1,6 +1,6 @@
 // One large picture after the other, those first whose label teaches most, each with the proposed class.
 import { element, percent, say } from "./dom.js";
-import { decide, get, large, store } from "./store.js";
+import { decide, details, get, large, store } from "./store.js";
 import { fillTile, makeTile } from "./tile.js";
 
 const QUEUE = 12; // pictures known ahead
@@ -34,6 +34,8 @@ export class Next {
 
   update(state) {
     if (state.fit !== this.fitted || this.queue.length < SHORT) this.#fetch();
+    const ids = [...this.seen.slice(-STRIP), this.current?.id].filter((id) => id !== undefined);
+    details(ids); // what an undo or another window has changed
     if (this.current) this.current = store.known.get(this.current.id) ?? this.current;
     this.#strip();
     this.#words();
@@ -108,7 +110,7 @@ export class Next {
 
   #words() {
     const picture = this.current;
-    this.caption.textContent = picture ? picture.name : "";
+    this.caption.textContent = picture?.name ?? "";
     if (!picture) return this.proposed.replaceChildren();
     if (!this.proposal.length) this.proposal = store.known.get(picture.id)?.ranked ?? [];
     const drawn = JSON.stringify([picture.id, picture.label, picture.removed, this.proposal, store.state.classes.length]);
@@ -150,7 +152,7 @@ export class Next {
 
   #back(id) {
     const picture = store.known.get(id);
-    if (!picture) return;
+    if (!picture || id === this.current?.id) return;
     if (this.current && !isDecided(this.current)) this.queue.unshift(this.current);
     this.isBack = true;
     this.#show(picture);
@@ -190,8 +192,9 @@ export class Next {
     this.#decide(null);
   }
 
-  undone() {
-    this.current = this.current && store.known.get(this.current.id);
+  // After an undo or a redo of these pictures, the last of them is shown again.
+  restored(ids) {
+    if (ids.length) this.#back(ids.at(-1));
   }
 
   key(event) {

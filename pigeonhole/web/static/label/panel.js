@@ -3,10 +3,12 @@ import { drawCurve } from "./curve.js";
 import { counted, element, percent, say } from "./dom.js";
 import { addClass, redo, store, undo } from "./store.js";
 
+const FEWEST = 10; // labels for an accuracy
+
 export class Panel {
-  // `give(name)`: label what the view is about.
-  constructor(give) {
-    this.give = give;
+  // `acts`: `give(name)` labels what the view is about; `undo` and `redo`.
+  constructor(acts) {
+    this.give = acts.give;
     this.classes = document.getElementById("classes");
     this.form = document.getElementById("naming");
     this.name = document.getElementById("name");
@@ -15,8 +17,8 @@ export class Panel {
     this.name.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.name.blur();
     });
-    document.getElementById("undo").addEventListener("click", takeBack);
-    document.getElementById("redo").addEventListener("click", giveBack);
+    document.getElementById("undo").addEventListener("click", acts.undo);
+    document.getElementById("redo").addEventListener("click", acts.redo);
     const more = document.getElementById("more");
     more.addEventListener("click", () => {
       const isOpen = document.body.classList.toggle("panel-open");
@@ -101,7 +103,7 @@ export class Panel {
       interval.textContent = `95 % interval ${percent(accuracy.low)} to ${percent(accuracy.high)}`;
     } else {
       value.textContent = "–";
-      interval.textContent = "shown after the first labels of two classes";
+      interval.textContent = `shown once about ${FEWEST} pictures of two classes have a label`;
     }
     document.getElementById("short-accuracy").textContent = accuracy ? percent(accuracy.value) : "";
     document.getElementById("advice").textContent = advice ?? "";
@@ -120,16 +122,17 @@ export class Panel {
   }
 }
 
+// Gives the ids of the pictures whose labels were taken back.
 export async function takeBack() {
-  if (!store.state?.can_undo) return;
-  await undo();
-  say("Taken back");
+  const { ids } = await undo();
+  say(ids.length ? `Taken back: ${counted(ids.length, "picture", "pictures")}` : "Nothing to take back");
+  return ids;
 }
 
 export async function giveBack() {
-  if (!store.state?.can_redo) return;
-  await redo();
-  say("Done again");
+  const { ids } = await redo();
+  say(ids.length ? `Done again: ${counted(ids.length, "picture", "pictures")}` : "Nothing to do again");
+  return ids;
 }
 
 function clock(seconds) {

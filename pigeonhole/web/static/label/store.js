@@ -32,8 +32,8 @@ function tell() {
 const stamp = () => `${store.state.version}`;
 
 function take(state) {
-  if (store.state && state.version < store.state.version) return; // an older answer that came later
   if (state.session !== TOKEN) return location.reload(); // the program was started again
+  if (store.state && state.version < store.state.version) return; // an older answer that came later
   const text = JSON.stringify(state);
   if (text === store.text) return;
   store.text = text;
@@ -96,14 +96,14 @@ function inTurn(path, body) {
   const job = sending.then(async () => {
     for (const pause of [...RETRIES, null]) {
       try {
-        const state = await post(path, body);
-        take(state);
-        return state;
+        const answer = await post(path, body);
+        take(answer.state);
+        return answer;
       } catch (error) {
         const reason = error.status ? error.message : "The server cannot be reached.";
         if (pause === null || (error.status && error.status < 500)) {
           say(`Not saved. ${reason}`, true);
-          get("state").then(take, () => {});
+          get("state").then(({ state }) => take(state), () => {});
           throw error;
         }
         say(`${reason} Trying again …`, true);
@@ -137,9 +137,9 @@ function name() {
 }
 
 export async function poll() {
-  const state = await get("state").catch(() => null);
-  document.body.classList.toggle("offline", !state);
-  if (state) take(state);
+  const answer = await get("state").catch(() => null);
+  document.body.classList.toggle("offline", !answer);
+  if (answer) take(answer.state);
   const pause = document.hidden ? POLL.hidden : store.state?.busy ? POLL.busy : POLL.idle;
   setTimeout(poll, pause);
 }
