@@ -3,6 +3,7 @@
     pigeonhole label photos                    pictures without labels in any order, or class folders
     pigeonhole label photos --labels mine.csv  decisions are kept there and not in photos/labels.csv
     pigeonhole label runs/NAME                 the pictures of a run; decisions go into its fixes.csv
+    pigeonhole label photos --answers new.csv  look over what predict --csv has said of them
     pigeonhole label photos --materialise new  without a page: class folders of labelled pictures in new/
 
 The pictures are never changed, moved or deleted. Each decision is a line of the file, written at once.
@@ -71,7 +72,7 @@ def _serve(options: argparse.Namespace) -> int:
     # An answer that is not waited for is said nowhere else, and each picture on the page is a request.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")
     app = create_app([], hosts=address.hosts(options.host), runs=options.output)
-    bench = labelling.add_to(app, session, _source(options, session))
+    jobs = labelling.add_to(app, session, _source(options, session))
     with StopRequest() as request:
         server = Server(app, options.host, options.port, options.threads)
         session.start()
@@ -80,7 +81,7 @@ def _serve(options: argparse.Namespace) -> int:
             _announce(options, session, server.urls[0])
             server.run(lambda: request.exit_status != 0)
         finally:
-            bench.close()
+            jobs.close()
             session.close()
     _conclude(options, session)
     return 0
@@ -93,7 +94,22 @@ def _open(options: argparse.Namespace) -> "Session":
 
     kept = cache.of_flags(options.cache_dir, options.no_cache)
     found = opening.opened(options.folder, kept, options.labels, _classes(options))
-    return Session(found.collection, found.journal, kept)
+    session = Session(found.collection, found.journal, kept)
+    if options.answers:
+        _look_over(session, options.answers)
+    return session
+
+
+def _look_over(session: "Session", file: Path) -> None:
+    """Have the answers in a file of `predict` shown."""
+    from pigeonhole.jobs.bulk import reading
+    from pigeonhole.labelling import answers
+
+    found = answers.of_file(session.collection, reading.read(file), file)
+    session.look_over(found)
+    say(f"answers {counted(int((found.best >= 0).sum()), 'picture', 'pictures')} answered in {file}")
+    if found.elsewhere:
+        say(f"note    {counted(found.elsewhere, 'answer', 'answers')} there for other files")
 
 
 def _source(options: argparse.Namespace, session: "Session") -> "Source":
@@ -172,6 +188,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     folders.add_argument("--heap", action="store_true", help="no folder is a class")
     _add_materialising(parser)
+    add(
+        "--answers",
+        type=as_path,
+        metavar="FILE",
+        help="look over the answers of a model: a file that predict --csv or --jsonl has written",
+    )
     add(
         "--output",
         type=as_path,

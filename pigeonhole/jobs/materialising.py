@@ -1,7 +1,9 @@
 """Labels as class folders: a copy of each labelled picture, or a hard link, in a folder of its class."""
 
+import contextlib
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +31,27 @@ class Outcome:
 def materialise(opened: Opened, target: Path, link: bool = False, progress: bool | None = None) -> Outcome:
     """Put each picture that has a label into `target`/CLASS; the originals stay where they are.
 
-    No file is replaced, and what has been put there by an earlier call is left: a call that was interrupted
-    is made again. `undo.csv` there lists what was made; see `sorting.undo`. Raises UsageError where nothing
-    is labelled, where `target` lies in the labelled folder, or where a picture lies there by a label that it
-    no longer has; PigeonholeError and OSError as `SortedFolder` does.
+    `progress`: a bar on standard error; None: where that is a terminal. Raises as `put` does.
     """
-    source = opened.collection.folder
     labels = opened.labels()
+    with contextlib.ExitStack() as ending:
+        shown_bar = functools.cache(  # not before there is anything to show
+            lambda: ending.enter_context(bar("class folders", "pictures", 0, len(labels), progress))
+        )
+        return put(opened.collection.folder, labels, target, link, lambda *_: shown_bar().update())
+
+
+def put(
+    source: Path, labels: Mapping[str, str], target: Path, link: bool, tell: Callable[[int, int], None]
+) -> Outcome:
+    """Put the pictures in the folder `source`, by their names below it, into folders of their classes.
+
+    No file is replaced, and what has been put there by an earlier call is left: a call that was interrupted
+    is made again. `undo.csv` there lists what was made; see `sorting.undo`. `tell` is given the number of
+    pictures that are done and of all, after each. Raises UsageError where nothing is labelled, where `target`
+    lies in the folder of the pictures, or where a picture lies there by a label that it no longer has;
+    PigeonholeError and OSError as `SortedFolder` does.
+    """
     if not labels:
         raise UsageError(f"{FLAG} {target}: no picture has a label yet")
     if target.resolve().is_relative_to(source.resolve()):
@@ -46,12 +62,13 @@ def materialise(opened: Opened, target: Path, link: bool = False, progress: bool
     places = {_full(source, name): label for name, label in labels.items()}
     with SortedFolder(target, classes, SOURCE, link, resume=True, flag=FLAG) as folder:
         _check_unchanged(target, source, places, dict(zip(classes, class_folders(classes), strict=True)))
-        new = [Answer(name, [(label, 1.0)]) for name, label in places.items() if name not in folder]
-        with bar("class folders", "pictures", len(places) - len(new), len(places), progress) as shown_bar:
-            for answer in new:
-                folder.add([answer])
-                shown_bar.update()
-    return Outcome(len(new), len(places) - len(new))
+        made = 0
+        for number, (name, label) in enumerate(places.items(), 1):
+            if name not in folder:
+                folder.add([Answer(name, [(label, 1.0)])])
+                made += 1
+            tell(number, len(places))
+    return Outcome(made, len(places) - made)
 
 
 def _full(folder: Path, name: str) -> str:

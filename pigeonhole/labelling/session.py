@@ -14,8 +14,9 @@ from pigeonhole.data.cache import Cache
 from pigeonhole.errors import UsageError
 from pigeonhole.features import extractor
 from pigeonhole.features.extractor import Extractor
+from pigeonhole.labelling import answers, listing, review
 from pigeonhole.labelling import collection as collections
-from pigeonhole.labelling import listing, review
+from pigeonhole.labelling.answers import Answers, Sheet
 from pigeonhole.labelling.journal import Journal, Label
 from pigeonhole.labelling.refitting import Findings, Refitter, Wanted
 from pigeonhole.labelling.sheets import Sheets
@@ -51,6 +52,7 @@ class Session:
         self._sheets: Sheets | None = None
         self._curve: list[Point] = []
         self._kept: set[tuple[int, int]] = set()  # rows and labels that were reviewed and kept
+        self._answers: Answers | None = None  # of a file
         self._version = 0
         self._refreshed = time.monotonic()
         self._refitter = Refitter(collection, cache, open_extractor, self._wanted, self._learnt)
@@ -191,6 +193,35 @@ class Session:
             undecided = self._state.undecided
             found = ((number, rows[undecided[rows]]) for number, rows in self._sheets)
             return [Group(number, rows.tolist(), self._common(rows)) for number, rows in found if len(rows)]
+
+    def look_over(self, told: Answers) -> None:
+        """Show these answers in the place of those of the model that learns along."""
+        with self._mutex:
+            self._answers = told
+            for name in told.classes:
+                self._state.position(name)
+            self._version += 1
+
+    @property
+    def answered(self) -> Answers | None:
+        """What `look_over` was given, or else what the model says; None before there is one."""
+        findings = self.findings
+        if self._answers or not findings or not findings.fitted:
+            return self._answers
+        return answers.by_model(findings.fitted, findings.wanted.classes)
+
+    def answer_sheets(self) -> list[Sheet]:
+        """The pictures without a label by the answers that were given to them; see `answers.sheets`."""
+        with self._mutex:
+            self._refresh()
+            told = self.answered
+            return answers.sheets(self._state, told) if told else []
+
+    def places(self, unsure: str) -> dict[str, str]:
+        """Name -> class by labels and answers; see `answers.places`."""
+        with self._mutex:
+            self._refresh()
+            return answers.places(self._state, self.collection, self.answered, unsure)
 
     def suspects(self) -> list[Suspect]:
         """Labels that look wrong, the likeliest first, without those that were reviewed."""

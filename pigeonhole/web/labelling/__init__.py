@@ -3,32 +3,37 @@
 Only `web` and `commands` may import it.
 """
 
+from contextlib import ExitStack
+
 import flask
 
+from pigeonhole.jobs.sorting_job import SortingJob
 from pigeonhole.jobs.workbench import Source, Workbench
 from pigeonhole.labelling.session import Session
 from pigeonhole.runs.run import Run
-from pigeonhole.web.labelling import api, pages, training
+from pigeonhole.web.labelling import api, pages, sorting, training
 from pigeonhole.web.labelling.training import load_newest
 
 __all__ = ["add_to", "load_newest"]
 
 
-def add_to(app: flask.Flask, session: Session, source: Source | None = None) -> Workbench:
+def add_to(app: flask.Flask, session: Session, source: Source | None = None) -> ExitStack:
     """Add the pages and their API to an app of `create_app`; without a model they are its first page.
 
     source  what is trained on from the page; None: the session's folder and journal
 
-    Gives the trainings, which are to be closed with the session.
+    Gives the jobs that the pages start, to be closed before the session: what runs is stopped then.
     """
 
     def load(run: Run) -> None:
         training.load(app, run)
 
     bench = Workbench(source or Source(session.collection.folder, session.journal.file), load)
-    app.extensions["labelling"] = session
-    app.extensions["workbench"] = bench
-    app.register_blueprint(pages.pages)
-    app.register_blueprint(api.api)
-    app.register_blueprint(training.training)
-    return bench
+    folders = SortingJob(session.collection.folder)
+    app.extensions |= {"labelling": session, "workbench": bench, "sorting": folders}
+    for each in (pages.pages, api.api, training.training, sorting.sorting):
+        app.register_blueprint(each)
+    jobs = ExitStack()
+    jobs.callback(bench.close)
+    jobs.callback(folders.close)
+    return jobs

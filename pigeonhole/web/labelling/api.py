@@ -7,11 +7,12 @@ import flask
 
 from pigeonhole.labelling.journal import UNDECIDED
 from pigeonhole.labelling.status import Seen, Status
+from pigeonhole.terminal import shown
 from pigeonhole.web.labelling import asking
 from pigeonhole.web.labelling.pages import current
 
 MOST_PICTURES = 1000  # told of at once
-SOURCES = ("page", "next", "group", "sheet", "review")
+SOURCES = ("page", "next", "group", "sheet", "answers", "review")
 
 api = flask.Blueprint("labelling_api", __name__, url_prefix="/label/api")
 asking.guard(api)
@@ -53,6 +54,25 @@ def groups() -> flask.Response:
             }
             for group in found
         ]
+    )
+
+
+@api.get("/answers")
+def answered() -> flask.Response:
+    sheets = current().answer_sheets()
+    told = current().answered
+    return flask.jsonify(
+        file=told and told.file and shown(told.file.name),
+        sheets=[
+            {
+                "kind": sheet.kind,
+                "name": sheet.name,
+                "ids": sheet.rows,
+                "answers": sheet.answers,
+                "shares": [round(share, 4) for share in sheet.shares],
+            }
+            for sheet in sheets
+        ],
     )
 
 

@@ -12,10 +12,12 @@ const DRAG = 6; // pixels of movement that make a click a drag
 const EDGE = 40; // pixels from the edge, where dragging scrolls
 
 export class Grid {
-  constructor(label, { selected = () => {}, opened = () => {} } = {}) {
+  // `look(picture)`: the picture as its tile shows it.
+  constructor(label, { selected = () => {}, opened = () => {}, look = (picture) => picture } = {}) {
     this.list = [];
     this.tiles = new Map(); // place in the list -> element
     this.opened = opened;
+    this.look = look;
     this.selection = new Selection(() => {
       this.draw();
       selected(this.selection.ids);
@@ -88,7 +90,7 @@ export class Grid {
     }
     const id = this.list[place];
     const isSelected = this.selection.has(id);
-    fillTile(tile, picture, isSelected);
+    fillTile(tile, this.look(picture), isSelected);
     tile.dataset.place = place;
     tile.style.width = tile.style.height = `${this.side}px`;
     const [row, column] = [Math.floor(place / this.columns), place % this.columns];

@@ -1,5 +1,6 @@
 // Puts the page together: the views, the panel, the keys.
 import { All } from "./all.js";
+import { Answers } from "./answers.js";
 import { Groups } from "./groups.js";
 import { Next } from "./next.js";
 import { Panel, giveBack, takeBack } from "./panel.js";
@@ -16,6 +17,7 @@ const views = {
   next: new Next(given),
   all: new All(given),
   review: new Review(given),
+  answers: new Answers(given),
   train: new Train(),
 };
 const stage = document.getElementById("view");
