@@ -60,10 +60,24 @@ def _training(config: TrainingConfig, settled: Settled, trainer: Trainer) -> lis
         described.append(f"the layers up to {recipe.frozen_until} stay as they are")
     described += [
         f"optimizer {recipe.optimizer}, learning rate up to {recipe.learning_rate:g} ({recipe.schedule})",
+        *_earlier(settled),
         f"augmentation: {recipe.augmentation.describe()}",
         f"settings: {_settings(config, settled)}",
     ]
     return described
+
+
+def _earlier(settled: Settled) -> list[str]:
+    """For each time that the training was lengthened, what it was before."""
+    lines = []
+    for part in settled.earlier:
+        told = f"lengthened after {part.steps:,} steps, epoch {part.steps / settled.steps_per_epoch:.4g}"
+        if (expected := part.reached.get("expected_accuracy")) is not None:
+            told += f", where {100 * expected:.1f} % of new pictures were expected right"
+        lines.append(told)
+    if lines and settled.recipe.schedule not in ("constant", "exponential"):
+        lines.append("the learning rate runs through its schedule again in the steps that were added")
+    return lines
 
 
 def _settings(config: TrainingConfig, settled: Settled) -> str:

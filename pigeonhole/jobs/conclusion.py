@@ -128,6 +128,7 @@ def write_result(
             "nothing_learnt": bool(usefulness.warning(expected, judged.figures)),
             "seconds": seconds,
             digests.KEY: dict(outcome),
+            "before": [part["reached"] for part in run.settings().get("earlier", ())],
             "attempts": [asdict(attempt) for attempt in judged.attempts],
             **balance_to_json(judged.figures.balance),
             "next_steps": [asdict(step) for step in judged.next_steps],

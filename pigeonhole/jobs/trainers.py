@@ -26,7 +26,11 @@ def make(setup: Setup) -> Trainer:
         _require_the_same_data(setup)
     if previous_run and not previous_run.changed_options(config, setup.choice.weights_digest):
         trainer = _trainer(setup, previous_run.recipe)
-        trainer.total_steps = previous_run.total_steps
+        trainer.earlier = previous_run.earlier
+        if previous_run.total_steps is None:
+            _fit_longer(trainer, config.minutes * 60)
+        else:
+            trainer.total_steps = previous_run.total_steps
         trainer.may_restart = previous_run.may_restart
         trainer.restarted_after = previous_run.restarted_after
         return trainer
@@ -67,12 +71,14 @@ def settled(setup: Setup, trainer: Trainer, changes: Sequence[str]) -> Settled:
         changes=tuple(changes),
         may_restart=trainer.may_restart,
         restarted_after=trainer.restarted_after,
+        earlier=trainer.earlier,
     )
 
 
 def retrainer(setup: Setup, trainer: Trainer) -> Retrainer:
     """What trains further networks as `trainer` has trained, as long in proportion to their pictures."""
-    length = trainer.total_steps / trainer.recipe.length(setup.sets.train.num_examples)
+    count = setup.sets.train.num_examples
+    length = trainer.total_steps / setup.recipe_for(count, trainer.recipe.brief).length(count)
 
     def as_long(num_pictures: int) -> Recipe:
         recipe = setup.recipe_for(num_pictures, trainer.recipe.brief)
@@ -121,6 +127,15 @@ def _fitted(setup: Setup, seconds: float) -> Trainer:
         trainer = _trainer(setup, usual)
         trainer.fit_to(end - time.perf_counter())
     return trainer
+
+
+def _fit_longer(trainer: Trainer, seconds: float) -> None:
+    """Add as many steps to a training that was complete as fit into the time."""
+    say("measuring the first steps ...")
+    before = trainer.earlier[-1].steps
+    trainer.total_steps = before + 1
+    trainer.fit_to(seconds)
+    trainer.total_steps += before
 
 
 def _trainer(setup: Setup, recipe: Recipe) -> Trainer:

@@ -55,6 +55,7 @@ class TrainingJob(Job):
     def _train(self) -> int:
         """Train, save, judge and report in the run's folder; the exit status as of `train`."""
         from pigeonhole.jobs import conclusion, following
+        from pigeonhole.runs import checkpoints
 
         with self.run.held():
             self._begin()
@@ -64,6 +65,8 @@ class TrainingJob(Job):
                     say(f"terminated  go on with: {resume_command(self.run)}")
                     return trained.exit_status
                 stopped_by = conclusion.conclude(self.setup, self.trainer, self.run, trained, self._began)
+                if not trained.exit_status:
+                    checkpoints.keep_last(self.run)
         if trained.exit_status == following.DIVERGED:
             return trained.exit_status  # to resume would end in the same way
         if trained.exit_status:
@@ -121,7 +124,7 @@ class TrainingJob(Job):
         changes = self._changes = self._resume() if self.config.is_resumed else []
         settled = trainers.settled(self.setup, self.trainer, changes)
         say("", *announcement.lines(self.setup, settled, self.trainer, self.run))
-        if changes or not self.config.is_resumed:
+        if changes or not self.config.is_resumed or self.setup.previous_run.is_lengthened:
             self._write_pictures()
             settings.write(self.run, self.config, settled, self.setup.sets)
 

@@ -2,9 +2,11 @@
 
 The run's folder of them holds the last two, one file each, named by their step and not by any clock. A file
 takes its place only when all of it has reached the disk; a damaged one gives itself away by its checksums.
+That of the last step stays with a finished run, so that its training can be lengthened.
 """
 
 import io
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -37,13 +39,21 @@ def write(run: Run, state: State) -> None:
     with atomic_file.write_binary(folder / f"step-{state.step:010}.npz") as file:
         np.savez(file, **_arrays(state))
     for older in _files(run)[KEPT:]:
-        older.unlink(missing_ok=True)
+        if older != run.last_state_file:
+            older.unlink(missing_ok=True)
 
 
 def remove(run: Run) -> None:
     """Remove all checkpoints of the run: the training begins again."""
-    for file in _files(run):
+    for file in run.checkpoints_folder.glob("step-*.npz"):
         file.unlink()
+
+
+def keep_last(run: Run) -> None:
+    """Keep the newest checkpoint as the last state of a training that is complete."""
+    for newest_file in (file for file in _files(run)[:1] if file != run.last_state_file):
+        with newest_file.open("rb") as source, atomic_file.write_binary(run.last_state_file) as file:
+            shutil.copyfileobj(source, file)
 
 
 def set_aside(run: Run, candidate: str) -> None:
@@ -75,7 +85,7 @@ def ended(run: Run, candidate: str) -> State | None:
 
 
 def newest(run: Run) -> State | None:
-    """The run's last state that can be read; None where there is none at all.
+    """The run's last state that can be read, perhaps that with which it was finished; None without any.
 
     Says on standard error which files are damaged. Raises PigeonholeError when all of them are.
     """
@@ -101,6 +111,16 @@ def unpacked(content: bytes) -> State:
     """What `packed` was given."""
     with np.load(io.BytesIO(content)) as arrays:
         return _state(arrays)
+
+
+def last_step(run: Run) -> int:
+    """The step after which the run's training was complete. Raises PigeonholeError for a damaged file."""
+    try:
+        return int(archives.read(run.last_state_file)["step"])
+    except DAMAGE as error:
+        raise PigeonholeError(
+            f"{run.last_state_file}: damaged ({error}), so the training cannot be lengthened; delete it"
+        ) from error
 
 
 class Writer(AbstractContextManager):
@@ -144,8 +164,10 @@ class Writer(AbstractContextManager):
 
 
 def _files(run: Run) -> list[Path]:
-    """The run's checkpoints, the newest first."""
-    return sorted((run.checkpoints_folder).glob("step-*.npz"), reverse=True)
+    """The run's checkpoints, the newest first. Those of a training that is lengthened are newer than its last
+    state from before."""
+    files = sorted(run.checkpoints_folder.glob("step-*.npz"), reverse=True)
+    return [*files, *([run.last_state_file] if run.was_finished else [])]
 
 
 def _candidate_file(run: Run, candidate: str) -> Path:

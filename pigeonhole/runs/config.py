@@ -25,6 +25,7 @@ from pigeonhole.networks import recipes
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.registry import AUTO, DEFAULT, NETWORKS
 from pigeonhole.runs import search
+from pigeonhole.runs.parts import Part
 
 NEWEST = Path("")  # what --resume means without a run
 
@@ -126,7 +127,7 @@ class TrainingConfig(ReadingFlags):
     patience: int | None = _recipe("stop after N validations without gain", type=count, metavar="N")
 
     resume: Path | None = _previous(
-        "go on with an interrupted training (the newest)", nargs="?", const=NEWEST
+        "go on with an interrupted training (the newest), or lengthen a finished one", nargs="?", const=NEWEST
     )
     repeat: Path | None = _previous("train again with the same settings, and compare bit by bit")
     force: bool = flag(
@@ -243,7 +244,8 @@ class Settled:
     `changes`: lines on what is different from when the run was begun, where it is a resumed one.
     `may_restart`: whether it starts once more where its loss does not move; `restarted_after`: the step after
     which it has, None where it has not. `candidates`: with `--network auto` those that are trained, in their
-    order; there is then no recipe and no number of steps for all.
+    order; there is then no recipe and no number of steps for all. `earlier`: what a lengthened training was
+    before it was lengthened, each time.
     """
 
     network: str
@@ -258,6 +260,7 @@ class Settled:
     may_restart: bool = False
     restarted_after: int | None = None
     candidates: tuple["SettledCandidate", ...] = ()
+    earlier: tuple[Part, ...] = ()
 
     @property
     def epochs(self) -> float:

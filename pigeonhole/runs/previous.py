@@ -11,6 +11,7 @@ from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs import config as configs
 from pigeonhole.runs.config import SettledCandidate, TrainingConfig
+from pigeonhole.runs.parts import Part
 from pigeonhole.runs.run import Run
 
 DECISIVE = configs.named(Effect.OUTCOME, Effect.LENGTH)
@@ -23,20 +24,24 @@ class PreviousRun:
 
     `options`: the flags by name, as `TrainingConfig` has them, with what was measured in place of what was
     left to be measured. `weights_digest`: of the weights that it started from. `changed_midway`: changes
-    since it was begun that the user accepted. `may_restart`, `restarted_after`, `candidates`: as of
-    `config.Settled`.
+    since it was begun that the user accepted. `may_restart`, `restarted_after`, `candidates`, `earlier`: as
+    of `config.Settled`. `is_lengthened`: whether what the rest says is no longer what the run was asked for,
+    but to what it is lengthened now; `total_steps` is then None where it has to be measured.
     """
 
     run: Run
     options: dict[str, object]
     weights_digest: str | None
     recipe: Recipe | None
-    total_steps: int
+    total_steps: int | None
+    steps_per_epoch: int
     environment: dict[str, str]
     changed_midway: list[str]
     may_restart: bool = False
     restarted_after: int | None = None
     candidates: tuple[SettledCandidate, ...] = ()
+    earlier: tuple[Part, ...] = ()
+    is_lengthened: bool = False
 
     def changed_options(self, config: TrainingConfig, weights_digest: str | None) -> list[str]:
         """A line for each flag that decides the outcome and has another value now."""
@@ -104,6 +109,7 @@ def read(run: Run) -> PreviousRun:
             weights_digest=settings["options"].get("weights_digest"),
             recipe=None if settings["options"]["network"] == AUTO else _recipe(settings["recipe"], settings),
             total_steps=settings["total_steps"],
+            steps_per_epoch=settings.get("steps_per_epoch", 1),
             environment={
                 **settings["versions"],
                 "processor": machine["processor"],
@@ -115,6 +121,10 @@ def read(run: Run) -> PreviousRun:
             candidates=tuple(
                 SettledCandidate(**{**each, "recipe": _recipe(each["recipe"], settings)})
                 for each in settings.get("candidates", ())
+            ),
+            earlier=tuple(
+                Part(**{**each, "recipe": _recipe(each["recipe"], settings)})
+                for each in settings.get("earlier", ())
             ),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

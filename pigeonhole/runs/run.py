@@ -80,6 +80,7 @@ class Run:
     typical_sheet = Inside("typical.jpg")  # by jobs.typical
     checkpoints_folder = Inside("checkpoints")  # by runs.checkpoints; removed when the training is complete
     candidates_folder = Inside(os.path.join("checkpoints", "candidates"))  # those whose training has ended
+    last_state_file = Inside("last_state.npz")  # by runs.checkpoints, when the training is complete
     lock_file = Inside(os.path.join("checkpoints", "lock"))
     tensorboard_folder = Inside(os.path.join("tracking", "tensorboard"))  # by jobs.tracking
     mlflow_folder = Inside(os.path.join("tracking", "mlflow"))  # by jobs.tracking
@@ -118,7 +119,9 @@ class Run:
     def describe(self) -> str:
         """The run in words: its folder, and a note where its training is not finished."""
         place = self if self.model_name == MODEL else self.prefix
-        return str(place) if self.is_complete else f"{place} (the training is not finished)"
+        if self.is_complete:
+            return str(place)
+        return f"{place} (the training is {'being lengthened' if self.was_finished else 'not finished'})"
 
     # How far its training has got.
 
@@ -156,7 +159,14 @@ class Run:
     @property
     def is_interrupted(self) -> bool:
         """Whether no model is saved, but a state of the training from which one can be made."""
-        return not self.has_model and any(self.checkpoints_folder.glob("step-*.npz"))
+        if self.has_model or self.is_complete:
+            return False
+        return self.was_finished or any(self.checkpoints_folder.glob("step-*.npz"))
+
+    @property
+    def was_finished(self) -> bool:
+        """Whether the training came to its end at least once. It may be lengthened at present."""
+        return self.last_state_file.is_file()
 
     @property
     def last_written(self) -> int:

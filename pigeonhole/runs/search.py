@@ -34,7 +34,7 @@ def newest(folder: Path) -> Run | None:
         try:
             if run.named_model() == MODEL:
                 check_files(run)
-                if run.is_complete:
+                if run.is_complete or run.was_finished:
                     return run
             if run.has_model or run.is_interrupted:
                 others.append(run)

@@ -40,6 +40,7 @@ def write(run: Run, config: TrainingConfig, settled: Settled, sets: DataSets) ->
             "may_restart": settled.may_restart,
             "restarted_after": settled.restarted_after,
             "candidates": [asdict(candidate) for candidate in settled.candidates],
+            "earlier": [asdict(part) for part in settled.earlier],
         }
     )
 

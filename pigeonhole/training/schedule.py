@@ -1,9 +1,11 @@
 """When a training does what: its learning rate at each step, its two phases, its validations."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pigeonhole.networks.recipes import Recipe
+from pigeonhole.runs.parts import Part
 
 MOST_VALIDATIONS = 40
 _RISE = 0.25  # the share of a one-cycle in which the rate goes up
@@ -12,30 +14,52 @@ _TENTH = 0.1
 
 @dataclass(frozen=True)
 class Schedule:
-    """A training of `total_steps`, `steps_per_epoch` of which show as many pictures as there are."""
+    """A training of `total_steps`, `steps_per_epoch` of which show as many pictures as there are.
+
+    `earlier`: the training before it was lengthened, each time. In the steps added the schedule runs anew,
+    but for an exponential fall, which goes by the number of the step in the whole training.
+    """
 
     recipe: Recipe
     total_steps: int
     steps_per_epoch: int
+    earlier: tuple[Part, ...] = ()
 
     @property
     def frozen_steps(self) -> int:
         """How many steps, at the beginning, only the head learns."""
-        return min(round(self.recipe.freeze * self.total_steps), self.total_steps - 1)
+        _, first = next(self._parts())
+        return min(round(first.recipe.freeze * first.total_steps), first.total_steps - 1)
 
     def rate(self, step: int) -> float:
         """The learning rate of step number `step` (from 0); each phase runs through the schedule once."""
-        frozen = self.frozen_steps
-        if step >= frozen:
-            return learning_rate(self.recipe, step - frozen, self.total_steps - frozen)
-        of_head = self.recipe.with_given(learning_rate=self.recipe.head_learning_rate)
-        return learning_rate(of_head, step, frozen)
+        begin, part = self._part(step)
+        recipe, frozen = part.recipe, self.frozen_steps
+        if step < frozen:
+            of_head = recipe.with_given(learning_rate=recipe.head_learning_rate)
+            return learning_rate(of_head, step, frozen)
+        if recipe.schedule != "exponential":
+            frozen = max(frozen, begin)
+        return learning_rate(recipe, step - frozen, part.total_steps - frozen)
 
     def validates_after(self, steps_done: int) -> bool:
         """Whether so many steps end the training, an epoch or, of a long training, several epochs."""
-        epochs = self.total_steps / self.steps_per_epoch
+        _, part = self._part(steps_done - 1)
+        epochs = part.total_steps / self.steps_per_epoch
         every = max(1, math.ceil(epochs / MOST_VALIDATIONS)) * self.steps_per_epoch
-        return steps_done >= self.total_steps or steps_done % every == 0
+        return steps_done >= part.steps or steps_done % every == 0
+
+    def _parts(self) -> Iterator[tuple[int, Part]]:
+        """Each part of the training, and the step with which it begins."""
+        begin = 0
+        for part in (*self.earlier, Part(self.total_steps, self.total_steps, self.recipe)):
+            yield begin, part
+            begin = part.steps
+
+    def _part(self, step: int) -> tuple[int, Part]:
+        """The part to which step number `step` belongs, and its first step."""
+        parts = list(self._parts())
+        return next((each for each in parts if step < each[1].steps), parts[-1])
 
 
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.whitening import Whiten, filters_for
+from pigeonhole.runs.parts import Part
 from pigeonhole.runs.records import Progress, State, Validation
 from pigeonhole.statistics import fewest_right
 from pigeonhole.training import steps
@@ -45,6 +46,7 @@ class Trainer:
         self.total_steps = max(1, round(recipe.length(train.num_examples)))
         self.may_restart = False
         self.restarted_after: int | None = None  # the step after which a first attempt was given up
+        self.earlier: tuple[Part, ...] = ()  # the training before it was lengthened, each time
         self.validations: list[Validation] = []
         self.best_weights: list[np.ndarray] | None = None
         self.best_logits: np.ndarray | None = None
@@ -216,7 +218,7 @@ class Trainer:
 
     @property
     def _schedule(self) -> Schedule:
-        return Schedule(self.recipe, self.total_steps, self.steps_per_epoch)
+        return Schedule(self.recipe, self.total_steps, self.steps_per_epoch, self.earlier)
 
     @property
     def _variables(self) -> list:
@@ -234,14 +236,22 @@ class Trainer:
     @property
     def _is_at_end(self) -> bool:
         """Whether the last validation ended the training, by its length or by the recipe's patience."""
+        if self._steps_done <= self._steps_before:
+            return False  # it did end there, but has been lengthened
         return self._steps_done >= self.total_steps or bool(
             self.recipe.patience and self._without_gain >= self.recipe.patience
         )
 
     @property
+    def _steps_before(self) -> int:
+        """How many steps were done before the training was lengthened the last time."""
+        return self.earlier[-1].steps if self.earlier else 0
+
+    @property
     def _without_gain(self) -> int:
-        """How many validations ago the most pictures were right for the first time."""
-        right = [validation.valid.right for validation in self.validations]
+        """How many validations ago the most pictures were right for the first time, of those since then."""
+        since = [each for each in self.validations if each.step > self._steps_before]
+        right = [validation.valid.right for validation in since]
         return len(right) - 1 - right.index(max(right)) if right else 0
 
     def _require_progress(self) -> None:

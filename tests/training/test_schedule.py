@@ -2,7 +2,8 @@
 
 import pytest
 
-from pigeonhole.training.schedule import learning_rate
+from pigeonhole.runs.parts import Part
+from pigeonhole.training.schedule import Schedule, learning_rate
 from tests.support.small_trainings import RECIPE, changed
 
 
@@ -29,3 +30,21 @@ def test_schedules_go_as_they_say():
     assert stairs[24] == 0.8 and stairs[25] == pytest.approx(0.08) and stairs[75] == pytest.approx(0.8e-3)
     thirds = rates("exponential")
     assert len(set(thirds[:100])) == 3 and thirds[99] == pytest.approx(0.8e-2)
+
+
+def test_in_the_steps_that_lengthen_a_training_the_schedule_runs_anew():
+    first = Schedule(RECIPE, 100, 10)
+    longer = Schedule(RECIPE, 180, 10, (Part(100, 100, RECIPE),))
+    assert [longer.rate(step) for step in range(100)] == [first.rate(step) for step in range(100)]
+    assert longer.rate(100) == first.rate(0)
+    assert max(longer.rate(step) for step in range(100, 180)) == longer.rate(120) == RECIPE.learning_rate
+    assert longer.validates_after(100) and longer.validates_after(180) and not longer.validates_after(101)
+    stairs = changed(schedule="exponential", decay_steps=50)
+    assert Schedule(stairs, 180, 10, (Part(100, 100, stairs),)).rate(160) == pytest.approx(5e-3 * 1e-3)
+
+
+def test_a_training_that_stopped_early_goes_on_where_it_stopped():
+    longer = Schedule(RECIPE, 180, 10, (Part(60, 100, RECIPE),))
+    assert longer.rate(59) == learning_rate(RECIPE, 59, 100) and longer.rate(60) == learning_rate(
+        RECIPE, 0, 120
+    )
