@@ -24,7 +24,7 @@ from pigeonhole.features.threads import one_thread
 from pigeonhole.runs import archives
 
 AXES = 128
-# Chosen among others by accuracy for 5 to 800 labels of dogs and cats, weather and traffic signs: all depths
+# Chosen among others by accuracy for 5 to 800 labels of dogs and cats, weather and hand signs: all depths
 # tell more of the two latter, the last layer more of dogs and cats while there are few labels.
 EXPONENT = 0.5  # features are divided by the root of their standard deviation ...
 LAST_WEIGHT = 3  # ... and those of the averaged last layer count so many times

@@ -110,5 +110,6 @@ def test_answers_are_looked_over_by_keys(app, session, colours, tmp_path):
 
 
 def sheets(browser) -> list[str]:
-    script = "return [...document.querySelectorAll('.sheets button')].map((each) => each.dataset.sheet)"
+    buttons = "[...document.querySelectorAll('.answer-classes button')]"
+    script = f"return {buttons}.map((each) => each.dataset.sheet)"
     return browser.execute_script(script)

@@ -10,7 +10,7 @@ const titleOf = ({ kind, name }) => NAMES[kind] ?? name;
 export class Answers {
   constructor({ show }) {
     this.lead = element("p", { class: "small hint" });
-    this.tabs = element("ul", { class: "sheets" });
+    this.tabs = element("ul", { class: "answer-classes" });
     this.count = element("p", { class: "small count", role: "status" });
     this.agree = element("button", { class: "button", type: "button", onclick: () => this.accept() });
     this.out = element("button", { class: "button", type: "button", onclick: () => this.remove() }, "Leave out ", element("kbd", {}, "x"));
