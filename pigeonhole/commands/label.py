@@ -118,6 +118,9 @@ def _source(options: argparse.Namespace, session: "Session") -> "Source":
 
     flags = ["--cache-dir", str(options.cache_dir)] if options.cache_dir else []
     flags += ["--no-cache"] if options.no_cache else []
+    run = Run(options.folder)
+    if run.settings_file.is_file() and (labels := run.settings()["options"].get("labels")):
+        flags += ["--labels", labels]
     flag, file = _decisions(options, session)
     return Source(session.collection.folder, file, options.output, flags, flag)
 

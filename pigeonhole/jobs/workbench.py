@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import judged_answers
 from pigeonhole.evaluation.comparison import Comparison
 from pigeonhole.jobs.process import Process
 from pigeonhole.runs import creation, search
 from pigeonhole.runs.run import Run
+from pigeonhole.terminal import say
 
 PATIENCE = 60  # seconds for a training to write its last state, in closing
 LONGEST_STEM = 60  # characters of a run's name before its number
@@ -110,9 +112,14 @@ class Workbench:
         """Stop what is running; a training keeps its last state, with which it can be resumed."""
         with self._mutex:
             self._is_closed = self._is_stopping = True
-            process = self._process
-        if process and process.is_running:
-            process.terminate(PATIENCE)
+            process, job = self._process, self._job
+        if not process or not process.is_running:
+            return
+        say(f"ending  {'an export of' if job.kind == EXPORT else 'the training'} {job.run} ...")
+        process.terminate(PATIENCE)
+        run = self.run_of(job)
+        if job.kind != EXPORT and run.settings_file.is_file() and not run.is_complete:
+            say(f"resume  {cli.command('train')} --resume {cli.quote(run)}")
 
     def train(self, quick: bool, minutes: float | None = None) -> None:
         """Begin a training, by default as long as `train` finds right. `quick`: the first answer alone.
@@ -151,6 +158,10 @@ class Workbench:
                 return run
         raise UsageError("There is no run of that name.")
 
+    def run_of(self, job: Job) -> Run:
+        """The run that the job makes or exports; it need not be there yet."""
+        return Run(self.source.output / job.run)
+
     @property
     def job(self) -> Job | None:
         """What was started last; None where nothing was."""
@@ -165,7 +176,7 @@ class Workbench:
         if state == FAILED:
             told["reason"] = process.reason
         if state == RUNNING and job.kind != EXPORT:
-            told |= _progress(Run(self.source.output / job.run))
+            told |= _progress(self.run_of(job))
         return dataclasses.replace(job, **told)
 
     @property

@@ -1,8 +1,10 @@
 """The browser that the pages are tried in: Debian's Chromium, where it is installed."""
 
 import shutil
+from pathlib import Path
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 # Without these it asks hosts elsewhere at every start, or refuses to run in a container.
 FLAGS = (
     "--headless=new",
@@ -22,3 +24,12 @@ def roles_and_names(browser) -> set[tuple[str, str]]:
     return {
         (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if "role" in node
     }
+
+
+def violations(browser) -> list[tuple[str, str]]:
+    """What axe-core finds wrong with the page that is open: the rule, and the first element."""
+    browser.execute_script(AXE.read_text("utf-8"))
+    return browser.execute_async_script(
+        "axe.run().then((found) => "
+        "arguments[0](found.violations.map((each) => [each.id, each.nodes[0].html])))"
+    )

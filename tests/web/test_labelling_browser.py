@@ -320,7 +320,7 @@ def test_every_view_is_accessible_and_no_wider_than_the_screen(labelled, page, t
     media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
     features = [{"name": name, "value": value} for name, value in media.items()]
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    for view in ("groups", "next", "all/all", "review", "help"):
+    for view in ("groups", "next", "all/all", "review", "answers", "train", "help"):
         page.open("next" if view == "help" else view)
         page.wait(lambda: not page.all(".tile.loading"))
         if view == "help":

@@ -10,7 +10,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from pigeonhole.jobs.workbench import Source
 from pigeonhole.web import create_app, labelling
 from tests.support import web_server
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS
+from tests.support.browsing import AXE, CHROMIUM, DRIVER, FLAGS, violations
 from tests.support.labelling_sessions import draw_heap, open_session, settle, started
 
 SECONDS = 240  # for a training on a busy machine
@@ -72,6 +72,8 @@ def test_a_model_is_saved_asked_and_exported(address, browser, tmp_path):
     wait_for(browser, ".runs", "95 % interval")
     press(browser, "ONNX")
     wait_for(browser, ".job h2", "ONNX of heap-1 is written")
+    if AXE.exists():
+        assert violations(browser) == []
     press(browser, "Ask it")
     WebDriverWait(browser, 20).until(lambda _: "What is it?" in browser.title)
     picture = tmp_path / "heap" / "0022.png"

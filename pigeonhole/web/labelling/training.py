@@ -93,6 +93,8 @@ def _state() -> flask.Response:
     bench = _bench()
     job, compared = bench.job, bench.compared()
     asked = {model.name for model in _models(flask.current_app)}
+    if job and job.state == workbench.RUNNING and job.run not in asked:
+        _load_early(bench.run_of(job))
     return flask.jsonify(
         job=job and dataclasses.asdict(job),
         runs=[dataclasses.asdict(run) | {"asked": run.name in asked} for run in bench.runs],
@@ -104,6 +106,15 @@ def _state() -> flask.Response:
             "figures": compared.comparison and _figures(compared.comparison),
         },
     )
+
+
+def _load_early(run: Run) -> None:
+    """Have a model answer while its training still judges it; not by TensorFlow, which takes much memory."""
+    app = flask.current_app._get_current_object()
+    loading = app.extensions.setdefault("loading", set())
+    if run.has_model and run.onnx_file.is_file() and run.name not in loading:
+        loading.add(run.name)
+        threading.Thread(target=load, args=(app, run), name="loading", daemon=True).start()
 
 
 def _figures(comparison: workbench.Comparison) -> dict[str, float | int]:

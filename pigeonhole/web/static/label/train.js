@@ -155,14 +155,14 @@ export class Train {
     if (!figures) return [element("p", { class: "small" }, `${run} and ${before} are not compared: ${lines[0]}.`)];
     const { total, both, only_before: old, only_now: now, p } = figures;
     const better = old > now ? before : run;
-    const verdict = p < 0.05 ? `${better} is better: chance alone would seldom do this` : "chance alone could make this difference";
+    const verdict = p < 0.05 ? `${better} is better: chance alone would seldom do this` : "Chance alone could make this difference";
     return [
       element("h2", { class: "heading" }, `${run} against ${before}`),
       element(
         "p",
         {},
-        `Of ${total.toLocaleString("en")} pictures that both answered without having learnt from them, ${run} has ${(both + now).toLocaleString("en")} right and ${before} ${(both + old).toLocaleString("en")}; ${now} and ${old} of them alone. `,
-        element("strong", {}, `${verdict[0].toUpperCase()}${verdict.slice(1)}`),
+        `Of ${total.toLocaleString("en")} pictures that both answered without having learnt from them, ${run} has ${(both + now).toLocaleString("en")} right, ${now} of them alone, and ${before} ${(both + old).toLocaleString("en")}, ${old} of them alone. `,
+        element("strong", {}, now || old ? verdict : "There is no difference"),
         ` (McNemar's exact test, p ${p < 0.0001 ? "< 0.0001" : `= ${p.toFixed(4)}`}).`,
       ),
     ];
@@ -207,13 +207,9 @@ class JobCard {
     const isRunning = job.state === "running";
     if (this.title.textContent !== told(job)) this.title.textContent = told(job);
     this.element.classList.toggle("failed", job.state === "failed");
-    this.bar.hidden = !isRunning;
-    if (job.total) {
-      this.bar.max = job.total;
-      this.bar.value = job.done;
-    } else {
-      this.bar.removeAttribute("value");
-    }
+    this.bar.hidden = !isRunning || !job.total;
+    this.bar.max = job.total || 1;
+    this.bar.value = job.done || 0;
     const left = job.seconds_left ? `, about ${clock(job.seconds_left)} to go` : "";
     this.words.textContent = job.reason || `${clock(job.seconds)}${left}${isRunning && job.kind !== "export" ? ". You can close this page; it goes on." : ""}`;
     this.stop.hidden = !isRunning;
