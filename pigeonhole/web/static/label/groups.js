@@ -15,7 +15,9 @@ export class Groups {
     this.marked = null; // the one to be merged with another
     this.list = element("div", { class: "sheets" });
     this.lead = element("p", { class: "lead hint" }, "");
-    this.element = element("section", { class: "groups", "aria-label": "Groups" }, this.lead, this.list);
+    this.anew = element("button", { class: "button", type: "button", onclick: () => this.regroup() }, "Group anew ", element("kbd", {}, "g"));
+    const top = element("div", { class: "title" }, this.lead, this.anew);
+    this.element = element("section", { class: "groups", "aria-label": "Groups" }, top, this.list);
   }
 
   enter() {
@@ -46,6 +48,7 @@ export class Groups {
       if (this.list.children[place] !== each) this.list.insertBefore(each, this.list.children[place] ?? null);
     });
     this.lead.textContent = this.#hint(groups.length);
+    this.anew.hidden = !groups.length;
     if (!found.has(this.active?.id)) {
       const sheets = [...found.values()];
       this.activate(sheets[Math.min(Math.max(before, 0), sheets.length - 1)] ?? null, hadFocus);
@@ -53,7 +56,7 @@ export class Groups {
   }
 
   #hint(count) {
-    if (count) return "These look alike. Click what does not belong, then name the rest of the group.";
+    if (count) return "The pictures of a group look alike. Click what does not belong, then name the rest.";
     if (store.state.progress) return "Groups appear here once the pictures have been looked at. Until then, label them one by one under Next, or under All.";
     return store.state.counts.undecided ? "Sorting into groups …" : "Every picture has a label.";
   }
@@ -99,6 +102,14 @@ export class Groups {
     await this.#change("groups/split", { group: sheet.id, out: [...sheet.out] });
   }
 
+  // Makes new groups of all pictures that have no label.
+  async regroup() {
+    say("Sorting into groups …");
+    await this.#change("groups/anew", {});
+    say("Grouped anew");
+    this.element.scrollTop = 0;
+  }
+
   async #change(path, body) {
     try {
       await post(path, body);
@@ -118,6 +129,7 @@ export class Groups {
     } else if (event.key === "s" && this.active) this.split(this.active);
     else if (event.key === "m" && this.active) this.merge(this.active);
     else if (event.key === "o" && this.active) this.active.open();
+    else if (event.key === "g") this.regroup();
     else return false;
     return true;
   }
