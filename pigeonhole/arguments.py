@@ -80,6 +80,21 @@ def filled(text: str) -> str:
     return text
 
 
+def interval(text: str) -> str:
+    """`50steps` or `0.5epochs`, of a number of steps or of epochs; a number alone is one of steps."""
+    found = re.fullmatch(r"([0-9.]+) ?(steps?|epochs?|)", text.strip())
+    unit = found[2][:4] if found else ""
+    try:
+        number = float(found[1]) if unit == "epoc" else count(found[1])
+        if not 0 < number <= MOST:
+            raise ValueError
+    except (TypeError, ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of steps, such as 50, nor one of epochs, such as 0.5epochs"
+        ) from None
+    return f"{number:g}epochs" if unit == "epoc" else f"{number}steps"
+
+
 def port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 65535")

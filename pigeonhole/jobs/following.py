@@ -44,11 +44,12 @@ def follow(
     """
     diverged = False
     shown = ProgressLine(trainer.steps_per_epoch, config.log_every, steps_before=trainer.steps_done)
-    history = History(run, trainer.validations)
+    history = History(run, trainer.validations, trainer.steps_done, config.log_every)
 
     def on_step(progress: Progress) -> None:
         shown.step(progress)
         told.step(progress)
+        history.log(progress, trainer.steps_per_epoch)
         request.check()
         ends_epoch = progress.step % trainer.steps_per_epoch == 0 and not trainer.is_validation_due
         if writer.is_due or (ends_epoch and not writer.is_busy):

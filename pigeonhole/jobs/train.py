@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pigeonhole import cli, extras, terminal
-from pigeonhole.arguments import as_path, filled, names
+from pigeonhole.arguments import as_path, filled, interval, names
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.interrupts import Terminated
 from pigeonhole.jobs.job import Job
@@ -112,6 +112,8 @@ def _as_flag(name: str, value: object, parsing: Mapping[str, object]) -> object:
             return NEWEST if name == "resume" and value is True else as_path(os.fspath(value))
         if kind is filled and isinstance(value, os.PathLike):
             return os.fspath(value)
+        if kind is interval:
+            return interval(str(value))
         if kind is names or is_list:
             return value.split(",") if isinstance(value, str) else list(value)
     except argparse.ArgumentTypeError as error:

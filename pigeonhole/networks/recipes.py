@@ -7,6 +7,7 @@ from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 
 THUMBNAIL = 48  # pixels: a picture whose shorter side is no longer has its details at full size only
 OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "momentum")
+WHOLE_EPOCHS = "whole epochs"  # `validate_every` of runs from before there were at least so many
 SCHEDULES = ("constant", "exponential", "one-cycle", "cosine")
 _STRONG_DECAY = 0.6
 _CAUTIOUS_RATE = 5e-4
@@ -31,6 +32,7 @@ class Recipe:
     began with, and learns its factors and offsets alone. `frozen_until`: the name of the last layer that
     never learns, nor does any before it. `brief`: whether the settings are those for a training of few
     epochs. `balanced`: whether every class counts the same in the loss, however many pictures it has.
+    `validate_every`: `50steps` or `0.5epochs`; None: `Schedule` says when.
 
     `draw`: how the pictures of a step are chosen. `epochs`: each comes once before any comes again;
     `same-order`: so, and in every epoch in the order of the first; `afresh`: each batch is drawn from all,
@@ -58,6 +60,7 @@ class Recipe:
     frozen_until: str | None = None
     brief: bool = False
     balanced: bool = False
+    validate_every: str | None = None
 
     @property
     def settles(self) -> bool:

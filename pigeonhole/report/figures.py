@@ -26,10 +26,17 @@ _SIDES = (theme.ACCENT, theme.ACCENT_2, theme.MUTED)
 
 
 @theme.styled
-def curves(history: Mapping[str, np.ndarray]) -> "Figure":
-    """Loss and accuracy against the epoch, in training and validation. `history`: that of `Run.history`."""
+def curves(history: Mapping[str, np.ndarray], logged: Mapping[str, np.ndarray] | None = None) -> "Figure":
+    """Loss and accuracy against the epoch, in training and validation. `history`: that of `Run.history`.
+
+    `logged`: that of `Run.logged`; each of its steps is a point of a thin line, since it is of one batch.
+    """
     drawn = theme.figure(7.2, 2.9)
     loss, accuracy = drawn.subplots(1, 2)
+    for axes, measure, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+        if logged and len(logged["epoch"]):
+            values = scale * logged[f"train_{measure}"]
+            axes.plot(logged["epoch"], values, color=theme.ACCENT_2, linewidth=0.7, alpha=0.45)
     _curve_pair(loss, history, "loss", 1, "{:.2f}")
     _curve_pair(accuracy, history, "accuracy", 100, "{:.1f} %")
     loss.set_title("Loss (cross-entropy)")

@@ -127,10 +127,10 @@ def _check(directory: Path, files: list[Path], pictures: Path) -> None:
 
 def _of_training(run: Run, pixels: np.ndarray) -> Iterator[Drawing]:
     try:
-        settings, history = run.settings(), run.history()
+        settings, history, logged = run.settings(), run.history(), run.logged()
     except PigeonholeError:  # a model that was moved away from its run
         return
-    yield "curves", partial(figures.curves, history)
+    yield "curves", partial(figures.curves, history, logged)
     yield "learning_rate", partial(figures.learning_rate, history)
     augmentation = Augmentation(**settings["recipe"]["augmentation"])
     how, varied = variations.of(pixels, augmentation, settings["options"]["network"])

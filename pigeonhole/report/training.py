@@ -28,7 +28,7 @@ def sections(run: Run, sets: DataSets, parameters: int, kept: int, findings: "Au
     settings = run.settings()
     if settings["recipe"]:
         history = run.history()
-        time, curves = duration(history["seconds"][-1]), [_curves(history, kept)]
+        time, curves = duration(history["seconds"][-1]), [_curves(history, run.logged(), kept)]
     else:
         time, curves = None, []  # several ways to train have no common history
     made = [_intro(settings, sets, parameters, time), *curves, _settings(settings)]
@@ -74,13 +74,14 @@ def duration(seconds: float) -> str:
     return f"{rounded // 3600} h {rounded % 3600 // 60} min"
 
 
-def _curves(history: dict[str, np.ndarray], kept: int) -> Section:
+def _curves(history: dict[str, np.ndarray], logged: dict[str, np.ndarray], kept: int) -> Section:
     rows = [dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)]
     html = render(
         "curves.html",
-        curves=rendering.svg(figures.curves(history), "Loss and accuracy of training and validation"),
+        curves=rendering.svg(figures.curves(history, logged), "Loss and accuracy of training and validation"),
         rate=rendering.svg(figures.learning_rate(history), "The learning rate over the training"),
         history=rows,
+        logged=len(logged["step"]),
         kept=rows[kept],
     )
     return Section("curves", "How the training went", html)

@@ -15,6 +15,7 @@ from pigeonhole.arguments import (
     filled,
     flag,
     flags_of,
+    interval,
     not_negative,
     positive,
     side,
@@ -124,6 +125,11 @@ class TrainingConfig(ReadingFlags):
         "none",
         choices=("none", "balanced"),
     )
+    validate_every: str | None = _recipe(
+        "steps, or epochs as in 0.5epochs (an epoch or several; at least 10 times)",
+        type=interval,
+        metavar="N",
+    )
     patience: int | None = _recipe("stop after N validations without gain", type=count, metavar="N")
 
     resume: Path | None = _previous(
@@ -157,7 +163,11 @@ class TrainingConfig(ReadingFlags):
         Effect.WHERE, MACHINE, "train in N processes here, as on N machines (1)", type=up_to(64), metavar="N"
     )
     log_every: int | None = flag(
-        Effect.OUTPUT, MACHINE, "also print a line every so many steps", type=count, metavar="STEPS"
+        Effect.OUTPUT,
+        MACHINE,
+        "also print a line, and keep the figures, every so many steps",
+        type=count,
+        metavar="STEPS",
     )
     checkpoint_minutes: float = flag(
         Effect.OUTPUT,

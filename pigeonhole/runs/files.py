@@ -4,15 +4,20 @@ Each raises PigeonholeError, naming the file, where it is missing, damaged or an
 it does not say otherwise.
 """
 
+import csv
 import errno
 import io
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pigeonhole.data import tables
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.runs import objects, seals
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def own(file: Path, most: int | None = None) -> bytes:
@@ -55,6 +60,24 @@ def table(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
         return [row for _, row in tables.rows(file, text(file), needed)]
     except OSError as error:
         raise PigeonholeError(f"{file}: cannot be read ({error})") from error
+
+
+def figures(file: Path, whole: bool = True) -> "dict[str, np.ndarray]":
+    """The numbers of a CSV file by column, float64, NaN for an empty cell: the lines without empty cells, or
+    (`whole` False) those with some. A last line that is being written is left out."""
+    import numpy as np
+
+    try:
+        columns, *rows = csv.reader(text(file))
+        if rows and len(rows[-1]) < len(columns):
+            rows.pop()
+        rows = [[cell or "nan" for cell in row] for row in rows if ("" not in row) is whole]
+        values = np.array(rows, np.float64).reshape(len(rows), len(columns))
+    except FileNotFoundError as error:
+        raise PigeonholeError(f"{file}: no such file") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise PigeonholeError(f"{file}: damaged ({error})") from error
+    return dict(zip(columns, values.T, strict=True))
 
 
 def text(file: Path, errors: str = "surrogateescape") -> io.StringIO:

@@ -7,7 +7,7 @@ from pigeonhole.arguments import Effect
 from pigeonhole.data.augmentation import Augmentation
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
-from pigeonhole.networks.recipes import Recipe
+from pigeonhole.networks.recipes import WHOLE_EPOCHS, Recipe
 from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs import config as configs
 from pigeonhole.runs.config import SettledCandidate, TrainingConfig
@@ -132,9 +132,10 @@ def read(run: Run) -> PreviousRun:
 
 
 def _recipe(values: Mapping, settings: Mapping) -> Recipe:
-    # Runs that were begun before recipes had this field say it among their flags alone.
+    # Runs that were begun before recipes had these fields say the one among their flags alone.
     balanced = {"balanced": settings["options"]["class_weights"] == "balanced"}
-    return Recipe(**{**values, "augmentation": Augmentation(**values["augmentation"]), **balanced})
+    augmentation = Augmentation(**values["augmentation"])
+    return Recipe(**{"validate_every": WHOLE_EPOCHS, **values, "augmentation": augmentation, **balanced})
 
 
 def _told(value: object) -> str:

@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import csv
 import hashlib
 import os
 import re
@@ -217,20 +216,13 @@ class Run:
     def history(self) -> "dict[str, np.ndarray]":
         """The validations so far by column, float64 [validations], as `history.History` writes them.
 
-        The last one is left out while its line is being written.
+        The last one is left out while its line is being written. What was logged between them: `logged`.
         """
-        import numpy as np
+        return files.figures(self.history_file)
 
-        try:
-            columns, *rows = csv.reader(files.text(self.history_file))
-            if rows and len(rows[-1]) < len(columns):
-                rows.pop()
-            values = np.array(rows, np.float64).reshape(len(rows), len(columns))
-        except FileNotFoundError as error:
-            raise PigeonholeError(f"{self.history_file}: no such file") from error
-        except (OSError, ValueError, csv.Error) as error:
-            raise PigeonholeError(f"{self.history_file}: damaged ({error})") from error
-        return dict(zip(columns, values.T, strict=True))
+    def logged(self) -> "dict[str, np.ndarray]":
+        """The steps between validations that `train --log-every` has kept, by column; NaN: not known."""
+        return files.figures(self.history_file, whole=False)
 
     def split(self) -> list[dict[str, str]]:
         """The pictures by `path`, `class`, `side` ("train" or "valid") and `digest` (sha256)."""

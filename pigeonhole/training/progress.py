@@ -9,7 +9,8 @@ from pigeonhole.runs.records import Progress, Validation
 
 REDRAW_SECONDS = 0.2
 LEGEND = (
-    "train, valid: share of pictures answered correctly; *: the network to save, until another star follows"
+    "train, valid: share of pictures answered correctly; loss: of training, then of validation; "
+    "*: the network to save, until another star follows"
 )
 
 
@@ -65,6 +66,7 @@ class ProgressLine:
             f"epoch {validation.epoch:5.1f}/{total_steps / self.steps_per_epoch:.1f}"
             f"  loss {validation.train.loss:6.3f}  train {validation.train.accuracy:6.1%}"
             f"  valid {validation.valid.accuracy:6.1%}{' *' if validation.is_kept else '  '}"
+            f"  loss {validation.valid.loss:6.3f}"
             f"  {validation.pictures_per_second:7,.0f} pictures/s{_each(validation.worker_speeds)}"
             f"  {clock(validation.seconds)} elapsed, {clock(self._left(validation.step, total_steps))} left"
         )

@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pigeonhole.networks.recipes import Recipe
+from pigeonhole.networks.recipes import WHOLE_EPOCHS, Recipe
 from pigeonhole.runs.parts import Part
 
 MOST_VALIDATIONS = 40
+FEWEST_VALIDATIONS = 10  # unless there are fewer steps
 _RISE = 0.25  # the share of a one-cycle in which the rate goes up
 _TENTH = 0.1
 
@@ -43,11 +44,11 @@ class Schedule:
         return learning_rate(recipe, step - frozen, part.total_steps - frozen)
 
     def validates_after(self, steps_done: int) -> bool:
-        """Whether so many steps end the training, an epoch or, of a long training, several epochs."""
-        _, part = self._part(steps_done - 1)
-        epochs = part.total_steps / self.steps_per_epoch
-        every = max(1, math.ceil(epochs / MOST_VALIDATIONS)) * self.steps_per_epoch
-        return steps_done >= part.steps or steps_done % every == 0
+        """Whether so many steps end the training or what lies between two validations."""
+        begin, part = self._part(steps_done - 1)
+        added = part.total_steps - begin
+        between = steps_between(part.recipe, part.total_steps, added, self.steps_per_epoch)
+        return steps_done >= part.steps or (steps_done - begin) % between == 0
 
     def _parts(self) -> Iterator[tuple[int, Part]]:
         """Each part of the training, and the step with which it begins."""
@@ -60,6 +61,18 @@ class Schedule:
         """The part to which step number `step` belongs, and its first step."""
         parts = list(self._parts())
         return next((each for each in parts if step < each[1].steps), parts[-1])
+
+
+def steps_between(recipe: Recipe, total_steps: int, added: int, steps_per_epoch: int) -> int:
+    """The steps from one validation to the next: what the recipe says, else an epoch, several of a long
+    training, and less than one where the `added` steps, of `total_steps` in all, are few."""
+    asked = recipe.validate_every
+    if asked and asked.endswith("steps"):
+        return int(asked.removesuffix("steps"))
+    if asked and asked != WHOLE_EPOCHS:
+        return max(1, round(float(asked.removesuffix("epochs")) * steps_per_epoch))
+    every = max(1, math.ceil(total_steps / steps_per_epoch / MOST_VALIDATIONS)) * steps_per_epoch
+    return every if asked else max(1, min(every, added // FEWEST_VALIDATIONS))
 
 
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:

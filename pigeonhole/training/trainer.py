@@ -1,5 +1,6 @@
 """The loop around the compiled step: validation, the best network so far, early stop, resuming."""
 
+import bisect
 import itertools
 import math
 import sys
@@ -17,7 +18,7 @@ from pigeonhole.statistics import fewest_right
 from pigeonhole.training import steps
 from pigeonhole.training.batches import Batch, Batches, for_evaluation
 from pigeonhole.training.failures import Diverged, Stuck, guessing_loss, has_not_moved
-from pigeonhole.training.schedule import MOST_VALIDATIONS, Schedule
+from pigeonhole.training.schedule import Schedule, steps_between
 from pigeonhole.training.tally import Tally, score
 
 WARM_UP = 2  # steps: the first compiles, and allocates what all later ones use
@@ -211,10 +212,13 @@ class Trainer:
         self._assign(before)
         validation = self._validation_seconds()
         left = max(seconds - (time.perf_counter() - started), 0.0)
-        epochs = left / (per_step * self.steps_per_epoch + validation)
-        if epochs > MOST_VALIDATIONS:
-            epochs = max(left - MOST_VALIDATIONS * validation, 0.0) / (per_step * self.steps_per_epoch)
-        self.total_steps = max(1, int(epochs * self.steps_per_epoch))
+
+        def seconds_of(count: int) -> float:
+            validations = math.ceil(count / steps_between(self.recipe, count, count, self.steps_per_epoch))
+            return count * per_step + validations * validation
+
+        longest = max(1, int(left / per_step))
+        self.total_steps = max(1, bisect.bisect_right(range(longest + 1), left, key=seconds_of) - 1)
 
     @property
     def _schedule(self) -> Schedule:

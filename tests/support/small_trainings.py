@@ -24,6 +24,7 @@ RECIPE = Recipe(
     augmentation=Augmentation(flip=True, shift=0.1),
     mix=0.0,
     patience=None,
+    validate_every="1epochs",
 )
 
 

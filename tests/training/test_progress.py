@@ -31,7 +31,15 @@ def test_a_file_gets_whole_lines_only():
     assert "\r" not in out.getvalue()
     legend, kept = out.getvalue().splitlines()
     assert "*: the network to save" in legend
-    for part in ("2.0/10.0", "0.800", "75.0%", "90.0% *", "1,234 pictures/s", "1:01 elapsed", "left"):
+    for part in (
+        "2.0/10.0",
+        "0.800",
+        "75.0%",
+        "90.0% *  loss  0.500",
+        "1,234 pictures/s",
+        "1:01 elapsed",
+        "left",
+    ):
         assert part in kept
 
 

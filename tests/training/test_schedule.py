@@ -1,7 +1,12 @@
 """When a training does what: learning rates."""
 
+import argparse
+from dataclasses import replace
+
 import pytest
 
+from pigeonhole.arguments import interval
+from pigeonhole.networks.recipes import WHOLE_EPOCHS
 from pigeonhole.runs.parts import Part
 from pigeonhole.training.schedule import Schedule, learning_rate
 from tests.support.small_trainings import RECIPE, changed
@@ -48,3 +53,32 @@ def test_a_training_that_stopped_early_goes_on_where_it_stopped():
     assert longer.rate(59) == learning_rate(RECIPE, 59, 100) and longer.rate(60) == learning_rate(
         RECIPE, 0, 120
     )
+
+
+@pytest.mark.parametrize(
+    "settings, total, expected",
+    [
+        ({}, 30, range(3, 31, 3)),  # three epochs of ten steps
+        ({}, 7, range(1, 8)),
+        ({}, 200, range(10, 201, 10)),
+        ({}, 800, range(20, 801, 20)),
+        ({"validate_every": "12steps"}, 30, [12, 24, 30]),
+        ({"validate_every": "0.5epochs"}, 30, range(5, 31, 5)),
+        ({"validate_every": WHOLE_EPOCHS}, 30, [10, 20, 30]),
+    ],
+)
+def test_validations_are_ten_at_least_unless_it_is_said_how_many(settings, total, expected):
+    recipe = replace(RECIPE, **{"validate_every": None, **settings})
+    schedule = Schedule(recipe, total, steps_per_epoch=10)
+    assert [step for step in range(1, total + 1) if schedule.validates_after(step)] == list(expected)
+
+
+@pytest.mark.parametrize("text, meant", [("50", "50steps"), ("1 step", "1steps"), ("0.5epochs", "0.5epochs")])
+def test_an_interval_is_one_of_steps_or_of_epochs(text, meant):
+    assert interval(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "0", "1.5", "-3", "0epochs", "1.2.3epochs", "3 hours", "epochs"])
+def test_no_interval_is_refused_by_name(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="neither a number of steps, such as 50, nor one of"):
+        interval(text)

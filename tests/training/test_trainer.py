@@ -212,10 +212,21 @@ def test_fitting_to_a_time_puts_the_weights_back_and_sets_the_length():
 
 
 def test_long_trainings_validate_a_bounded_number_of_times():
-    run = trainer(changed(epochs=4 * MOST_VALIDATIONS, batch_size=90), train=stripes(12), valid=stripes(4))
+    recipe = replace(RECIPE, epochs=4 * MOST_VALIDATIONS, batch_size=90, validate_every=None)
+    run = trainer(recipe, train=stripes(12), valid=stripes(4))
     validations = list(run.run())
     assert len(validations) == MOST_VALIDATIONS
     assert validations[-1].step == run.total_steps
+
+
+def test_a_time_is_fitted_with_the_validations_of_a_short_training_counted(monkeypatch):
+    run = trainer(replace(RECIPE, validate_every=None))
+    monkeypatch.setattr(run, "_step_seconds", lambda enough: 0.1)
+    monkeypatch.setattr(run, "_validation_seconds", lambda: 1.0)
+    run.fit_to(20.0)
+    steps = run.total_steps
+    validations = sum(map(run._schedule.validates_after, range(1, steps + 1)))
+    assert validations >= 10 and 17 < 0.1 * steps + validations <= 20
 
 
 def test_steps_that_end_within_an_epoch_are_validated_too():
