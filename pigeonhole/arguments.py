@@ -145,7 +145,8 @@ def up_to(most: int, least: int = 1) -> Bounds:
 
 
 count = up_to(MOST)
-side = up_to(4096)  # of a picture, in pixels
+MOST_SIDE = 4096  # of a picture, in pixels
+side = up_to(MOST_SIDE)
 thread_count = up_to(1024)
 seed = up_to(2**31 - 1, least=0)
 positive = Bounds(f"a number above 0 and up to {MOST:,}", lambda value: 0 < value <= MOST)

@@ -9,6 +9,7 @@ from pigeonhole.errors import UsageError
 
 OPTIMIZERS = ("adam", "lbfgs")
 STARTS = ("content", "noise")
+MOST_SIZE = 2048  # pixels of the longer side that a picture is made in
 
 
 @dataclass(frozen=True)

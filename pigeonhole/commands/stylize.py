@@ -13,11 +13,11 @@ import argparse
 from pigeonhole import arguments as values
 from pigeonhole import extras
 from pigeonhole.arguments import Parser, as_path, filled
+from pigeonhole.art.recipes import MOST_SIZE
 
 OPTIMIZERS, STARTS = ("adam", "lbfgs"), ("content", "noise")
 RECIPES = ("auto", "lite", "tutorial", "spread")
 BUNDLED = "efficientnet_lite0"
-MOST_SIZE = 2048  # pixels
 MOST_STEPS, MOST_SIZES = 10_000, 6
 
 

@@ -7,22 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from pigeonhole import atomic_file
 from pigeonhole.art import colours, opening, recipes, style
 from pigeonhole.art.recipes import Recipe
 from pigeonhole.art.style import Losses, Pictures, Step, Stylizer
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import Stopped, StopRequest
+from pigeonhole.jobs import picture_files
 from pigeonhole.pictures import images
-from pigeonhole.pictures.formats import ImageError
 from pigeonhole.terminal import counted, say
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 DEFAULT_SIZE = 512  # pixels of the longer side
-QUALITY = 92  # of JPEG and WebP
 
 
 @dataclass(frozen=True)
@@ -52,22 +48,22 @@ class Wish:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.output.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"--output {self.output}: its name must end with {', '.join(SUFFIXES)}")
-        atomic_file.check("--output", self.output, [self.content, *self.styles])
+        picture_files.check_output(self.output, [self.content, *self.styles])
         if self.write_every:
-            self._require_own_names()
+            self._require_free_names()
         if self.shares is not None and len(self.shares) != len(self.styles):
             raise UsageError(
                 f"--mix: {len(self.shares)} numbers for {len(self.styles)} styles; give one for each"
             )
 
-    def _require_own_names(self) -> None:
-        """No picture may have a name that one on the way to the result could get."""
+    def _require_free_names(self) -> None:
+        """No file may have a name that a picture on the way to the result could get."""
         names = re.compile(rf"{re.escape(self.output.stem)}-\d{{4,}}{re.escape(self.output.suffix)}")
-        for picture in (self.content, *self.styles):
-            if names.fullmatch(picture.name) and picture.resolve().parent == self.output.resolve().parent:
-                raise UsageError(f"--save-every: would overwrite {picture}; choose another name for --output")
+        there = sorted(path for path in self.output.parent.iterdir() if names.fullmatch(path.name))
+        if there:
+            raise UsageError(
+                f"--save-every: would overwrite {there[0]}; move it, or choose another name for --output"
+            )
 
 
 @dataclass
@@ -103,40 +99,27 @@ def run(wish: Wish) -> int:
                 best.see(step)
                 _tell(wish, step, time.perf_counter() - started)
                 if wish.write_every and step.number % wish.write_every == 0:
-                    _write(_numbered(wish.output, step), _finished(wish, step, pictures))
+                    picture_files.write(_numbered(wish.output, step), [_finished(wish, step, pictures)])
                 stop.check()
         except Stopped:
             say("", "stopped; the best picture so far is kept")
             step = best.step
-        _write(wish.output, _finished(wish, step, pictures))
+        picture_files.write(wish.output, [_finished(wish, step, pictures)])
         say("", f"{'written':<12}{wish.output}")
         return stop.exit_status
 
 
 def _read(wish: Wish) -> Pictures:
-    content = _read_picture(wish.content)
+    files = [wish.content, *wish.styles]
+    content, *styles = read = [picture_files.read(file) for file in files]
     longest = wish.size or min(DEFAULT_SIZE, max(content.shape[:2]))
     content = images.stretched(content, *style.within(content.shape[:2], longest))
     # Nothing looks at a style in a larger size
-    styles = [images.fitted(_read_picture(file), longest) for file in wish.styles]
-    for file, picture in zip((wish.content, *wish.styles), (content, *styles), strict=True):
-        height, width = picture.shape[:2]
-        if min(height, width) < style.SMALLEST_SIDE:
-            raise UsageError(
-                f"{file}: {width} x {height} pixels are too few, {style.SMALLEST_SIDE} on each side are "
-                "needed; take a larger picture or --size"
-            )
+    styles = [images.fitted(picture, longest) for picture in styles]
+    for file, own, picture in zip(files, read, (content, *styles), strict=True):
+        shapes = own.shape[:2], picture.shape[:2]
+        picture_files.require_sides(file, *shapes, style.SMALLEST_SIDE, recipes.MOST_SIZE)
     return Pictures(content, styles, wish.shares or [1.0] * len(styles))
-
-
-def _read_picture(file: Path) -> np.ndarray:
-    """uint8 [H, W, 3]. Raises UsageError, naming the file."""
-    try:
-        return images.decode(file.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read ({(error.strerror or str(error)).lower()})") from error
-    except ImageError as error:
-        raise UsageError(f"{file}: {error}") from error
 
 
 def _recipe(wish: Wish, layers: Sequence[tuple[str, int]]) -> Recipe:
@@ -158,14 +141,6 @@ def _finished(wish: Wish, step: Step, pictures: Pictures) -> np.ndarray:
         picture = images.scaled(picture, height, width)
     picture = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return colours.with_colours_of(picture, pictures.content) if wish.keeps_colours else picture
-
-
-def _write(output: Path, picture: np.ndarray) -> None:
-    quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_WEBP_QUALITY, QUALITY]
-    settings = [] if output.suffix.lower() == ".png" else quality
-    _, encoded = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), settings)
-    with atomic_file.write_bytes_out(output) as file:
-        file.write(encoded.tobytes())
 
 
 def _numbered(output: Path, step: Step) -> Path:

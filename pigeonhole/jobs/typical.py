@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from pigeonhole import atomic_file, cli
+from pigeonhole import cli
 from pigeonhole.art import typical
 from pigeonhole.art.class_odds import ClassOdds
 from pigeonhole.art.typical import Settings, Stage
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import Stopped, StopRequest
+from pigeonhole.jobs import picture_files
 from pigeonhole.pictures import grid, images, thumbnails
 from pigeonhole.report import page
 from pigeonhole.runs import search
@@ -20,7 +20,6 @@ from pigeonhole.terminal import padded, say, shown, width
 
 AT_ONCE = 10  # classes
 TILE, FEW, LARGE_TILE = 160, 4, 288  # pixels of a class's picture on the sheet; of that of a few classes
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MOST_EMBEDDED = 400_000  # bytes of a sheet that the report shows; it only names a larger one
 
 
@@ -30,11 +29,9 @@ def run(model: str, output: Path | None, settings: Settings) -> int:
     Ctrl-C ends it early: the classes that have been begun are on the sheet. Gives the exit status.
     """
     found = search.find(model, "--classes")
-    place = output or _place(found)
-    if place.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--output {place}: its name must end with {' or '.join(SUFFIXES)}")
-    atomic_file.check("--output", place)
     odds = ClassOdds(found)
+    place = output or _place(found)
+    picture_files.check_output(place)
     last: Stage | None = None
     made: list[np.ndarray] = []
     with StopRequest() as stop:
@@ -48,7 +45,7 @@ def run(model: str, output: Path | None, settings: Settings) -> int:
             if last.number < last.steps:
                 made += list(typical.shown(last.pictures))
         sheet = _sheet(made, odds.classes[: len(made)])
-        _write(place, sheet)
+        picture_files.write(place, [sheet])
         if output is None and not stop.exit_status:
             _report(found, place, sheet)
     say(f"{'stopped; what is there so far:' if stop.exit_status else 'written:'} {place}")
@@ -80,12 +77,6 @@ def _sheet(pictures: list[np.ndarray], classes: tuple[str, ...]) -> np.ndarray:
     """uint8 [H, W, 3]: the pictures with their classes' names, small ones enlarged smoothly."""
     side = LARGE_TILE if len(pictures) <= FEW else TILE
     return grid.draw(np.stack([images.stretched(picture, side, side) for picture in pictures]), classes)
-
-
-def _write(place: Path, sheet: np.ndarray) -> None:
-    _, encoded = cv2.imencode(place.suffix, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    with atomic_file.write_bytes_out(place) as file:
-        file.write(encoded.tobytes())
 
 
 def _report(found: Run, place: Path, sheet: np.ndarray) -> None:

@@ -132,6 +132,8 @@ def test_ctrl_c_keeps_the_classes_so_far(run, tmp_path, monkeypatch, capsys):
         (["--layer", LAYER, "--channel", "64"], "--channel 64: conv2 has 64 channels, 0 to 63"),
         (["--layer", LAYER, "--channel", "1", "--layer", "conv1"], "--channel: 1 given for 2 layers"),
         (["nowhere.png", "--layer", LAYER], "nowhere.png: cannot be read"),
+        (["/dev/zero", "--layer", LAYER, "--output", "x.png"], "/dev/zero: a device, no picture"),
+        (["--layer", LAYER, "--size", "5"], "--size 5: 16 pixels or more"),
         (["--layer", LAYER, "--output", "x.bmp"], "--output x.bmp: its name must end with .png"),
         (["--layer", LAYER, "--zoom", "3", "--output", "x.png"], "x.png: its name must end with .gif"),
         (["--layer", LAYER, "--mean", "3"], "--mean: only for a frozen graph"),
@@ -154,12 +156,19 @@ def test_something_must_be_asked_for(flags, capsys):
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"), [((1, 1), "1 x 1 pixels, too few"), ((10_000, 10_000), "100 megapixels.*--size 2000")]
+    ("shape", "output", "told"),
+    [
+        ((1, 1), "x.png", "1 x 1 pixels are too few"),
+        ((16, 2), "x.png", "2 x 16 pixels are too few.* give --size 128 or more"),
+        ((10_000, 10_000), "x.png", "100 megapixels.*--size 2000"),
+        ((20, 17_000), "x.webp", "x.webp: 17000 x 20 pixels, and .webp holds 16,383 a side; .* .png file"),
+        ((16, 65_501), "x.jpg", "x.jpg: 65501 x 16 pixels, and .jpg holds 65,500 a side"),
+    ],
 )
-def test_pictures_of_hardly_any_or_too_many_pixels(run, tmp_path, shape, told):
+def test_pictures_of_hardly_any_or_too_many_pixels(run, tmp_path, shape, output, told):
     cv2.imwrite(str(tmp_path / "odd.png"), np.zeros(shape, np.uint8))
     with pytest.raises(UsageError, match=told):
-        asked(run, tmp_path / "odd.png", "--layer", LAYER)
+        asked(run, tmp_path / "odd.png", "--layer", LAYER, "--output", tmp_path / output)
 
 
 def test_a_network_of_nan_is_told(tmp_path):

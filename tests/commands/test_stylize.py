@@ -38,7 +38,7 @@ def place(small_run, tmp_path, monkeypatch) -> Path:
 
 
 def made(*arguments: str) -> int:
-    pictures = [] if arguments[0].endswith(".png") else ["photo.png", "painting.png"]
+    pictures = [] if not arguments[0].startswith("-") else ["photo.png", "painting.png"]
     steps = [] if "--steps" in arguments else ["--steps", "4"]
     return stylize.main([*pictures, *arguments, *steps, "--network", "runs/small"])
 
@@ -98,7 +98,10 @@ def test_other_forms_are_written(place, suffix):
     [
         (["--output", "photo.png"], "--output photo.png: would overwrite a picture"),
         (["--output", "out.gif"], r"--output out.gif: its name must end with .png"),
-        (["a-0002.png", "photo.png", "--output", "a.png", "--save-every", "1"], "would overwrite a-0002.png"),
+        (["--output", "a.png", "--save-every", "1"], "--save-every: would overwrite a-0002.png; move it"),
+        (["/dev/zero", "x.png", "--output", "out.png"], "/dev/zero: a device, no picture"),
+        (["long.png", "photo.png", "--output", "out.png"], "2000 x 20 pixels become 512 x 5.* --size 1,600"),
+        (["longer.png", "photo.png", "--output", "out.png"], "; cut out a part that is less long"),
         (["--output", "no/out.png"], "its folder does not exist"),
         (["--output", "out.png", "--mix", "1,2"], "--mix: 2 numbers for 1 style"),
         (["--output", "out.png", "--style-layers", "konv1"], "--style-layers konv1: .* no such layer; "),
@@ -112,7 +115,10 @@ def test_other_forms_are_written(place, suffix):
 )
 def test_one_line_says_what_is_wrong(place, arguments, told):
     (place / "runs.png").write_text("rubbish")
+    cv2.imwrite("a-0002.png", np.zeros((70, 70, 3), np.uint8))
     cv2.imwrite("tiny.png", np.zeros((1, 1, 3), np.uint8))
+    cv2.imwrite("long.png", np.zeros((20, 2000, 3), np.uint8))
+    cv2.imwrite("longer.png", np.zeros((20, 9000, 3), np.uint8))
     cv2.imwrite("thin.png", np.zeros((8, 280, 3), np.uint8))
     size = ["--size", "280"] if "thin.png" in arguments else []
     with pytest.raises(UsageError, match=told) as caught:
