@@ -186,8 +186,9 @@ class Workbench:
 
     @property
     def newest(self) -> Run | None:
-        """The run that answers: the newest with a model."""
-        return next((run for run in self._runs() if run.has_model), None)
+        """The run that answers: the newest that is finished, else the newest with a model."""
+        answering = [run for run in self._runs() if run.has_model]
+        return next((run for run in answering if run.is_complete), next(iter(answering), None))
 
     def compared(self) -> Compared | None:
         """The newest finished run against the one before; None without two of them."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def test_runs_of_other_folders_are_not_listed(tmp_path):
     (kept,) = bench.runs
     assert (kept.name, kept.state, kept.has_model, kept.forms) == ("run", "finished", True, [])
     assert bench.newest == run and bench.run("run") == run and bench.compared() is None
+    stopped = run_folders.make(tmp_path / "more")
+    stopped.checkpoints_folder.mkdir()
+    stopped.settings_file.write_text(run.settings_file.read_text())
+    stopped.folder.rename(tmp_path / "runs" / "stopped")
+    assert {each.name: each.state for each in bench.runs} == {"run": "finished", "stopped": "stopped"}
+    assert bench.newest == run
+    shutil.rmtree(tmp_path / "runs" / "stopped")
     run.exports_folder.mkdir()
     (run.exports_folder / workbench.FORMS["onnx"]).write_bytes(b"")
     assert bench.runs[0].forms == ["onnx"]

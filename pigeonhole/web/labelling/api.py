@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import flask
 
+from pigeonhole.labelling.answers import OF_CLASS
 from pigeonhole.labelling.journal import UNDECIDED
 from pigeonhole.labelling.status import Seen, Status
 from pigeonhole.terminal import shown
@@ -68,7 +69,7 @@ def answered() -> flask.Response:
                 "kind": sheet.kind,
                 "name": sheet.name,
                 "ids": sheet.rows,
-                "answers": sheet.answers,
+                "answers": None if sheet.kind == OF_CLASS else sheet.answers,  # there it is the name
                 "shares": [round(share, 4) for share in sheet.shares],
             }
             for sheet in sheets

@@ -32,9 +32,10 @@ def load_newest(app: flask.Flask) -> None:
 
 
 def load(app: flask.Flask, run: Run) -> None:
-    """Have the model of the run answer on the page for it; a note where it cannot be read."""
+    """Have the model of the run answer, before the others; a note where it cannot be read."""
+    loaded = [model for model in _models(app) if model.name == run.name and model.is_current]
     try:
-        _models(app).put(*models.load([run]))
+        _models(app).put(*(loaded or models.load([run])))
     except (PigeonholeError, OSError) as error:
         say(f"note    {run} cannot be asked: {error}")
 

@@ -53,8 +53,8 @@ export class Answers {
     this.file = file;
     this.sheets = sheets;
     this.answers.clear();
-    for (const { ids, answers, shares } of sheets) {
-      ids.forEach((id, place) => this.answers.set(id, [answers[place], shares[place]]));
+    for (const { ids, name, answers, shares } of sheets) {
+      ids.forEach((id, place) => this.answers.set(id, [answers?.[place] ?? name, shares[place]]));
     }
     const hadFocus = this.grid.element.contains(document.activeElement);
     if (isNew) this.grid.top();

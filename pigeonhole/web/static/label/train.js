@@ -181,10 +181,10 @@ export class Train {
   }
 }
 
-// What was started last. Its parts stay, so that a screen reader is told only of what changes.
+// What was started last. Its parts stay, so that the focus does.
 class JobCard {
   constructor() {
-    this.title = element("h2", { role: "status" });
+    this.title = element("h2");
     this.words = element("p", { class: "small" });
     this.bar = element("progress", { "aria-label": "Steps done" });
     this.stop = button("Stop", () => this.#stop());
