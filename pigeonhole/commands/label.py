@@ -1,19 +1,25 @@
 """Label a folder of pictures on a page in the browser, while a model learns along.
 
     pigeonhole label photos                    pictures without labels in any order, or class folders
+    pigeonhole label things                    a new folder: teach by camera
     pigeonhole label photos --labels mine.csv  decisions are kept there and not in photos/labels.csv
     pigeonhole label runs/NAME                 the pictures of a run; decisions go into its fixes.csv
     pigeonhole label photos --answers new.csv  look over what predict --csv has said of them
     pigeonhole label photos --materialise new  without a page: class folders of labelled pictures in new/
 
-The pictures are never changed, moved or deleted. Each decision is a line of the file, written at once.
+The pictures are never changed, moved or deleted; frames of a camera are new files. Each decision is a line of
+the file, written at once.
 Ctrl-C stops the program; the next start goes on where this one ended.
 """
 
 import argparse
+import contextlib
 import logging
+import os
 import sys
+import urllib.parse
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +35,7 @@ from pigeonhole.terminal import counted, say, some
 if TYPE_CHECKING:
     from pigeonhole.jobs.workbench import Source
     from pigeonhole.labelling.session import Session
+    from pigeonhole.web.certificate import Tls
 
 
 def main(arguments: list[str]) -> int:
@@ -38,11 +45,31 @@ def main(arguments: list[str]) -> int:
         from pigeonhole.commands import predict
 
         return predict.undo(options)
-    if not options.folder.is_dir():
-        raise UsageError(f"{options.folder}: no such folder")
     if options.materialise:
+        _check_folder(options.folder)
         return _materialise(options)
     return _serve(options)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+
+
+@contextlib.contextmanager
+def _perhaps_new(folder: Path) -> Iterator[None]:
+    """Have a folder for frames of a camera where there is none; it is taken away if it stays empty."""
+    is_new = not os.path.lexists(folder) and folder.parent.is_dir()
+    if is_new:
+        folder.mkdir()
+        say(f"note    {folder} is new: teach by camera, or put pictures there and start again")
+    _check_folder(folder)
+    try:
+        yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _materialise(options: argparse.Namespace) -> int:
@@ -64,17 +91,26 @@ def _materialise(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from pigeonhole.web import address, certificate
+
+    address.check(options.host, options.port)
+    tls = certificate.checked(options.certificate, options.key)
+    with _perhaps_new(options.folder):
+        _answer(options, tls)
+    return 0
+
+
+def _answer(options: argparse.Namespace, tls: "Tls | None") -> None:
     from pigeonhole.web import address, create_app, labelling
     from pigeonhole.web.server import Server
 
-    address.check(options.host, options.port)
     session = _open(options)
     # An answer that is not waited for is said nowhere else, and each picture on the page is a request.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")
     app = create_app([], hosts=address.hosts(options.host), runs=options.output)
     jobs = labelling.add_to(app, session, _source(options, session))
     with StopRequest() as request:
-        server = Server(app, options.host, options.port, options.threads)
+        server = Server(app, options.host, options.port, options.threads, tls=tls)
         session.start()
         try:
             labelling.load_newest(app)
@@ -84,7 +120,6 @@ def _serve(options: argparse.Namespace) -> int:
             jobs.close()
             session.close()
     _conclude(options, session)
-    return 0
 
 
 def _open(options: argparse.Namespace) -> "Session":
@@ -146,6 +181,8 @@ def _announce(options: argparse.Namespace, session: "Session", url: str) -> None
         say("note    everyone who reaches this address may see the pictures and label them")
     url = f"{url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')}/label/"
     say(f"open    {url}")
+    if options.certificate and (phone := address.for_phone(options.host, urllib.parse.urlsplit(url).port)):
+        say(f"phone   {phone.replace('http:', 'https:')}label/")
     if not options.no_browser:
         webbrowser.open(url)
 
@@ -204,10 +241,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="FOLDER",
         help=f"where models that are trained from the page are saved ({search.RUNS})",
     )
-    add("--no-browser", action="store_true", help="print the address only")
-    add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
-    add("--port", type=port, default=8001, help="0 takes any that is free (8001)")
-    add("--threads", type=thread_count, default=8, metavar="N", help="requests answered at the same time (8)")
+    _add_serving(parser)
     add_cache_flags(parser)
     options = parser.parse_args(arguments)
     if (options.folder is None) is (options.undo is None):
@@ -215,6 +249,21 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     if options.link and not options.materialise:
         parser.error("--link: only with --materialise")
     return options
+
+
+def _add_serving(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--no-browser", action="store_true", help="print the address only")
+    add("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0 for every one (127.0.0.1)")
+    add("--port", type=port, default=8001, help="0 takes any that is free (8001)")
+    add(
+        "--certificate",
+        type=as_path,
+        metavar="FILE",
+        help="answer by https; with --key, for a phone's camera",
+    )
+    add("--key", type=as_path, metavar="FILE", help="the private key of the certificate")
+    add("--threads", type=thread_count, default=8, metavar="N", help="requests answered at the same time (8)")
 
 
 def _add_materialising(parser: argparse.ArgumentParser) -> None:

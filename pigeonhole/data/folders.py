@@ -8,14 +8,17 @@ from pathlib import Path
 
 from pigeonhole.data import label_table
 from pigeonhole.data.layout import (
+    RECORDINGS,
     Split,
     check_top,
     find_split,
     is_folder,
     is_hidden,
     listed,
+    may_be_class,
     no_classes,
     normal,
+    visible_files,
 )
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.terminal import shown
@@ -107,7 +110,7 @@ def _items(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
 
 
 def _visible_folders(folder: str | os.PathLike[str]) -> list[str]:
-    return [item.name for item in _items(folder) if is_folder(item) and not is_hidden(item.name)]
+    return [item.name for item in _items(folder) if may_be_class(item)]
 
 
 def _scan_table(table: Path, classes: Sequence[str] | None) -> Tree:
@@ -184,18 +187,21 @@ def _scan_classes(root: Path, classes: Sequence[str] | None, prefix: str = "") -
 
 
 def _strays(items: list[os.DirEntry[str]], prefix: str) -> list[str]:
-    return [
+    strays = [
         f"{prefix}{item.name}"
         for item in items
         if not is_folder(item) and not is_hidden(item.name) and item.name not in KNOWN_ROOT_FILES
     ]
+    if recordings := next((item.path for item in items if item.name == RECORDINGS and is_folder(item)), None):
+        strays += [f"{prefix}{RECORDINGS}/{file.name}" for file in visible_files(Path(recordings))]
+    return strays
 
 
 def _class_folders(top: Path, items: list[os.DirEntry[str]]) -> dict[str, str]:
     """Class name -> folder name, sorted by class name."""
     folders: dict[str, str] = {}
     for item in items:
-        if not is_folder(item) or is_hidden(item.name):
+        if not may_be_class(item):
             continue
         if normal(item.name) in folders:
             raise PigeonholeError(

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pigeonhole.data import journal, tables
-from pigeonhole.data.layout import is_hidden, listed, visible_files
+from pigeonhole.data.layout import RECORDINGS, is_hidden, listed, visible_files
 from pigeonhole.errors import PigeonholeError
 
 NAME = "labels.csv"
@@ -22,7 +22,7 @@ def find(top: Path) -> Path | None:
         return None
     items = [item for item in listed(top) if not is_hidden(item.name)]
     found = [Path(item.path) for item in items if item.name.lower() == NAME and os.path.isfile(item.path)]
-    is_single = sum(os.path.isdir(item.path) for item in items) <= 1
+    is_single = sum(os.path.isdir(item.path) for item in items if item.name != RECORDINGS) <= 1
     return found[0] if found and is_single else None
 
 

@@ -18,6 +18,7 @@ SYSTEM_NAMES = frozenset(
         "recycler", "lost+found", "system volume information",
     }
 )  # fmt: skip
+RECORDINGS = "camera-recordings"  # frames that pigeonhole label has recorded: no class, no part of a split
 TRAIN, VALID, TEST, UNLABELLED = "train", "valid", "test", "unlabelled"
 _PARTS = {
     TRAIN: {"train", "training", "trn"},
@@ -125,7 +126,7 @@ def no_classes(top: Path) -> PigeonholeError:
 def _below(top: Path) -> list[Folder]:
     found = []
     for item in sorted(listed(top), key=lambda item: item.name):
-        if is_folder(item) and not is_hidden(item.name):
+        if may_be_class(item):
             inside = [each for each in listed(item.path) if not is_hidden(each.name)]
             folders = sorted(each.name for each in inside if is_folder(each))
             found.append(Folder(item.name, tuple(folders), len(folders) < len(inside)))
@@ -135,6 +136,11 @@ def _below(top: Path) -> list[Folder]:
 def is_folder(item: os.DirEntry[str]) -> bool:
     """Whether it is a folder or a link to one. Of links alone the disk is asked: files may be a million."""
     return os.path.isdir(item.path) if item.is_symlink() else item.is_dir()
+
+
+def may_be_class(item: os.DirEntry[str]) -> bool:
+    """Whether it is a folder of the user's pictures, not the system's nor that of recordings."""
+    return is_folder(item) and not is_hidden(item.name) and item.name != RECORDINGS
 
 
 def visible_files(folder: Path) -> list[Path]:

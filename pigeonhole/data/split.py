@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pigeonhole import atomic_file
-from pigeonhole.data import tables
-from pigeonhole.data.duplicates import Pair, groups
+from pigeonhole.data import bursts, tables
+from pigeonhole.data.duplicates import Pair
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError, UsageError
 
@@ -41,7 +41,8 @@ def assign(
     Of each class, the pictures with the lowest positions validate: as many as bring their number nearest to
     `validation_size` of the class. A position follows from `seed` and the picture's content, not from file
     names, folders or order. So adding pictures moves only the few at the edge. All copies of a picture, exact
-    or near (`pairs`), take the side of the best: most pixels, then largest file.
+    or near (`pairs`), take the side of the best: most pixels, then largest file. So do the frames of one
+    recording (`bursts`), and what is said of copies below holds for them.
 
     The limits: copies are not torn apart, so a class misses its share by up to half of the group at the edge.
     One picture in two classes goes by its position alone, and the other pictures of both classes make up for
@@ -55,7 +56,7 @@ def assign(
     earlier = earlier or PreviousSplit()
     sides: dict[str, str] = {}
     movable: defaultdict[str, list[_Group]] = defaultdict(list)
-    for members in groups(records, pairs):
+    for members in bursts.groups(records, pairs):
         group = _Group(members, f"split {seed}")
         known = [side for member in group.members if (side := earlier.side(member))]
         if not known and group.in_one_class:
@@ -126,7 +127,7 @@ def fraction(records: Iterable[Record], share: float, seed: int, pairs: Iterable
     if share == 1:
         return records
     by_class: defaultdict[str, list[_Group]] = defaultdict(list)
-    for members in groups(records, pairs):
+    for members in bursts.groups(records, pairs):
         group = _Group(members, f"fraction {seed}")
         by_class[group.class_name].append(group)
     kept: set[str] = set()

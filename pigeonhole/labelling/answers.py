@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -46,6 +46,14 @@ class Answers:
     doubtful: np.ndarray
     elsewhere: int = 0
     file: Path | None = None
+
+    def padded(self, count: int) -> "Answers":
+        """The same, for so many pictures: of those that are more, nothing was said."""
+        new = (0, count - len(self.best))
+        best = np.pad(self.best, new, constant_values=NONE)
+        return replace(
+            self, best=best, probability=np.pad(self.probability, new), doubtful=np.pad(self.doubtful, new)
+        )
 
 
 class Sheet(NamedTuple):

@@ -2,18 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pigeonhole.data import duplicates, fixes, labelled, layout
+from pigeonhole.data import bursts, duplicates, fixes, labelled, layout
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.fixes import Fix
-from pigeonhole.data.folders import Record
+from pigeonhole.data.folders import Entry, Record, Tree
 from pigeonhole.data.pixels import Pixels
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.labelling import growth
 from pigeonhole.pictures.images import Preprocessing
 
 SURVEYED_SIDE = 32  # pixels; near copies are told by 16, and 100,000 pictures take 300 MB
@@ -24,8 +24,8 @@ class Collection:
     """All files of a folder, by name; where a row is asked for, it is the place of a picture in `records`.
 
     folder      the names of the pictures are posix paths below it
-    records     of the pictures that can be read, sorted by name; an entry's class is its folder's or its
-                table's, `NO_CLASS` where it has none
+    records     of the pictures that can be read, sorted by name, those of `with_more` behind the others; an
+                entry's class is its folder's or its table's, `NO_CLASS` where it has none
     classes     those that folders or a table give, in their order; none for a heap
     unreadable  name -> why this file is not among the pictures
     """
@@ -34,7 +34,8 @@ class Collection:
     records: list[Record]
     classes: list[str]
     unreadable: dict[str, str]
-    _pixels: Pixels = field(repr=False)
+    _pixels: Pixels | growth.Stacked = field(repr=False)
+    _groups: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def open(
@@ -53,17 +54,29 @@ class Collection:
         progress  a bar on standard error; None: where that is a terminal
 
         Raises UsageError for a folder or class that is not there, PigeonholeError for a folder that cannot
-        be listed or that holds no file, `CacheError` for a cache that cannot be written.
+        be listed, `CacheError` for a cache that cannot be written.
         """
         folder = Path(folder)
         layout.check_top(folder)
         tree = labelled.everything(folder, classes, without)
-        if not tree.entries:
-            raise PigeonholeError(f"{folder}: holds no files; put pictures there, in any order")
         records, pixels = cache.survey(tree, Preprocessing(SURVEYED_SIDE), progress)
         unreadable = {record.entry.name: record.skipped for record in records if record.skipped is not None}
         used = [record for record in records if record.skipped is None]
         return cls(folder, used, tree.classes, unreadable, pixels)
+
+    def with_more(self, names: Iterable[str], cache: Cache) -> "Collection":
+        """The same with these files, new ones of no class, behind the others. Raises as `open` does."""
+        tree = Tree(self.folder, [], [Entry(self.folder, name, labelled.NO_CLASS) for name in names])
+        records, pixels = cache.survey(tree, Preprocessing(SURVEYED_SIDE), progress=False)
+        unreadable = {record.entry.name: record.skipped for record in records if record.skipped is not None}
+        used = [record for record in records if record.skipped is None]
+        return replace(
+            self,
+            records=[*self.records, *used],
+            unreadable=self.unreadable | unreadable,
+            _pixels=growth.Stacked(self._pixels, pixels),
+            _groups=growth.groups(self.groups, self.records, self._pixels, used, pixels),
+        )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -94,9 +107,12 @@ class Collection:
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """A number for each row, equal for copies and near copies, followed transitively: int64 [n]."""
+        """A number for each row, equal for copies, near copies and frames of one recording, followed
+        transitively: int64 [n]."""
+        if self._groups is not None:
+            return self._groups
         numbers = np.empty(len(self.records), np.int64)
-        for number, group in enumerate(duplicates.groups(self.records, self.near_copies)):
+        for number, group in enumerate(bursts.groups(self.records, self.near_copies)):
             for record in group:
                 numbers[self.row_of[record.entry.name]] = number
         return numbers

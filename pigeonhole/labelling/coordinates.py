@@ -31,6 +31,7 @@ LAST_WEIGHT = 3  # ... and those of the averaged last layer count so many times
 SAMPLE = 5_000  # pictures by which axes are found
 BLOCK = 1_024  # pictures read at a time
 TASK = 64  # pictures whose features are computed between two reports
+FEW = 512  # pictures; axes of fewer tell too little of the next one
 GROWTH = 2  # times as many pictures as the axes are of, and they are found anew
 VERSION = 2  # increase it when the same features give other coordinates
 NAMES = "digests", "coordinates", "mean", "directions", "found_by"
@@ -44,20 +45,33 @@ def read(
 ) -> np.ndarray:
     """float32 [n, d], d <= 128, for the pictures of one folder in the order of their records; none skipped.
 
+    As `read_with_axes`.
+    """
+    return read_with_axes(records, extractor, cache, on_progress)[0]
+
+
+def read_with_axes(
+    records: Sequence[Record],
+    extractor: Extractor,
+    cache: Cache,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[np.ndarray, Axes | None]:
+    """The coordinates float32 [n, d], d <= 128, and the axes that give them; None where there is no picture.
+
     What is kept is taken; features are computed for the other pictures alone. When pictures are added, the
-    axes stay as they are until their number has doubled.
+    axes stay as they are until their number has doubled; those of few pictures are found anew at once.
 
     on_progress  is told how many of how many pictures have features, and may raise to stop: nothing is lost
 
     Raises as `store.read` does.
     """
     if not records:
-        return np.empty((0, 0), np.float32)
+        return np.empty((0, 0), np.float32), None
     contents = feature_file.digests([record.digest for record in records])
     file = _file(records[0].entry.root, extractor, cache)
     kept = _Kept.read(file)
     distinct, first, place = np.unique(contents, return_index=True, return_inverse=True)
-    if kept is not None and len(distinct) > GROWTH * kept.found_by:
+    if kept is not None and len(distinct) > kept.enough_for:
         kept = None
     missing = first if kept is None else first[~np.isin(distinct, kept.digests)]
     if len(missing):
@@ -71,7 +85,13 @@ def read(
             )
         with cache.explained():
             kept.write(file)
-    return kept.of(distinct)[place]
+    return kept.of(distinct)[place], kept.axes
+
+
+def of_pictures(images: np.ndarray, extractor: Extractor, found: Axes) -> np.ndarray:
+    """float32 [m, d], along axes of `read_with_axes`, of further pictures uint8 [m, S, S, 3], not kept."""
+    plain, mirrored = np.split(extractor(np.concatenate([images, images[:, :, ::-1]])), 2)
+    return found.coordinates(_averaged(plain, mirrored, extractor.last))
 
 
 def _file(root: Path, extractor: Extractor, cache: Cache) -> Path:
@@ -103,7 +123,12 @@ class _Kept:
     def __init__(self, digests: np.ndarray, coordinates: np.ndarray, found: Axes, found_by: int):
         order = np.argsort(digests, kind="stable")
         self.digests, self._coordinates = digests[order], coordinates[order]
-        self._axes, self.found_by = found, found_by
+        self.axes, self.found_by = found, found_by
+
+    @property
+    def enough_for(self) -> int:
+        """How many pictures the axes may be used for."""
+        return GROWTH * self.found_by if self.found_by >= FEW else self.found_by
 
     @classmethod
     def first(cls, digests: np.ndarray, features: Features, last: slice) -> "_Kept":
@@ -126,16 +151,16 @@ class _Kept:
         return None
 
     def and_of(self, digests: np.ndarray, features: Features, last: slice) -> "_Kept":
-        coordinates = _coordinates(features, self._axes, last)
+        coordinates = _coordinates(features, self.axes, last)
         return _Kept(
             np.concatenate([self.digests, digests]),
             np.concatenate([self._coordinates, coordinates]),
-            self._axes,
+            self.axes,
             self.found_by,
         )
 
     def write(self, file: Path) -> None:
-        values = self.digests, self._coordinates, *self._axes, np.array(self.found_by)
+        values = self.digests, self._coordinates, *self.axes, np.array(self.found_by)
         with atomic_file.write_binary(file) as binary, zipfile.ZipFile(binary, "w") as archive:
             for name, value in zip(NAMES, values, strict=True):
                 archives.add(archive, name, value)
@@ -153,7 +178,11 @@ def _coordinates(features: Features, found: Axes, last: slice) -> np.ndarray:
 
 
 def _seen(features: Features, rows: slice, last: slice) -> np.ndarray:
-    """float32 [m, D]: the mean of the picture and its mirror image, the last layer weighted."""
-    found = (features.plain[rows] + features.mirrored[rows]) / 2
+    return _averaged(features.plain[rows], features.mirrored[rows], last)
+
+
+def _averaged(plain: np.ndarray, mirrored: np.ndarray, last: slice) -> np.ndarray:
+    """float32 [m, D]: the mean of the pictures and their mirror images, the last layer weighted."""
+    found = (plain + mirrored) / 2
     found[:, last] *= LAST_WEIGHT ** (1 / (1 - EXPONENT))  # of which `leading` leaves the weight
     return found

@@ -33,6 +33,7 @@ class Fitted(NamedTuple):
     out_of_fold    float32 [m, K], probabilities by heads that have seen neither the picture nor a copy of it
     judged         bool [m], False where those heads have seen no picture of its class: they cannot be right
     accuracy       to expect of pictures like these, see `labelling.expected`; None for too few labels
+    head           what the probabilities are by; None where all pictures get the same answer
     """
 
     probabilities: np.ndarray
@@ -40,6 +41,19 @@ class Fitted(NamedTuple):
     out_of_fold: np.ndarray
     judged: np.ndarray
     accuracy: Accuracy | None
+    head: Regressions | None = None
+
+    def answers(self, coordinates: np.ndarray) -> np.ndarray:
+        """Probabilities float32 [m, K] of further pictures, by their coordinates [m, d]. There is a head."""
+        with one_thread():
+            found = _answers(self.head, coordinates, len(self.rows), self.probabilities.shape[1])
+        return np.exp(found[..., 0])
+
+    def padded(self, count: int) -> "Fitted":
+        """The same, for so many pictures: of those that are more, nothing is known."""
+        new, classes = count - len(self.probabilities), self.probabilities.shape[1]
+        unknown = np.full((new, classes), 1 / classes, np.float32)
+        return self._replace(probabilities=np.concatenate([self.probabilities, unknown]))
 
 
 class Learner:
@@ -74,7 +88,7 @@ class Learner:
         judged = cross_validation.judged(given, folds)
         out_of_fold = np.exp(answers)
         accuracy = self._accuracy(probabilities, rows[judged], out_of_fold[judged], given[judged])
-        return Fitted(probabilities, rows, out_of_fold, judged, accuracy)
+        return Fitted(probabilities, rows, out_of_fold, judged, accuracy, fitted)
 
     def _accuracy(
         self, probabilities: np.ndarray, judged: np.ndarray, answers: np.ndarray, given: np.ndarray
@@ -132,6 +146,8 @@ def _out_of_fold(
     The penalty for a fold is chosen by the others.
     """
     every, fold_of = np.unique(folds, return_inverse=True)
+    if len(every) < 2:  # each class has one picture and its copies: nobody else can answer for it
+        return np.full((len(given), num_classes), -np.log(num_classes), np.float32), FIRST_PENALTY
     outside = (fold_of[:, None] != np.arange(len(every))).astype(np.float32)
     weights = np.repeat(outside, len(penalties), axis=1)
     fitted = softmax_regression.fit(known, given, weights, np.tile(penalties, len(every)), _tolerance(given))

@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pigeonhole.data.cache import Cache
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.features.axes import Axes
 from pigeonhole.features.extractor import Extractor
 from pigeonhole.labelling import coordinates, curve, proposals
 from pigeonhole.labelling.collection import Collection
 from pigeonhole.labelling.learner import Accuracy, Fitted, Learner
+from pigeonhole.labelling.shared_extractor import SharedExtractor
 
 BATCH = 5  # pictures proposed at a time
 FEWEST_FOR_ADVICE = 20  # labels
@@ -34,6 +36,12 @@ class Wanted:
     removed: np.ndarray
     classes: tuple[str, ...]
 
+    def padded(self, count: int) -> "Wanted":
+        """The same, for so many pictures, of which those that are more have no label."""
+        new = (0, count - len(self.labels))
+        labels = np.pad(self.labels, new, constant_values=-1)
+        return replace(self, labels=labels, removed=np.pad(self.removed, new))
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -52,6 +60,7 @@ class Findings:
     coordinates  float32 [n, d]
     groups       int64 [n], equal for copies of one picture
     fitted       the head; None before two classes have labels
+    axes         give the coordinates that the head takes
     queue        int64, rows to be labelled next, the first one first
     advice       whether more labels are worth it, a sentence
     number       grows with every change
@@ -61,6 +70,7 @@ class Findings:
     groups: np.ndarray
     wanted: Wanted | None = None
     fitted: Fitted | None = None
+    axes: Axes | None = None
     queue: np.ndarray | None = None
     advice: str = ""
     number: int = 0
@@ -69,6 +79,17 @@ class Findings:
     def accuracy(self) -> Accuracy | None:
         return self.fitted.accuracy if self.fitted else None
 
+    def grown(self, coordinates: np.ndarray, groups: np.ndarray) -> "Findings":
+        """The same before anything is known of the pictures that are more."""
+        count = len(coordinates)
+        return replace(
+            self,
+            coordinates=coordinates,
+            groups=groups,
+            wanted=self.wanted and self.wanted.padded(count),
+            fitted=self.fitted and self.fitted.padded(count),
+        )
+
 
 class Refitter:
     """A thread that keeps `findings` up to date: the latest labels win, earlier ones may be passed over.
@@ -76,8 +97,10 @@ class Refitter:
     open_extractor  opens the network whose features are computed where the cache lacks them
     wanted          gives the labels at present
     changed         is called by the thread after every change of `findings`, `progress` or `problem`
+    grown           is called by the thread with a collection that has more pictures, and with a function that
+                    it has to call at the moment when it goes over to that one: `findings` then do, too
 
-    `problem`: why there is no model, in a sentence.
+    `problem`: why there is no model, in a sentence. `extractor`: the network, once it is open.
     """
 
     def __init__(
@@ -87,9 +110,13 @@ class Refitter:
         open_extractor: Callable[[], Extractor],
         wanted: Callable[[], Wanted],
         changed: Callable[[], None],
+        grown: Callable[[Collection, Callable[[], None]], None],
     ):
         self._collection, self._cache, self._open_extractor = collection, cache, open_extractor
-        self._wanted, self._changed = wanted, changed
+        self._wanted, self._changed, self._grown = wanted, changed, grown
+        self.extractor: SharedExtractor | None = None
+        self._arrived: list[str] = []  # names of pictures
+        self._arriving = threading.Lock()
         self.findings: Findings | None = None
         self.progress: Progress | None = Progress(0, len(collection), None)
         self.problem = ""
@@ -112,6 +139,12 @@ class Refitter:
         """Say that the labels have changed."""
         self._news.set()
 
+    def add(self, names: Iterable[str]) -> None:
+        """Say that there are further pictures in the folder."""
+        with self._arriving:
+            self._arrived += names
+        self._news.set()
+
     def is_behind(self, number: int) -> bool:
         """Whether the decision of this number is not yet in the findings."""
         if self.problem:
@@ -130,6 +163,9 @@ class Refitter:
         except Exception as error:
             self._fail(f"{type(error).__name__}: {error}")
             raise
+        finally:
+            if self.extractor:
+                self.extractor.close()
 
     def _fail(self, reason: str) -> None:
         self.problem, self.progress = reason, None
@@ -149,25 +185,43 @@ class Refitter:
             self.progress = Progress(done, total, left)
             self._changed()
 
-        extractor = self._open_extractor()
-        try:
-            found = coordinates.read(self._collection.records, extractor, self._cache, tell)
-        finally:
-            extractor.close()
-        self.findings = Findings(found, self._collection.groups)
-        self._learner = Learner(found, self.findings.groups)
+        self.extractor = SharedExtractor(self._open_extractor())
+        self.findings = self._know(self._collection, tell)
         self.progress = None
         self._changed()
+
+    def _know(self, collection: Collection, tell: Callable[[int, int], None]) -> Findings:
+        """Have all that follows be about these pictures."""
+        found, axes = coordinates.read_with_axes(collection.records, self.extractor, self._cache, tell)
+        findings = self.findings or Findings(found, collection.groups, axes=axes)
+        self._collection, self._axes = collection, axes
+        self._learner = Learner(found, collection.groups)
+        return findings.grown(found, collection.groups)
+
+    def _take_in(self) -> None:
+        """Go over to a collection with the pictures that have arrived."""
+        with self._arriving:
+            names, self._arrived = self._arrived, []
+        if not names:
+            return
+        collection = self._collection.with_more(names, self._cache)
+        findings = self._know(collection, lambda done, total: None)
+
+        def go_over() -> None:
+            self.findings = findings
+
+        self._grown(collection, go_over)
 
     def _follow(self) -> None:
         """Fit to the latest labels, then wait for others; where none come, advise."""
         self._news.clear()
+        self._take_in()
         wanted, now = self._wanted(), self.findings
         if now.wanted is None or wanted.number != now.wanted.number:
             fitted = None
             if len(np.unique(wanted.labels[wanted.labels >= 0])) > 1:
                 fitted = self._learner.fit(wanted.labels, len(wanted.classes))
-            self._publish(replace(now, wanted=wanted, fitted=fitted))
+            self._publish(replace(now, wanted=wanted, fitted=fitted, axes=self._axes))
             self._publish(replace(self.findings, queue=self._propose(wanted, fitted)))
         if not self._news.wait(IDLE) and self._is_advice_due(wanted):
             self._advise(wanted)

@@ -17,6 +17,7 @@ from pigeonhole.features.extractor import Extractor
 from pigeonhole.labelling import answers, listing, review
 from pigeonhole.labelling import collection as collections
 from pigeonhole.labelling.answers import Answers, Sheet
+from pigeonhole.labelling.camera import Camera
 from pigeonhole.labelling.journal import Journal, Label
 from pigeonhole.labelling.refitting import Findings, Refitter, Wanted
 from pigeonhole.labelling.sheets import Sheets
@@ -26,7 +27,6 @@ from pigeonhole.labelling.thumbnails import Thumbnails
 
 REFRESH_SECONDS = 0.5  # between two looks at what other windows and programs have written
 RANKED = 3  # classes told of a picture
-MOST_POINTS = 200  # of the curve
 LEAST_DOUBT = 0.05  # of a label that is listed for review
 MOST_SUSPECTS = 500
 
@@ -55,7 +55,8 @@ class Session:
         self._answers: Answers | None = None  # of a file
         self._version = 0
         self._refreshed = time.monotonic()
-        self._refitter = Refitter(collection, cache, open_extractor, self._wanted, self._learnt)
+        self._refitter = Refitter(collection, cache, open_extractor, self._wanted, self._learnt, self._grow)
+        self.camera = Camera(collection.folder, journal, self._refitter)
 
     def start(self) -> None:
         self._refitter.start()
@@ -249,9 +250,8 @@ class Session:
         with self._mutex:
             if not self.findings:
                 return []
-            labels = self._state.labels
+            labels, kept = self._state.labels, self._kept
             found = review.divided_copies(labels, self.findings.groups)
-            kept = self._kept
             return [
                 rows.tolist() for rows in found if not all((row, int(labels[row])) in kept for row in rows)
             ]
@@ -298,16 +298,21 @@ class Session:
                 self._sheets = sheets
         with self._mutex:
             if findings and findings.accuracy:
-                self._note(Point(int((findings.wanted.labels >= 0).sum()), findings.accuracy))
+                labels = int((findings.wanted.labels >= 0).sum())
+                self._curve = Point(labels, findings.accuracy).added(self._curve)
             if not self._refitter.progress:
                 self._version += 1
 
-    def _note(self, point: Point) -> None:
-        """Add to the curve; what was found by as many labels or more gives way."""
-        self._curve = [each for each in self._curve if each.labels < point.labels]
-        if len(self._curve) >= MOST_POINTS:
-            self._curve = self._curve[::2]
-        self._curve.append(point)
+    def _grow(self, collection: collections.Collection, go_over: Callable[[], None]) -> None:
+        """Take over pictures that have arrived; called by the refitter's thread."""
+        with self._mutex:
+            self._state.grow(collection)
+            self.collection = collection
+            go_over()
+            self._answers = self._answers and self._answers.padded(len(collection))
+            if self._sheets:
+                self._sheets.coordinates = self.findings.coordinates
+            self._version += 1
 
     def _grouped(self) -> Sheets:
         if self._sheets is None:

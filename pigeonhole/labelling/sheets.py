@@ -11,11 +11,11 @@ from pigeonhole.labelling import groups
 class Sheets:
     """Numbered groups of rows, the most typical picture of each first. Not safe for threads.
 
-    `version` grows with every change.
+    `version` grows with every change. `coordinates`: float32 [n, d], replaced when there are more pictures.
     """
 
     def __init__(self, coordinates: np.ndarray):
-        self._coordinates = coordinates
+        self.coordinates = coordinates
         self._rows: dict[int, np.ndarray] = {}
         self._latest = 0
         self.version = 0
@@ -29,7 +29,7 @@ class Sheets:
 
     def grouped(self, rows: np.ndarray) -> list[np.ndarray]:
         """These rows in groups; takes a second for 1,000 pictures, and keeps nothing."""
-        return [rows[each] for each in groups.groups(self._coordinates[rows])]
+        return [rows[each] for each in groups.groups(self.coordinates[rows])] if len(rows) else []
 
     def put(self, rows: np.ndarray, found: list[np.ndarray]) -> None:
         """Let `found`, made of `rows` by `grouped`, take the place of all groups."""
@@ -50,7 +50,7 @@ class Sheets:
             apart = np.isin(rows, list(out))
             parts = [rows[~apart], rows[apart]]
         else:
-            parts = groups.split(self._coordinates, rows)
+            parts = groups.split(self.coordinates, rows)
         if len(parts) < 2 or not all(map(len, parts)):
             raise UsageError("These pictures cannot be told apart: the group stays as it is.")
         place = list(self._rows).index(number)
@@ -62,8 +62,8 @@ class Sheets:
     def merge(self, numbers: Collection[int]) -> None:
         """Make one group of several. Raises UsageError where there is no such group."""
         rows = np.concatenate([self._of(number) for number in numbers])
-        centre = self._coordinates[rows].mean(axis=0)
-        order = np.argsort(np.linalg.norm(self._coordinates[rows] - centre, axis=1), kind="stable")
+        centre = self.coordinates[rows].mean(axis=0)
+        order = np.argsort(np.linalg.norm(self.coordinates[rows] - centre, axis=1), kind="stable")
         for number in numbers:
             del self._rows[number]
         before, self._rows = self._rows, {}

@@ -33,6 +33,17 @@ class State:
             self._set(collection.row_of[name], label, number)
         self.decisions = len(found)
 
+    def grow(self, collection: Collection) -> None:
+        """Go on with a collection that has more pictures behind those of the present one."""
+        new = collection.names[len(self.labels) :]
+        given = [self._position.get(name, NONE) for name in collection.given[len(self.labels) :]]
+        self._collection = collection
+        self.given = np.append(self.given, np.array(given, np.int64))
+        self.labels = np.append(self.labels, np.array(given, np.int64))
+        self.removed = np.append(self.removed, np.zeros(len(new), bool))
+        self.decided_at = np.append(self.decided_at, np.zeros(len(new), np.int64))
+        self.take(new)
+
     def take(self, names: Iterable[str]) -> None:
         """Take in what the journal says of these pictures now."""
         self.decisions += 1

@@ -1,9 +1,12 @@
 """What a session tells: where the labelling stands, a picture, a group, a label that looks wrong."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pigeonhole.labelling.learner import Accuracy
 from pigeonhole.labelling.refitting import Progress
+
+MOST_POINTS = 200  # of a curve
 
 
 @dataclass(frozen=True)
@@ -12,6 +15,11 @@ class Point:
 
     labels: int
     accuracy: Accuracy
+
+    def added(self, curve: Sequence["Point"]) -> list["Point"]:
+        """The curve with this point; what was found by as many labels or more gives way."""
+        kept = [each for each in curve if each.labels < self.labels]
+        return [*(kept[::2] if len(kept) >= MOST_POINTS else kept), self]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import flask
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pigeonhole.web.certificate import Tls
 from pigeonhole.web.gateway import ANSWERING, IDLE, Address, Gateway, Limits
 
 
@@ -31,7 +32,17 @@ class _Seat:
 class Server:
     """Listens from its creation on; `run` answers until told to stop. It runs once."""
 
-    def __init__(self, app: flask.Flask, host: str, port: int, threads: int, limits: Limits | None = None):
+    def __init__(
+        self,
+        app: flask.Flask,
+        host: str,
+        port: int,
+        threads: int,
+        limits: Limits | None = None,
+        tls: Tls | None = None,
+    ):
+        """`tls`: answer by https, and by that alone."""
+        self._tls = tls
         self._limits = limits or Limits()
         self._gateway = Gateway(app, threads, self._limits, self._mark)
         self._seats: dict[Address, _Seat] = {}
@@ -41,7 +52,8 @@ class Server:
     def urls(self) -> list[str]:
         """Where it listens, such as http://127.0.0.1:8000; one for each address that the host name has."""
         hosts = (listener.getsockname() for listener in self._sockets)
-        return [f"http://{f'[{host}]' if ':' in host else host}:{port}" for host, port, *_ in hosts]
+        scheme = "https" if self._tls else "http"
+        return [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}" for host, port, *_ in hosts]
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Answer until `should_stop()`, then finish every request that has begun to arrive."""
@@ -59,6 +71,8 @@ class Server:
                 proxy_headers=False,  # anyone on this computer could claim any address
                 headers=[("Server", "Pigeonhole")],
                 server_header=False,
+                ssl_certfile=self._tls and self._tls.certificate,
+                ssl_keyfile=self._tls and self._tls.key,
                 timeout_keep_alive=max(1, int(self._limits.idle)),
                 timeout_graceful_shutdown=self._limits.stop_seconds,
                 h11_max_incomplete_event_size=self._limits.head_bytes,
@@ -98,7 +112,11 @@ class _Uvicorn(uvicorn.Server):
         await asyncio.sleep(0.01)  # for the connections that are just being made
         settings = {"config": self.config, "server_state": self.server_state, "app_state": {}}
         connecting = [
-            asyncio.create_task(loop.connect_accepted_socket(lambda: self.config.http(**settings), waiting))
+            asyncio.create_task(
+                loop.connect_accepted_socket(
+                    lambda: self.config.http(**settings), waiting, ssl=self.config.ssl
+                )
+            )
             for listener in sockets or ()
             for waiting in _waiting(listener)
         ]
@@ -121,6 +139,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
+        self._place = (transport.get_extra_info("peername") or ("", 0))[:2]  # later, TLS tells it no more
         if len(self._seats) >= self._most:
             seats = [
                 seat
@@ -129,14 +148,11 @@ class _Connection(H11Protocol):
             ]
             least = min(seats, key=lambda seat: (seat.stage, seat.since), default=None)
             (least.transport if least else transport).abort()
-        self._seats[self._place()] = _Seat(transport, time.monotonic())
+        self._seats[self._place] = _Seat(transport, time.monotonic())
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._seats.pop(self._place(), None)
-
-    def _place(self) -> Address:
-        return (self.transport.get_extra_info("peername") or ("", 0))[:2]
+        self._seats.pop(self._place, None)
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

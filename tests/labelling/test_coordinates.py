@@ -49,7 +49,8 @@ def test_they_are_computed_once_and_in_the_order_of_the_records(tree, kept):
     assert extractor.seen == seen and file_of(kept).stat().st_mtime_ns == written
 
 
-def test_added_pictures_leave_the_others_where_they_are(tree, kept):
+def test_added_pictures_leave_the_others_where_they_are(tree, kept, monkeypatch):
+    monkeypatch.setattr(coordinates, "FEW", 1)
     records, extractor = records_of(tree, kept), SmallExtractor()
     first, second = np.array_split(np.arange(len(records)), [2 * len(records) // 3])
     before = coordinates.read([records[row] for row in first], extractor, kept)
@@ -58,9 +59,13 @@ def test_added_pictures_leave_the_others_where_they_are(tree, kept):
     assert np.isfinite(after[second]).all()
 
 
-def test_when_pictures_have_doubled_the_axes_are_found_anew(tree, kept):
+@pytest.mark.parametrize(("few", "earlier"), [(1, 5), (coordinates.FEW, 11)])
+def test_axes_are_found_anew_for_twice_as_many_pictures_and_whenever_they_were_of_few(
+    tree, kept, monkeypatch, few, earlier
+):
+    monkeypatch.setattr(coordinates, "FEW", few)
     records, extractor = records_of(tree, kept), SmallExtractor()
-    coordinates.read(records[:5], extractor, kept)
+    coordinates.read(records[:earlier], extractor, kept)
     found = coordinates.read(records, extractor, kept)
     fresh = cache.Cache(kept.directory.parent / "other")
     np.testing.assert_allclose(found, coordinates.read(records, extractor, fresh), atol=1e-4)

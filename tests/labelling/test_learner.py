@@ -105,3 +105,11 @@ def test_a_part_of_many_labels_chooses_the_penalty_and_answers_stay_as_good(monk
     quick = Learner(coordinates).fit(labels, 10)
     assert abs(quick.accuracy.value - usual.accuracy.value) < 0.02
     assert np.mean(quick.out_of_fold.argmax(axis=1) == labels) > 0.93
+
+
+def test_classes_of_one_recording_each_are_told_apart_and_not_judged():
+    rows = np.random.default_rng(0).normal(np.repeat([[-3.0], [3.0]], 5, axis=0), 0.1, (10, 2))
+    labels = np.repeat([0, 1], 5)
+    fitted = Learner(rows.astype(np.float32), labels).fit(labels, 2)
+    assert (fitted.probabilities.argmax(axis=1) == labels).all()
+    assert not fitted.judged.any() and fitted.accuracy is None and np.isfinite(fitted.out_of_fold).all()

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from pigeonhole.data.cache import Cache
+from pigeonhole.features.extractor import Extractor
 from pigeonhole.labelling.collection import Collection
 from pigeonhole.labelling.journal import Journal
 from pigeonhole.labelling.session import Session
@@ -31,12 +32,24 @@ def draw_heap(folder: Path, count: int, colours: dict = COLOURS) -> dict[str, st
     return found
 
 
-def open_session(folder: Path, cache: Path, journal: Path | None = None) -> Session:
+def frame(colour: str, seed: int, shape: tuple[int, int] = (48, 64)) -> bytes:
+    """A JPEG file of noise in that colour, another one for each seed."""
+    random = np.random.default_rng(seed)
+    picture = np.clip(random.normal(COLOURS[colour], 25, (*shape, 3)) + random.normal(0, 25, 3), 0, 255)
+    return cv2.imencode(".jpg", picture.astype(np.uint8))[1].tobytes()
+
+
+def open_session(
+    folder: Path,
+    cache: Path,
+    journal: Path | None = None,
+    open_extractor: Callable[[], Extractor] = SmallExtractor,
+) -> Session:
     """The labelling of a folder, not started."""
     kept = Cache(cache)
     file = journal or folder / "labels.csv"
     pictures = Collection.open(folder, kept, without=[file], progress=False)
-    return Session(pictures, Journal(file, pictures.classes), kept, SmallExtractor)
+    return Session(pictures, Journal(file, pictures.classes), kept, open_extractor)
 
 
 @contextlib.contextmanager

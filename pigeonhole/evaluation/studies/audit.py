@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from pigeonhole.data.duplicates import Pair, groups
+from pigeonhole.data import bursts
+from pigeonhole.data.duplicates import Pair
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.data.folders import Record
 from pigeonhole.evaluation.predictions import Evaluation
@@ -209,9 +210,9 @@ def group_numbers(sets, more: Sequence[Pair] = ()) -> np.ndarray:
 
 
 def _groups(sets, more: Sequence[Pair] = ()) -> list[list[Record]]:
-    """The records of each picture, its copies and near-copies together."""
+    """The records of each picture, its copies and near-copies together, and of each recording."""
     pairs = [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across, *more]
-    return groups(sets.records, pairs)
+    return bursts.groups(sets.records, pairs)
 
 
 def among_validation(evaluation: Evaluation) -> list[Suspect]:

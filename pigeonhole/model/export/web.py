@@ -24,7 +24,7 @@ HAS_INT8 = True
 
 PAGE = Path(__file__).parent / "page"
 LOOK = Path(pigeonhole.__file__).parent / "web" / "static"  # which it shares with the web app
-SHARED = ("style.css", "icon.svg", "pictures.js")
+SHARED = ("style.css", "icon.svg", "pictures.js", "camera.js")
 WORKER = "sw.js"
 MODEL = onnx_file.PLACE
 RUNTIME = {web_runtime.SCRIPT: "ort.js", web_runtime.BINARY: "ort.wasm.bin"}

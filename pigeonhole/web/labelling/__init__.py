@@ -11,7 +11,7 @@ from pigeonhole.jobs.sorting_job import SortingJob
 from pigeonhole.jobs.workbench import Source, Workbench
 from pigeonhole.labelling.session import Session
 from pigeonhole.runs.run import Run
-from pigeonhole.web.labelling import api, pages, sorting, training
+from pigeonhole.web.labelling import api, camera, pages, sorting, training
 from pigeonhole.web.labelling.training import load_newest
 
 __all__ = ["add_to", "load_newest"]
@@ -31,7 +31,7 @@ def add_to(app: flask.Flask, session: Session, source: Source | None = None) -> 
     bench = Workbench(source or Source(session.collection.folder, session.journal.file), load)
     folders = SortingJob(session.collection.folder)
     app.extensions |= {"labelling": session, "workbench": bench, "sorting": folders}
-    for each in (pages.pages, api.api, training.training, sorting.sorting):
+    for each in (pages.pages, api.api, camera.camera, training.training, sorting.sorting):
         app.register_blueprint(each)
     jobs = ExitStack()
     jobs.callback(bench.close)

@@ -10,6 +10,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.labelling import thumbnails
 from pigeonhole.labelling.session import Session
 from pigeonhole.terminal import shown
+from pigeonhole.web import security
 
 FOREVER = "private, max-age=31536000, immutable"  # a picture's address names its content
 
@@ -22,15 +23,19 @@ def common() -> dict[str, object]:
 
 
 @pages.get("/")
-def page() -> str:
+def page() -> flask.Response:
     session = current()
-    return flask.render_template(
+    page = flask.render_template(
         "label.html",
         base=pages.url_prefix,
         token=session.number,
         folder=shown(session.collection.folder.resolve().name),
         file=shown(str(session.journal.file)),
+        recordings=shown(str(session.camera.folder)),
     )
+    response = flask.Response(page)
+    response.headers["Permissions-Policy"] = security.CAMERA_ALLOWED
+    return response
 
 
 @pages.get("/unreadable")

@@ -15,7 +15,7 @@ const view = document.querySelector(".camera");
 const status = document.querySelector(".status");
 const visit = document.querySelector(".visit");
 const answers = visit.querySelector(".answers");
-const camera = new Camera(view.querySelector("video"), showLive, (error) => {
+const camera = new Camera(view.querySelector("video"), { answer, pause: 100 }, showLive, (error) => {
   stop();
   tellTrouble(error);
 });

@@ -1,6 +1,7 @@
 // Puts the page together: the views, the panel, the keys.
 import { All } from "./all.js";
 import { Answers } from "./answers.js";
+import { CameraView } from "./camera.js";
 import { Groups } from "./groups.js";
 import { Next } from "./next.js";
 import { Panel, giveBack, takeBack } from "./panel.js";
@@ -18,6 +19,7 @@ const views = {
   all: new All(given),
   review: new Review(given),
   answers: new Answers(given),
+  camera: new CameraView(),
   train: new Train(),
 };
 const stage = document.getElementById("view");
@@ -44,9 +46,15 @@ listenToKeys({
   other: (event) => view.key(event),
 });
 
+function start() {
+  const { pictures, undecided } = store.state.counts;
+  if (!pictures) return views.camera;
+  return undecided ? views.groups : views.review;
+}
+
 function go() {
   const [name, ...rest] = location.hash.slice(1).split("/").map(decodeURIComponent);
-  const wanted = views[name] ?? (store.state.counts.undecided ? views.groups : views.review);
+  const wanted = views[name] ?? start();
   for (const link of document.querySelectorAll("#views a")) {
     const isHere = views[link.hash.slice(1)] === wanted;
     if (isHere) link.setAttribute("aria-current", "page");

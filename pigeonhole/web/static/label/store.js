@@ -81,6 +81,11 @@ export async function post(path, body = {}) {
   );
 }
 
+// Sends a file as it is.
+export async function postFile(path, file) {
+  return answered(await fetch(`${BASE}/api/${path}`, { method: "POST", headers: { "X-Session": TOKEN }, body: file }));
+}
+
 async function answered(response) {
   const content = await response.json().catch(() => ({}));
   if (!response.ok) {

@@ -1,7 +1,4 @@
-// The live camera: one answer after another to what it sees, as fast as the device can, up to ten a second.
-import { answer } from "./engine.js";
-
-const LEAST_PAUSE = 100; // milliseconds from one answer to the next
+// The live camera: one answer after another to what it sees, as fast as they come.
 const REASONS = {
   NotAllowedError: "it was not allowed; the browser's settings for this page can allow it",
   NotFoundError: "this device has none",
@@ -10,15 +7,18 @@ const REASONS = {
 
 export class Camera {
   #video;
+  #ask;
   #show;
   #fail;
   #stream = null;
   #wanted = 0; // counts starts and stops: a start that another of them overtakes gives its stream back
   #facing = "environment";
 
-  // `show(result)` is given each answer as of `engine.answer`, `fail(error)` why there are no more.
-  constructor(video, show, fail) {
+  // `ask.answer(bitmap)` promises an answer and frees the bitmap; `ask.pause` milliseconds pass from one to the
+  // next at least. `show(answer)` is given each, `fail(error)` why there are no more.
+  constructor(video, ask, show, fail) {
     this.#video = video;
+    this.#ask = ask;
     this.#show = show;
     this.#fail = fail;
   }
@@ -69,9 +69,9 @@ export class Camera {
 
   async #look(stream) {
     while (this.#stream === stream) {
-      const next = new Promise((resolve) => setTimeout(resolve, LEAST_PAUSE));
+      const next = new Promise((resolve) => setTimeout(resolve, this.#ask.pause));
       if (!document.hidden && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
-        const result = await answer(await this.picture());
+        const result = await this.#ask.answer(await this.picture());
         if (this.#stream === stream) this.#show(result);
       }
       await next;
