@@ -37,5 +37,5 @@ def outlook(learner: Learner, labels: np.ndarray, num_classes: int, now: Accurac
     given = f"{100 * before:.1f} %"
     if gain < LITTLE_GAIN:
         return Outlook(gain, f"More labels bring little now: half of the {count:,} give {given} as well.")
-    most = f"{100 * gain:.1f} points"
+    most = f"{100 * min(gain, 1 - now.value):.1f} points"
     return Outlook(gain, f"Half of the {count:,} labels give {given}: twice as many may add up to {most}.")

@@ -58,7 +58,7 @@ export class Groups {
   #hint(count) {
     if (count) return "The pictures of a group look alike. Click what does not belong, then name the rest.";
     if (store.state.progress) return "Groups appear here once the pictures have been looked at. Until then, label them one by one under Next, or under All.";
-    return store.state.counts.undecided ? "Sorting into groups …" : "Every picture has a label.";
+    return store.state.counts.undecided ? "Sorting into groups …" : "Every picture has a label. Review lists those that look wrong; Train saves a model.";
   }
 
   activate(sheet, takesFocus = true) {
