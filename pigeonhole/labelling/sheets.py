@@ -60,7 +60,9 @@ class Sheets:
         self._rows |= dict(before[place + 1 :])
 
     def merge(self, numbers: Collection[int]) -> None:
-        """Make one group of several. Raises UsageError where there is no such group."""
+        """Make one group of several. Raises UsageError where one is no more, and without two of them."""
+        if len(set(numbers)) < 2 or len(set(numbers)) < len(numbers):
+            raise UsageError("It takes two groups to make one of them.")
         rows = np.concatenate([self._of(number) for number in numbers])
         centre = self.coordinates[rows].mean(axis=0)
         order = np.argsort(np.linalg.norm(self.coordinates[rows] - centre, axis=1), kind="stable")

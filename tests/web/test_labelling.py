@@ -126,6 +126,36 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(tell, path, content, told)
     assert answer.status_code == 400 and told in answer.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("decide", {"action": "a1", "ids": [0], "label": 5}),
+        ("decide", {"action": "a1", "ids": [0], "label": ["moss"]}),
+        ("decide", {"action": "a1", "ids": [0], "label": {}}),
+        ("groups/merge", {"groups": []}),
+        ("groups/merge", {"groups": [1, 1]}),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_and_changes_nothing(tell, client, path, content):
+    before = client.get("/label/api/state").json["state"]
+    assert tell(path, **content).status_code == 400
+    after = client.get("/label/api/state").json["state"]
+    assert (after["decisions"], after["sheets"]) == (before["decisions"], before["sheets"])
+
+
+def test_numbers_and_objects_without_end_are_refused(client, session):
+    digits = "9" * 5000
+    assert client.get(f"/label/api/pictures?ids={digits}").status_code == 400
+    assert client.get(f"/label/api/next?count={digits}").status_code == 400
+    told = client.post(
+        "/label/api/decide",
+        data="[" * 20_000,
+        headers={"X-Session": session.number},
+        content_type="application/json",
+    )
+    assert told.status_code == 400
+
+
 def test_only_a_page_of_this_start_may_decide(tell, client):
     content = {"action": "a1", "ids": [0], "label": "moss"}
     assert tell("decide", headers={}, **content).status_code == 403

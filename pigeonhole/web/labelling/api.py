@@ -27,8 +27,8 @@ def state() -> flask.Response:
 @api.get("/pictures")
 def pictures() -> flask.Response:
     ids = flask.request.args.get("ids", "")
-    rows = [int(text) for text in ids.split(",") if text.isascii() and text.isdecimal()]
-    return flask.jsonify(pictures=_pictures(rows[:MOST_PICTURES]))
+    rows = [asking.number(row) for row in ids.split(",")[:MOST_PICTURES] if row]
+    return flask.jsonify(pictures=_pictures(rows))
 
 
 @api.get("/next")
@@ -96,7 +96,9 @@ def review() -> flask.Response:
 @api.post("/decide")
 def decide() -> flask.Response:
     told = asking.told()
-    label = None if told.get("remove") else told.get("label") or UNDECIDED
+    label = None if told.get("remove") else UNDECIDED
+    if label is not None and told.get("label") is not None:
+        label = asking.text(told, "label")
     source = told.get("source") if told.get("source") in SOURCES else SOURCES[0]
     current().decide(asking.text(told, "action"), asking.rows(told, "ids"), label, source)
     return _state()
@@ -172,5 +174,4 @@ def _picture(seen: Seen) -> dict[str, object]:
 
 
 def _count() -> int:
-    text = flask.request.args.get("count", "1")
-    return min(int(text), 100) if text.isascii() and text.isdecimal() else 1
+    return min(asking.number(flask.request.args.get("count", "1")), 100)

@@ -8,6 +8,8 @@ from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.web.labelling.pages import current
 
+LONGEST_NUMBER = 9  # digits
+
 
 def guard(api: flask.Blueprint) -> None:
     """Let in what changes something only from a page of this start, and word what is refused."""
@@ -18,7 +20,10 @@ def guard(api: flask.Blueprint) -> None:
 
 def told() -> dict[str, object]:
     """The object in the request's body; BadRequest for anything else."""
-    content = flask.request.get_json()
+    try:
+        content = flask.request.get_json()
+    except RecursionError:  # lists in lists without end
+        content = None
     if not isinstance(content, dict):
         raise BadRequest("The request must hold a JSON object.")
     return content
@@ -29,6 +34,13 @@ def text(content: dict[str, object], name: str) -> str:
     if not isinstance(content.get(name), str):
         raise BadRequest(f"{name} must be a text.")
     return content[name]
+
+
+def number(written: str) -> int:
+    """A whole number in an address; BadRequest for anything else."""
+    if not (written.isascii() and written.isdecimal() and len(written) <= LONGEST_NUMBER):
+        raise BadRequest("A whole number was expected.")
+    return int(written)
 
 
 def rows(content: dict[str, object], name: str) -> list[int]:
