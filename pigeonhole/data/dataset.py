@@ -25,6 +25,8 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.terminal import shown
 
+SCALES, ORDERS = ("0..255", "0..1"), ("rgb", "bgr")  # of `next_batch`
+
 
 class DataSet:
     """Labelled pictures, handed out in batches.
@@ -71,14 +73,23 @@ class DataSet:
         """
         return np.random.default_rng([self._seed, epoch]).permutation(self.num_examples)
 
-    def next_batch(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def next_batch(
+        self, batch_size: int, scale: str = "0..255", order: str = "rgb"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The epoch's next `batch_size` pictures: images, labels, names, classes, as in those attributes.
+
+        `scale` "0..1": images are float32, divided by 255. `order` "bgr": blue comes first. Neither is for
+        networks of this package, which take 0..255, RGB.
 
         Within an epoch every picture comes exactly once and the last batch may be short; `epochs_done` counts
         up with it, and the next batch begins a freshly shuffled epoch.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        if scale not in SCALES or order not in ORDERS:
+            raise ValueError(
+                f"scale is one of {SCALES} and order one of {ORDERS}, not {scale!r} and {order!r}"
+            )
         chosen = self._present_order[self._position : self._position + batch_size]
         self._position += len(chosen)
         if self._position >= self.num_examples:
@@ -86,7 +97,10 @@ class DataSet:
             self._position = 0
             del self._present_order
         labels = self.label_indices[chosen]
-        return self.images[chosen], self._one_hot(labels), self.names[chosen], self._class_name(labels)
+        images = self.images[chosen][..., :: 1 if order == "rgb" else -1]
+        if scale == "0..1":
+            images = images.astype(np.float32) / np.float32(255)
+        return images, self._one_hot(labels), self.names[chosen], self._class_name(labels)
 
     def select(self, rows: Sequence[int] | np.ndarray, class_names: Sequence[str] | None = None) -> "DataSet":
         """The data set of these rows alone, in this order.

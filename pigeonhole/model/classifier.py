@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -134,7 +135,15 @@ class Classifier(AbstractContextManager):
         return list(self._answer([self._read(picture) for picture in pictures], with_features))
 
     def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Probabilities float32 [N, K] of pictures that are preprocessed already, [N, S, S, C]."""
+        """Probabilities float32 [N, K] of pictures that are preprocessed already, [N, S, S, C].
+
+        Warns where the values of colour pictures for a model that takes 0..255 are 0..1 throughout.
+        """
+        if self.preprocessing.scale == 1 and np.shape(pixels)[-1] == 3 and 0 < np.max(pixels, initial=0) <= 1:
+            warnings.warn(
+                "no value of these pictures is above 1, but the model takes 0..255, RGB: multiply by 255",
+                stacklevel=2,
+            )
         return self._answer_pixels(pixels)[0]
 
     @staticmethod

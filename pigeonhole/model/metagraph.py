@@ -2,8 +2,9 @@
 
 Public tensors: `x:0`, `y_true:0`, `y_true_cls:0`, `logits:0`, `y_pred:0`, `y_pred_cls:0`, `cost:0`,
 `accuracy:0`, `keep_prob:0`, `features:0`, `certainty:0`, `unsure:0`, `global_step:0`, `classes:0`,
-`contract:0`, `golden/bytes:0`, `golden/pixels:0`, `golden/probabilities:0`, and for each layer its weights
-(`conv1/kernel:0`) and its output (`conv1/output:0`).
+`contract:0`, `golden/bytes:0`, `golden/pixels:0`, `golden/probabilities:0`, `input_check:0`, and for each
+layer its weights (`conv1/kernel:0`) and its output (`conv1/output:0`). Some have other names too:
+`data_tensor:0`, `y:0`, `label_tensor:0`, `keep_prop:0`, `softmax_probs:0`.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def save(
     _, side, _, channels = model.input.shape
     preprocessing = Preprocessing(side, channels)
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
-        _add_network(model, _add_variables(values, session), preprocessing, len(classes), fitted.temperature)
+        weights = _add_variables(values, {each.path for each in model.trainable_variables}, session)
+        _add_network(model, weights, preprocessing, len(classes), fitted.temperature)
         if fitted.rejection is not None:
             _add_rejection(graph, fitted.rejection)
         _add_contract(session, model.name, classes, preprocessing, fitted)
@@ -88,15 +90,20 @@ def save(
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _add_variables(values: Mapping[str, np.ndarray], session: v1.Session) -> dict[str, tf.Tensor]:
+def _add_variables(
+    values: Mapping[str, np.ndarray], trainable: Container[str], session: v1.Session
+) -> dict[str, tf.Tensor]:
     """One variable for each value, under its name; gives the tensors that read them.
+
+    An optimizer of TensorFlow 1 goes by the collection of those whose names are in `trainable`.
 
     Reference variables, since a resource variable's `conv1/kernel:0` is a handle and not the weights. Their
     initialiser is zeros: the values would be stored twice there, and hide a failed restore.
     """
+    zeros = v1.zeros_initializer()
     variables = {
         name: v1.get_variable(
-            name, np.shape(value), value.dtype, v1.zeros_initializer(), trainable=False, use_resource=False
+            name, np.shape(value), value.dtype, zeros, trainable=name in trainable, use_resource=False
         )
         for name, value in values.items()
     }
@@ -119,14 +126,19 @@ def _add_network(
     x = v1.placeholder(tf.float32, [None, side, side, channels], "x")
     y_true = v1.placeholder(tf.float32, [None, num_classes], "y_true")
     keep_prob = v1.placeholder_with_default(np.float32(1), [], "keep_prob")
-    outputs = _call_layers(model, weights, x, keep_prob)
+    # The other names lie on the way, so that either of two is fed.
+    pixels, keep = tf.identity(x, "data_tensor"), tf.identity(keep_prob, "keep_prop")
+    labels = tf.identity(tf.identity(y_true, "y"), "label_tensor")
+    highest = tf.reduce_max(x)
+    tf.logical_or(highest > 1, highest <= 0 if channels == 3 else True, name="input_check")
+    outputs = _call_layers(model, weights, pixels, keep)
     last = model.layers[-1]
     tf.identity(outputs[_source(last)], "features")
     logits = tf.identity(outputs[last.name], "logits")
-    tf.nn.softmax(logits / temperature, name="y_pred")
+    tf.identity(tf.nn.softmax(logits / temperature, name="y_pred"), "softmax_probs")
     predicted = tf.argmax(logits, axis=1, name="y_pred_cls")
-    expected = tf.argmax(y_true, axis=1, name="y_true_cls")
-    losses = tf.nn.softmax_cross_entropy_with_logits(labels=y_true, logits=logits)
+    expected = tf.argmax(labels, axis=1, name="y_true_cls")
+    losses = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     tf.reduce_mean(losses, name="cost")
     tf.reduce_mean(tf.cast(tf.equal(predicted, expected), tf.float32), name="accuracy")
 

@@ -42,7 +42,7 @@ def weights(run: Path) -> bytes:
 
 def untimed_history(run: Path) -> list[dict[str, str]]:
     with (run / "history.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if row["valid_loss"]]  # the others are logged steps
     return [
         {name: row[name] for name in row if name not in ("seconds", "pictures_per_second")} for row in rows
     ]

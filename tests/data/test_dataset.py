@@ -373,3 +373,17 @@ def test_labels_of_thousands_of_classes_take_no_square_of_their_number():
         np.zeros((2, 1, 1, 3), np.uint8), [3, 99_999], ["x", "y"], [str(k) for k in range(100_000)]
     )
     assert data.labels.shape == (2, 100_000) and data.labels.argmax(axis=1).tolist() == [3, 99_999]
+
+
+def test_next_batch_gives_what_other_training_loops_take():
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 2, 2, 3), np.uint8)
+
+    def batch(**how) -> np.ndarray:
+        return DataSet(pixels, [0, 1, 0, 1], list("abcd"), ["x", "y"]).next_batch(4, **how)[0]
+
+    usual, other = batch(), batch(scale="0..1", order="bgr")
+    assert usual.dtype == np.uint8 and other.dtype == np.float32
+    np.testing.assert_allclose(other[..., ::-1] * 255, usual, rtol=1e-6)
+    np.testing.assert_array_equal(batch(order="bgr"), usual[..., ::-1])
+    with pytest.raises(ValueError, match=r"not '0\.\.2' and 'rgb'"):
+        batch(scale="0..2")
