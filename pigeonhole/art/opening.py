@@ -18,6 +18,7 @@ v1 = tf.compat.v1
 
 BUNDLED = pretrained.NETWORK
 WEIGHTS = (".h5", ".hdf5")
+EXPORTED = (".onnx", ".tflite")  # without gradients
 FLAG = "--network"
 _SPATIAL = ("Conv2D", "DepthwiseConv2dNative", "BiasAdd", "Relu", "Relu6", "MaxPool", "AvgPool", "ConcatV2")
 
@@ -34,12 +35,19 @@ def open_network(named: str = BUNDLED, flag: str = FLAG) -> LayeredNetwork:
     if named == vgg_files.NAME:
         return vgg_files.from_keras(weights_source.published(named, flag), named)
     path = Path(named)
+    require_layers(path)
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None:
         return _of_run(search.find(named, flag))
     if not path.is_file():
         raise UsageError(f"{flag} {named}: no such file")
     return opener(path, named)
+
+
+def require_layers(path: Path) -> None:
+    """Raise PigeonholeError for a file that only answers: nothing leads back to the picture."""
+    if path.suffix.lower() in EXPORTED and path.is_file():
+        raise PigeonholeError(f"{path}: its layers cannot be read; name the run that it was exported from")
 
 
 def _bundled() -> KerasNetwork:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from pigeonhole import arguments as values
 from pigeonhole import extras
 from pigeonhole.arguments import Parser, as_path, filled
-from pigeonhole.errors import UsageError
 from pigeonhole.terminal import padded, say, width
 
 if TYPE_CHECKING:
@@ -71,7 +70,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.list_layers + bool(options.classes) + bool(options.layer) != 1:
         parser.error("give --layer NAME, --list-layers or --classes RUN, one of them")
+    if not options.layer:
+        refuse_others(parser, options)
     return options
+
+
+def refuse_others(parser: Parser, options: argparse.Namespace) -> None:
+    """Leave with status 2 where a flag is given that --list-layers or --classes does not heed."""
+    mode, heeded = "--list-layers", {"network", "input_tensor", "scale", "mean"}
+    if options.classes:
+        mode, heeded = "--classes", {"output", "steps", "seed"}
+    given = [
+        name
+        for name, value in vars(options).items()
+        if name not in {"layer", "list_layers", "classes", *heeded} and value != parser.get_default(name)
+    ]
+    if given:
+        named = ["PICTURE" if name == "picture" else f"--{name.replace('_', '-')}" for name in given]
+        parser.error(f"{', '.join(named)}: not with {mode}")
 
 
 def add_how(group: argparse._ArgumentGroup) -> None:
@@ -144,8 +160,6 @@ def dreamt(options: argparse.Namespace, network: "LayeredNetwork") -> int:
 
 
 def sheet_of_classes(options: argparse.Namespace) -> int:
-    if options.picture:
-        raise UsageError(f"{options.picture}: --classes starts from noise and takes no picture")
     from pigeonhole.art.typical import Settings
     from pigeonhole.jobs import typical
 

@@ -93,13 +93,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def add_recipe(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
+    weight = values.Bounds(f"a number from 0 to {values.MOST:,}", lambda value: 0 <= value <= values.MOST)
     add("--content-layers", type=layers, metavar="A,B=2", help="layers, with their weights among themselves")
     add("--style-layers", type=layers, metavar="A,B=2", help="the same for the style")
-    add("--content-weight", type=values.not_negative, metavar="WEIGHT", help="of the content's loss")
-    add("--style-weight", type=values.not_negative, metavar="WEIGHT", help="of the style's loss")
+    add("--content-weight", type=weight, metavar="WEIGHT", help="of the content's loss")
+    add("--style-weight", type=weight, metavar="WEIGHT", help="of the style's loss")
     add(
         "--variation-weight",
-        type=values.not_negative,
+        type=weight,
         metavar="WEIGHT",
         help="of differences between neighbouring pixels",
     )

@@ -42,6 +42,8 @@ def open_network(named: str, feeding: Feeding | None) -> LayeredNetwork:
         return opening.open_network(named)
     if Path(named).suffix.lower() != frozen_graph.SUFFIX:
         raise UsageError("--input-tensor, --scale, --mean: only for a frozen graph, --network FILE.pb")
+    if not Path(named).is_file():
+        raise UsageError(f"--network {named}: no such file")
     return frozen_graph.read(Path(named), feeding=feeding)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pigeonhole import cli
-from pigeonhole.art import typical
+from pigeonhole.art import opening, typical
 from pigeonhole.art.class_odds import ClassOdds
 from pigeonhole.art.typical import Settings, Stage
 from pigeonhole.errors import UsageError
@@ -28,10 +28,11 @@ def run(model: str, output: Path | None, settings: Settings) -> int:
 
     Ctrl-C ends it early: the classes that have been begun are on the sheet. Gives the exit status.
     """
+    opening.require_layers(Path(model))
     found = search.find(model, "--classes")
-    odds = ClassOdds(found)
     place = output or _place(found)
     picture_files.check_output(place)
+    odds = ClassOdds(found)
     last: Stage | None = None
     made: list[np.ndarray] = []
     with StopRequest() as stop:

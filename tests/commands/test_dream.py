@@ -139,13 +139,42 @@ def test_ctrl_c_keeps_the_classes_so_far(run, tmp_path, monkeypatch, capsys):
         (["--layer", LAYER, "--mean", "3"], "--mean: only for a frozen graph"),
         (["photo.png", "--layer", LAYER, "--output", "photo.png"], "would overwrite a picture"),
         (["photo.png", "--layer", LAYER, "--zoom", "9000", "--size", "500"], "--zoom 9000: too many"),
-        (["photo.png", "--classes", "run"], "photo.png: --classes starts from noise"),
     ],
 )
 def test_a_mistake_is_one_line(run, photo, flags, told):
     with pytest.raises(UsageError, match=told) as raised:
         asked(run, *flags)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "refused"),
+    [
+        (["--list-layers", "--zoom", "3"], "--zoom: not with --list-layers"),
+        (["--list-layers", "photo.png"], "PICTURE: not with --list-layers"),
+        (["--classes", "run", "photo.png"], "PICTURE: not with --classes"),
+        (["--classes", "run", "--channel", "3", "--size", "40"], "--channel, --size: not with --classes"),
+        (["--classes", "run", "--network", "run", "--mean", "3"], "--network, --mean: not with --classes"),
+    ],
+)
+def test_a_flag_without_effect_is_refused(flags, refused, capsys):
+    with pytest.raises(SystemExit) as left:
+        dream.main(flags)
+    assert left.value.code == 2 and refused in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--classes"], ["--list-layers", "--network"]])
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_the_layers_of_an_exported_file_cannot_be_read(tmp_path, flags, suffix):
+    file = tmp_path / f"small{suffix}"
+    file.write_bytes(b"rubbish")
+    with pytest.raises(PigeonholeError, match=rf"small\{suffix}: its layers cannot be read; name the run"):
+        dream.main([*flags, str(file)])
+
+
+def test_a_frozen_graph_that_is_not_there_is_told():
+    with pytest.raises(UsageError, match=r"--network no\.pb: no such file"):
+        dream.main(["--list-layers", "--network", "no.pb", "--mean", "3"])
 
 
 @pytest.mark.parametrize("flags", [[], ["--layer", "a", "--list-layers"], ["photo.png"]])

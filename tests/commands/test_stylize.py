@@ -140,6 +140,7 @@ def test_weights_that_are_no_numbers_are_told(place):
     [
         (["--size", "1"], "--size: '1' is not a whole number from 16 to 2,048"),
         (["--size", "5000"], "--size: '5000' is not"),
+        (["--style-weight", "1e300"], "--style-weight: '1e300' is not a number from 0 to 1,000,000,000"),
         (["--mix", "a,b"], "--mix: 'a' is not a number"),
         (["--style-layers", "a,a"], "--style-layers: 'a,a': give each layer once"),
         (["--style-layers", "a=0"], "--style-layers: '0' is not a number above 0"),

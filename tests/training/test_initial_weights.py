@@ -228,6 +228,22 @@ def test_a_weights_file_with_a_hole_is_refused(theirs, tmp_path):
         read(tmp_path / "hole.weights.h5", SMALL)
 
 
+def test_a_small_file_of_another_network_is_refused_before_the_head_is_built(tmp_path, monkeypatch):
+    keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)]).save_weights(
+        tmp_path / "o.weights.h5"
+    )
+    real, built = keras.applications.MobileNetV3Small, []
+
+    def seen(**options):
+        built.append(options["include_top"])
+        return real(**options)
+
+    monkeypatch.setattr(keras.applications, "MobileNetV3Small", seen)
+    with pytest.raises(PigeonholeError, match=r"o\.weights\.h5: holds no weights of"):
+        read(tmp_path / "o.weights.h5", SMALL)
+    assert built == [False]
+
+
 @pytest.mark.slow
 def test_a_weights_file_that_does_not_fit_is_one_clear_line(theirs, tmp_path):
     theirs.save_weights(tmp_path / "small.weights.h5")
