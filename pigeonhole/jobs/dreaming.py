@@ -17,7 +17,7 @@ from pigeonhole.pictures import images
 from pigeonhole.terminal import say
 
 MOST_PIXELS = 25_000_000  # some 60 bytes of memory each
-MOST_BYTES_ZOOMED = 1_000_000_000  # of all pictures of a zoom together
+MOST_BYTES_ZOOMED = 500_000_000  # of all pictures of a zoom; encoding them takes 2.5 times that again
 
 
 @dataclass(frozen=True)

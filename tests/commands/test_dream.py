@@ -139,6 +139,7 @@ def test_ctrl_c_keeps_the_classes_so_far(run, tmp_path, monkeypatch, capsys):
         (["--layer", LAYER, "--mean", "3"], "--mean: only for a frozen graph"),
         (["photo.png", "--layer", LAYER, "--output", "photo.png"], "would overwrite a picture"),
         (["photo.png", "--layer", LAYER, "--zoom", "9000", "--size", "500"], "--zoom 9000: too many"),
+        (["--layer", LAYER, "--zoom", "700", "--size", "500"], "--zoom 700: too many"),
     ],
 )
 def test_a_mistake_is_one_line(run, photo, flags, told):
