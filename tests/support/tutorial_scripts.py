@@ -223,9 +223,9 @@ def train(script: Script, data: DataSet, folder: Path) -> list[float]:
         else:
             session.run(v1.global_variables_initializer())
         for _ in range(script.steps):
-            images, labels, _, _ = data.next_batch(BATCH)
-            pixels = (images[..., ::-1] if script.order == "bgr" else images) / 255
-            batch = {graph.pixels: pixels, graph.labels: labels, **graph.feeds}
+            order = "bgr" if script.order == "bgr" else "rgb"
+            images, labels, _, _ = data.next_batch(BATCH, scale="0..1", order=order)
+            batch = {graph.pixels: images, graph.labels: labels, **graph.feeds}
             losses.append(session.run([graph.step, graph.loss], batch)[1])
         saver.save(session, str(folder / "model"), global_step=graph.global_step)
     return losses
