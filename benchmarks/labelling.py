@@ -1,16 +1,12 @@
 """What the workbench's proposals, groups and suspects are worth: the labels that they save, as a plot.
 
-    python benchmarks/labelling.py --sets dogs=TRAIN:TEST weather=TRAIN:TEST signs=TRAIN:TEST
+    python benchmarks/labelling.py --sets dogs=TRAIN:TEST weather=TRAIN:TEST signs=TRAIN:TEST ants=TRAIN:TEST
+    python benchmarks/labelling.py --sets dogs=TRAIN weather=TRAIN
 
 The labels of TRAIN are hidden and given one batch after the other, in the order that a method proposes; after
-each batch the head is fitted anew and asked about TEST, which is never proposed. The methods:
-
-proposed    `labelling.proposals`, as `pigeonhole label` asks for them
-margin      the smallest margin between the two likeliest classes, after 10 labels of centres of clusters
-badge       k-means++ on gradient embeddings (Ash et al., "Deep Batch Active Learning by Diverse, Uncertain
-            Gradient Lower Bounds", 2020), after 10 labels of centres of clusters
-typical     typical pictures of clusters without a label (Hacohen et al., "Active Learning on a Budget", 2022)
-random      any order
+each batch the head is fitted anew and asked about TEST, which is never proposed. Without TEST it is asked
+about a third of TRAIN, another one for each seed: that is how to try a change, for what was chosen by its
+figures for TEST is not tested by them. The methods are those of labelling_orders.py.
 
 Then: whether the accuracy that the page expects is true, how many are wrong when groups are named as a whole,
 how many wrong labels the list of suspects finds, and how long a refit takes. Figures are means of the seeds.
@@ -22,7 +18,6 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,20 +27,22 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import environment  # noqa: E402
+from labelling_orders import METHODS, WITHOUT_HEAD, Method  # noqa: E402
 
-from pigeonhole.data import cache, folders  # noqa: E402
+from pigeonhole.data import cache  # noqa: E402
+from pigeonhole.data.folds import deal  # noqa: E402
+from pigeonhole.features import store  # noqa: E402
 from pigeonhole.features.extractor import open_pretrained  # noqa: E402
-from pigeonhole.labelling import coordinates, groups, proposals, review  # noqa: E402
+from pigeonhole.labelling import coordinates, groups, review  # noqa: E402
+from pigeonhole.labelling.collection import Collection  # noqa: E402
 from pigeonhole.labelling.learner import Learner  # noqa: E402
-from pigeonhole.pictures.images import Preprocessing  # noqa: E402
 
 # Labels between two refits: five, as the page has it, or a share of those given, which takes less time
-AT_ONCE, AT_ONCE_SHARE = 5, 0.05
+AT_ONCE, AT_ONCE_SHARE = 5, 0.1
 MARKS = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 120, 160, 200, 240, 320, 400)
 CHECKED = (20, 50, 100, 160, 240)  # labels at which the expected accuracy is compared
 MOST_LABELLED = 0.3  # of the pictures
-CENTRES = 10  # labels before the methods that need a head
-TYPICAL_NEIGHBOURS = 20
+PARTS = 3  # of TRAIN, one of which is held out where there is no TEST
 WRONG_LABELS, REVIEWED = 0.05, 0.1  # shares
 MIXED = 0.9  # of a group: with fewer of one class it is split
 MOST_ACTIONS = 20
@@ -53,11 +50,16 @@ TIMED_LABELS = 5_000
 
 
 class Pictures(NamedTuple):
-    """`places` float32 [n + t, d] of the pictures to label and the test pictures, `labels` int64 [n + t]."""
+    """`places` float32 [n + t, d] of the pictures to label and the test pictures, `labels` int64 [n + t];
+    `copies` int64 [n]: equal for copies."""
 
     places: np.ndarray
     labels: np.ndarray
-    to_label: int
+    copies: np.ndarray
+
+    @property
+    def to_label(self) -> int:
+        return len(self.copies)
 
     @property
     def classes(self) -> int:
@@ -71,21 +73,56 @@ class Pictures(NamedTuple):
         return float(np.mean(answers == self.labels[self.to_label :]))
 
 
+class Seen(NamedTuple):
+    """What is known of the pictures of TRAIN, and behind them those of TEST, if any."""
+
+    features: store.Features
+    last: slice
+    labels: np.ndarray
+    copies: np.ndarray
+    to_label: int
+
+    def pictures(self, seed: int) -> Pictures:
+        """The axes are found by the pictures to label alone."""
+        ours = np.arange(len(self.labels)) < self.to_label
+        if ours.all():
+            ours = deal(self.labels, self.copies, PARTS, seed) > 0
+        features = self.features.select(np.flatnonzero(ours))
+        axes = coordinates.leading(features, self.last)
+        others = coordinates.of(self.features.select(np.flatnonzero(~ours)), axes, self.last)
+        places = np.concatenate([coordinates.of(features, axes, self.last), others])
+        return Pictures(places, np.concatenate([self.labels[ours], self.labels[~ours]]), self.copies[ours])
+
+
+class Check(NamedTuple):
+    """The accuracy that the page would show after so many labels, and that for the test pictures."""
+
+    labels: int
+    value: float
+    low: float
+    high: float
+    true: float
+
+
 def main() -> None:
     options = _parser().parse_args()
     kept = cache.of_flags(options.cache_dir, False)
     opened = open_pretrained()
-    sets = {name: read(train, test, opened, kept) for name, train, test in options.sets}
+    sets = {name: read(*parts, opened, kept) for name, *parts in options.sets}
     print("\n".join(environment.lines()))
-    curves = {}
-    for name, pictures in sets.items():
-        curves[name] = {method: measured(pictures, method, options.seeds) for method in METHODS}
+    curves, checked = {}, {}
+    for name, seen in sets.items():
+        splits = [seen.pictures(seed) for seed in range(options.seeds)]
+        found = {method: measured(splits, method) for method in METHODS}
+        curves[name] = {method: curve for method, (curve, _) in found.items()}
+        checked[name] = {method: checks for method, (_, checks) in found.items() if checks}
         print("\n" + "\n".join(table(name, curves[name])), flush=True)
-        print(f"{name}: {expecting(pictures, options.seeds)}")
-        print(f"{name}: {naming(pictures, options.seeds)}")
-        print(f"{name}: {reviewing(pictures, options.seeds)}")
-        print(f"{name}: {refitting(pictures)}", flush=True)
-    found = {"machine": environment.lines(), "seeds": options.seeds, "accuracy": curves}
+        for method, checks in checked[name].items():
+            print(f"{name}, {method}: {expecting(checks)}")
+        print(f"{name}: {naming(splits)}")
+        print(f"{name}: {reviewing(splits)}")
+        print(f"{name}: {refitting(splits[0])}", flush=True)
+    found = {"machine": environment.lines(), "seeds": options.seeds, "accuracy": curves, "expected": checked}
     options.results.write_text(json.dumps(found, indent=1) + "\n")
     draw(curves, options.plot)
     print(f"curves: {options.results}, plot: {options.plot}")
@@ -95,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    form = f"NAME=TRAIN{os.pathsep}TEST"
+    form = f"NAME=TRAIN[{os.pathsep}TEST]"
     parser.add_argument("--sets", type=_set, nargs="+", required=True, metavar=form, help="class folders")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N-1 (3)")
     parser.add_argument("--cache-dir", metavar="FOLDER")
@@ -104,113 +141,59 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _set(text: str) -> tuple[str, Path, Path]:
+def _set(text: str) -> tuple[str, Path, Path | None]:
     name, _, paths = text.partition("=")
     parts = [Path(part) for part in paths.split(os.pathsep)]
-    if not name or len(parts) != 2 or not all(part.is_dir() for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=TRAIN{os.pathsep}TEST of two folders")
-    return name, *parts
-
-
-def read(train: Path, test: Path, extractor, kept: cache.Cache) -> Pictures:
-    """The axes are found by the pictures to label alone."""
-    parts = [kept.survey(folders.scan(folder), Preprocessing(32))[0] for folder in (train, test)]
-    ours, others = ([record for record in part if record.skipped is None] for part in parts)
-    coordinates.read(ours, extractor, kept)
-    places = coordinates.read(ours + others, extractor, kept)
-    names = [record.entry.class_name for record in ours + others]
-    return Pictures(places, np.unique(names, return_inverse=True)[1], len(ours))
-
-
-Method = Callable[[np.ndarray, np.ndarray, np.ndarray | None, int, int], np.ndarray]
-
-
-def by_margin(places: np.ndarray, given: np.ndarray, answers: np.ndarray | None, count: int, seed: int):
-    if answers is None or (given >= 0).sum() < CENTRES:
-        return proposals.propose(places, given, None, count, seed)
-    free = np.flatnonzero(given < 0)
-    return free[np.argsort(proposals.margins(answers[free]), kind="stable")[:count]]
-
-
-def by_badge(places: np.ndarray, given: np.ndarray, answers: np.ndarray | None, count: int, seed: int):
-    if answers is None or (given >= 0).sum() < CENTRES:
-        return proposals.propose(places, given, None, count, seed)
-    free = np.flatnonzero(given < 0)
-    # The gradient is the outer product of the residual and the coordinates: only inner products are needed.
-    residual = answers[free] - np.eye(answers.shape[1])[answers[free].argmax(axis=1)]
-    inputs = np.column_stack([places[free] / np.sqrt(np.mean(np.sum(places**2, axis=1))), np.ones(len(free))])
-    squares = (residual**2).sum(axis=1) * (inputs**2).sum(axis=1)
-    random = np.random.default_rng([seed, int((given >= 0).sum())])
-    picks, distances = [int(squares.argmax())], np.full(len(free), np.inf)
-    while len(picks) < min(count, len(free)):
-        last = picks[-1]
-        products = (residual @ residual[last]) * (inputs @ inputs[last])
-        distances = np.minimum(distances, np.maximum(squares + squares[last] - 2 * products, 0))
-        distances[picks] = 0
-        chances = (
-            distances / distances.sum() if distances.sum() > 0 else np.isin(free, free[picks], invert=True)
+    if not name or not paths or len(parts) > 2 or not all(part.is_dir() for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=TRAIN or NAME=TRAIN{os.pathsep}TEST of folders"
         )
-        picks.append(int(random.choice(len(free), p=chances / chances.sum())))
-    return free[picks]
+    return name, parts[0], parts[1] if len(parts) == 2 else None
 
 
-def by_type(places: np.ndarray, given: np.ndarray, answers: np.ndarray | None, count: int, seed: int):
-    known = np.flatnonzero(given >= 0)
-    centres, label = groups.clusters(places, min(len(known) + count, len(places)), seed)
-    sizes = np.bincount(label, minlength=len(centres))
-    sizes[label[known]] = 0
-    picks = []
-    for number in np.argsort(-sizes, kind="stable")[:count]:
-        rows = np.flatnonzero((label == number) & (given < 0))
-        apart = np.linalg.norm(places[rows, None] - places[None, rows], axis=2)
-        near = np.sort(apart, axis=1)[:, : TYPICAL_NEIGHBOURS + 1]
-        if len(rows):
-            picks.append(rows[near.mean(axis=1).argmin()])
-    return np.array(picks, np.int64)
+def read(train: Path, test: Path | None, extractor, kept: cache.Cache) -> Seen:
+    ours = Collection.open(train, kept)
+    others = [] if test is None else Collection.open(test, kept).records
+    features = store.read(ours.records + others, extractor, kept)
+    names = ours.given + [record.entry.class_name for record in others]
+    labels = np.unique(names, return_inverse=True)[1]
+    return Seen(features, extractor.last, labels, ours.groups, len(ours))
 
 
-def by_chance(places: np.ndarray, given: np.ndarray, answers: np.ndarray | None, count: int, seed: int):
-    order = np.random.default_rng(seed).permutation(len(given))
-    return order[given[order] < 0][:count]
-
-
-METHODS: dict[str, Method] = {
-    "proposed": proposals.propose, "margin": by_margin, "badge": by_badge, "typical": by_type,
-    "random": by_chance,
-}  # fmt: skip
-
-
-def measured(pictures: Pictures, method: str, seeds: int) -> dict[int, list[float]]:
-    """Labels given -> test accuracy, 0..1, for each seed."""
+def measured(splits: list[Pictures], method: str) -> tuple[dict[int, list[float]], list[Check]]:
+    """Labels given -> test accuracy, 0..1, for each seed; and the checks of the expected one."""
     found: dict[int, list[float]] = {}
-    for seed in range(seeds):
-        for count, fitted in _labelled(pictures, METHODS[method], seed):
-            found.setdefault(count, []).append(pictures.right(fitted.probabilities))
-    return found
+    checks = []
+    for seed, pictures in enumerate(splits):
+        for count, given, true in labelled(pictures, METHODS[method], seed):
+            found.setdefault(count, []).append(true)
+            if count in CHECKED and method in ("proposed", "random"):
+                # The page knows the pictures to label alone
+                ours = slice(pictures.to_label)
+                heap = Learner(pictures.places[ours], pictures.copies)
+                if accuracy := heap.fit(given[ours], pictures.classes).accuracy:
+                    checks.append(Check(count, *accuracy[:3], true))
+    return found, checks
 
 
-def _labelled(pictures: Pictures, method: Method, seed: int):
-    learner, given, answers = Learner(pictures.places), pictures.hidden(), None
-    ours = slice(pictures.to_label)
-    for mark in (mark for mark in MARKS if mark <= MOST_LABELLED * pictures.to_label):
+def labelled(pictures: Pictures, method: Method, seed: int, marks: tuple[int, ...] = MARKS):
+    """After so many labels: their number, int64 [n + t] with -1 for none, and the test accuracy, 0..1."""
+    ours, tested = slice(pictures.to_label), np.arange(len(pictures.labels)) + len(pictures.labels)
+    copies = np.concatenate([pictures.copies, tested[pictures.to_label :]])
+    learner, given, answers = Learner(pictures.places, copies), pictures.hidden(), None
+    for mark in (mark for mark in marks if mark <= MOST_LABELLED * pictures.to_label):
         while (wanted := mark - (count := int((given >= 0).sum()))) > 0:
             own = None if answers is None else answers[ours]
             at_once = min(max(AT_ONCE, round(AT_ONCE_SHARE * count)), wanted)
             rows = method(pictures.places[ours], given[ours], own, at_once, seed)
             given[rows] = pictures.labels[rows]
-            fitted = learner.fit(given, pictures.classes)
-            answers = fitted.probabilities
-        yield mark, fitted
+            if method not in WITHOUT_HEAD or wanted == len(rows):
+                answers = learner.fit(given, pictures.classes).probabilities
+        yield mark, given, pictures.right(answers)
 
 
-def expecting(pictures: Pictures, seeds: int) -> str:
-    """The accuracy that the page would show, against that for the test pictures."""
-    checks = []
-    for seed in range(seeds):
-        for count, fitted in _labelled(pictures, proposals.propose, seed):
-            if count in CHECKED and fitted.accuracy:
-                checks.append((*fitted.accuracy[:3], pictures.right(fitted.probabilities)))
-    value, low, high, true = np.array(checks).T
+def expecting(checks: list[Check]) -> str:
+    _, value, low, high, true = np.array(checks).T
     return (
         f"expected {100 * value.mean():.1f} % where {100 * true.mean():.1f} % are right, the means of "
         f"{len(checks)} checks; {np.sum(true < low)} below the interval, {np.sum(true > high)} above"
@@ -226,10 +209,10 @@ def table(name: str, curves: dict[str, dict[int, list[float]]]) -> list[str]:
     return lines
 
 
-def naming(pictures: Pictures, seeds: int) -> str:
+def naming(splits: list[Pictures]) -> str:
     """A group is named where nine of ten are of one class, else split; the most mixed ones first."""
     actions, wrong = [], []
-    for seed in range(seeds):
+    for seed, pictures in enumerate(splits):
         labels, places = pictures.labels[: pictures.to_label], pictures.places[: pictures.to_label]
         heap = groups.groups(places, seed=seed)
         done = 0
@@ -249,15 +232,17 @@ def naming(pictures: Pictures, seeds: int) -> str:
     )
 
 
-def reviewing(pictures: Pictures, seeds: int) -> str:
-    ours, shares = slice(pictures.to_label), []
-    for seed in range(seeds):
-        random = np.random.default_rng(seed)
+def reviewing(splits: list[Pictures]) -> str:
+    shares = []
+    for seed, pictures in enumerate(splits):
+        ours, random = slice(pictures.to_label), np.random.default_rng(seed)
         given = pictures.labels[ours].copy()
         wrong = random.permutation(len(given))[: round(WRONG_LABELS * len(given))]
         given[wrong] = (given[wrong] + random.integers(1, pictures.classes, len(wrong))) % pictures.classes
-        fitted = Learner(pictures.places[ours]).fit(given, pictures.classes)
-        found = review.suspects(fitted, given, pictures.places[ours])[: round(REVIEWED * len(given))]
+        fitted = Learner(pictures.places[ours], pictures.copies).fit(given, pictures.classes)
+        found = review.suspects(fitted, given, pictures.places[ours], pictures.copies)[
+            : round(REVIEWED * len(given))
+        ]
         shares.append(np.isin(wrong, [each.row for each in found]).mean())
     return (
         f"{100 * WRONG_LABELS:.0f} % wrong labels: the first {100 * REVIEWED:.0f} % of the suspects hold "

@@ -4,8 +4,9 @@ The pictures that are proposed for a label are hard ones: answers out of fold fo
 head that has 97 % of the heap right look like one of 80 %. So the labels tell how often an answer of some
 certainty is right, and the certainty of the answers for the other pictures tells how many of those are.
 
-Still it says too little rather than too much, since the heads out of fold lack some of the labels that were
-chosen for what they teach: see docs/labelling.md.
+The heads out of fold lack some of the labels that were chosen for what they teach, and so are worse than the
+head is. That is allowed for by a share of how much more certain the answers for the other pictures are. The
+constants were chosen on held-out parts of training pictures (docs/labelling.md).
 """
 
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from pigeonhole.statistics import wilson_interval
 FEWEST = 10  # judged pictures, copies counted once
 MOST_CERTAIN = 7.0  # log-odds; what is beyond is not told apart
 # Before any label is seen, the certainty is taken at its word, give or take these standard deviations.
-SHIFT, SLOPE = 1.0, 0.5
+SHIFT, SLOPE = 0.5, 0.25
+LEARNT = 0.2  # of the difference in certainty, what the head has learnt from the pictures that are judged
 STEPS = 25
 
 
@@ -48,8 +50,9 @@ def accuracy(
     others, weights           [u]: `log_odds` of the answers for the other pictures, and how much each counts
 
     A logistic regression of `right` on the certainty (Platt, 1999) is averaged over the other pictures. Its
-    uncertainty is that of the normal distribution at its maximum. The interval is Wilson's for as many
-    pictures as have the same standard error, which are never more than were judged.
+    uncertainty is that of the normal distribution at its maximum. The judged pictures, hard ones, count by
+    what they are of the heap: alone once all are judged. The interval is Wilson's for as many pictures as
+    have the same standard error, which are never more than were judged.
     """
     counts = np.bincount(np.unique(groups, return_inverse=True)[1]) if len(groups) else np.zeros(0)
     total = len(counts)
@@ -57,12 +60,16 @@ def accuracy(
         return None
     own = 1 / counts[np.unique(groups, return_inverse=True)[1]]
     coefficients, covariance = _logistic(certainty, right.astype(np.float64), own)
+    if len(others):
+        gap = np.average(others, weights=weights) - np.average(certainty, weights=own)
+        coefficients = coefficients + np.array([LEARNT * max(gap, 0), 0])
     inputs = np.column_stack([np.ones(len(others)), others])
     expected = _sigmoid(inputs @ coefficients)
+    own = own * own.sum() / (own.sum() + weights.sum())
     size = own.sum() + weights.sum()
     value = float((own @ right + weights @ expected) / size)
     slope = (weights * expected * (1 - expected)) @ inputs / size
-    variance = slope @ covariance @ slope + value * (1 - value) * own.sum() / size**2
+    variance = slope @ covariance @ slope + value * (1 - value) * (own @ own) / size**2
     spread = max(value * (1 - value), 1 / (4 * total**2))
     equal = float(min(total, spread / max(variance, spread / total)))
     return Accuracy(value, *wilson_interval(value * equal, equal), total)

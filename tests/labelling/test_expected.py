@@ -37,6 +37,15 @@ def test_all_right_is_not_held_for_certain():
     assert 0.9 < found.value < 1 and 0.7 < found.low < 0.95 and found.high <= 1
 
 
+def test_the_judged_count_less_the_more_others_there_are():
+    right, certainty = np.arange(20) % 2 > 0, np.zeros(20)
+    found = [
+        accuracy(right, certainty, np.arange(20), np.full(count, 3.0), np.ones(count)).value
+        for count in (0, 5, 20, 2000)
+    ]
+    assert found == sorted(found) and found[0] == 0.5 and found[-1] > 0.85
+
+
 def test_copies_count_once_and_few_pictures_tell_nothing():
     right, groups = np.repeat([True, False], FEWEST), np.repeat([0, 1], FEWEST)
     none = np.empty(0)
