@@ -30,6 +30,7 @@ COMMANDS = {
     "label": Command("label pictures on a page, while a model learns along"),
     "train": Command("train a classifier on a folder of class folders", "train.py"),
     "predict": Command("say what is in pictures", "predict.py"),
+    "describe": Command("say once what a checkpoint of another program does not say"),
     "evaluate": Command("test a trained model on a folder of class folders", "evaluate.py"),
     "export": Command("write a trained model for phones, browsers, other runtimes"),
     "dream": Command("let a network see more in a picture than is there", "dream.py"),

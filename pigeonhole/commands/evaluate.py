@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pigeonhole import extras
 from pigeonhole.arguments import Parser, add_cache_flags, as_path, filled, part
+from pigeonhole.commands import foreign_flags
 from pigeonhole.model.engines.engine import AUTO, CHOICES
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
@@ -33,7 +34,9 @@ def main(arguments: list[str]) -> int:
         extras.require(drawing, "matplotlib")
     from pigeonhole.jobs.evaluating import EvaluationConfig, EvaluationJob
 
-    config = EvaluationConfig(**{each.name: getattr(options, each.name) for each in fields(EvaluationConfig)})
+    names = {each.name for each in fields(EvaluationConfig)} - {"foreign"}
+    given = {name: getattr(options, name) for name in names}
+    config = EvaluationConfig(**given, foreign=foreign_flags.foreign(options))
     with EvaluationJob(config) as job:
         if not options.json:
             say(job.heading)
@@ -77,6 +80,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--no-report", dest="report", action="store_false", help="leave the run's report.html as it is"
     )
     _add_plot_flags(parser.add_argument_group("figures"))
+    foreign_flags.add(parser)
     options = parser.parse_args(arguments)
     if options.engine is None:
         named = (options.model, options.compare)

@@ -13,13 +13,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pigeonhole.commands import predict_flags
+from pigeonhole.commands import foreign_flags, predict_flags
 from pigeonhole.runs import search
 from pigeonhole.terminal import counted, padded, say, shown, titled, width
 
 if TYPE_CHECKING:
     from pigeonhole.jobs.prediction import Answer, Source, Why
-    from pigeonhole.model.interface import ForeignCheckpoint
     from pigeonhole.runs.run import Run
 
 UNSURE = "unsure: perhaps none of these"
@@ -51,7 +50,7 @@ def answer_on_terminal(
     model = found_model(options, missing)
     threads = 1 if options.heatmaps else None  # hundreds of small answers: several threads would only wait
     with Classifier.load(
-        model, engine=options.engine, threads=threads, foreign=foreign(options)
+        model, engine=options.engine, threads=threads, foreign=foreign_flags.foreign(options)
     ) as classifier:
         if options.heatmaps:
             prediction.check_heatmaps(options.heatmaps, classifier, sources)
@@ -70,10 +69,12 @@ def answer_in_bulk(options: argparse.Namespace, places: Sequence[str], missing: 
     config = job.BulkConfig(**{name: getattr(options, name) for name in job.BulkConfig.__dataclass_fields__})
     bulk = job.BulkJob(config, places)
     model = found_model(options, missing)
-    with Classifier.load(model, engine=options.engine, threads=1, foreign=foreign(options)) as classifier:
+    with Classifier.load(
+        model, engine=options.engine, threads=1, foreign=foreign_flags.foreign(options)
+    ) as classifier:
         if options.heatmaps:
             prediction.check_heatmaps(options.heatmaps, classifier, ())
-        digest = job.model_digest(model, classifier.engine, foreign(options))
+        digest = job.model_digest(model, classifier.engine, foreign_flags.foreign(options))
         try:
             outcome = bulk.run(classifier, digest, explanation(options, model))
         except BaseException as error:
@@ -105,17 +106,6 @@ def found_model(options: argparse.Namespace, missing: Sequence[str]) -> "Run":
     for name in missing:
         complain(name, "no such file or folder")
     return model
-
-
-def foreign(options: argparse.Namespace) -> "ForeignCheckpoint":
-    """What the flags say about a checkpoint of another program."""
-    from pigeonhole.model.interface import ForeignCheckpoint
-
-    names = (
-        "labels", "input_tensor", "output_tensor", "logits", "colour_order", "scale", "image_size", "resize"
-    )  # fmt: skip
-    given = {name: getattr(options, name) for name in names}
-    return ForeignCheckpoint(**given, feeds=dict(options.feed or ()))
 
 
 def explanation(options: argparse.Namespace, run: "Run") -> "Why":

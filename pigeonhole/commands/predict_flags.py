@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Callable
 
-from pigeonhole.arguments import Parser, as_path, count, filled, names, side, thread_count
+from pigeonhole.arguments import Parser, as_path, count, filled, thread_count
+from pigeonhole.commands import foreign_flags
 from pigeonhole.model.engines.engine import CHOICES
 
 
@@ -38,7 +39,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     )
     _add_outputs(parser)
     _add_bulk(parser)
-    _add_foreign(parser)
+    foreign_flags.add(parser)
     options = parser.parse_args(arguments)
     if message := _contradiction(options, parser.get_default):
         parser.error(message)
@@ -93,24 +94,6 @@ def _add_bulk(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_foreign(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "checkpoints of other programs",
-        "what such a checkpoint does not say; the defaults are those of the classic tutorial",
-    )
-    group.add_argument("--labels", type=names, metavar="A,B", help="class names in the checkpoint's order")
-    group.add_argument("--input-tensor", metavar="NAME", help="takes the pictures (x)")
-    group.add_argument("--output-tensor", metavar="NAME", help="gives the answers (y_pred)")
-    group.add_argument("--logits", action="store_const", const=True, help="the output needs a softmax")
-    group.add_argument(
-        "--feed", type=_feed, action="append", metavar="NAME=VALUE", help="another input; repeatable"
-    )
-    group.add_argument("--colour-order", choices=("rgb", "bgr"), help="(bgr)")
-    group.add_argument("--scale", type=_factor, metavar="FACTOR", help="multiplies 0..255 (1/255)")
-    group.add_argument("--image-size", type=side, metavar="PIXELS", help="(by the input tensor's shape)")
-    group.add_argument("--resize", choices=("area", "bilinear"), help="(bilinear)")
-
-
 def _contradiction(options: argparse.Namespace, default: Callable[[str], object]) -> str | None:
     """What is wrong about the flags together."""
     if options.undo:
@@ -133,20 +116,3 @@ def _contradiction(options: argparse.Namespace, default: Callable[[str], object]
 
 def _flag(name: str) -> str:
     return name if name == "pictures" else f"--{name.replace('_', '-')}"
-
-
-def _factor(text: str) -> float:
-    above, _, below = text.partition("/")
-    try:
-        return float(above) / float(below or 1)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(
-            f"a number or a fraction such as 1/255 is needed, not {text}"
-        ) from None
-
-
-def _feed(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise argparse.ArgumentTypeError(f"NAME=VALUE is needed, not {text}")
-    return name, value

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pigeonhole import cli
 from pigeonhole.arguments import Parser, as_path, count, filled, port, positive, thread_count
+from pigeonhole.commands import foreign_flags
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
 from pigeonhole.model.engines.engine import AUTO, CHOICES
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
     address.check(options.host, options.port)
     for run in runs:
         say(f"run     {run.describe()}")
-    served = models.load(runs, options.engine)
+    served = models.load(runs, options.engine, foreign_flags.foreign(options))
     from pigeonhole.web.server import Server
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
@@ -100,6 +101,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     add("--max-megabytes", type=positive, default=32, metavar="N", help="the longest request (32)")
     add("--max-megapixels", type=positive, default=50, metavar="N", help="the largest picture (50)")
+    foreign_flags.add(parser)
     return parser.parse_args(arguments)
 
 

@@ -9,6 +9,9 @@ import numpy as np
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.model import doubt
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.pictures.images import as_input
+
+BATCH = 256  # pictures of which a checkpoint of another program is given copies
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,21 @@ def answer(
     """Ask a model for all labelled pictures; the parameters and what is given are fields of `Evaluation`.
 
     The pictures are preprocessed already, uint8 [N, S, S, C] at the model's size. A model of an older
-    Pigeonhole, which has no rule for "none of these", is never unsure.
+    Pigeonhole, which has no rule for "none of these", is never unsure. Of a checkpoint of another program the
+    probabilities alone are known: the logits are their logarithms, and there are no features.
     """
-    flags = ["unsure"] if classifier.has("unsure") else []
-    logits, probabilities, features, *found = classifier.fetch(
-        images, ["logits", "y_pred", "features", *flags]
-    )
+    found: Sequence[np.ndarray] = ()
+    if classifier.is_foreign:
+        parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+        inputs = (as_input(part, classifier.preprocessing) for part in parts)
+        probabilities = np.concatenate([classifier.predict_pixels(part) for part in inputs])
+        logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+        features = np.zeros((len(probabilities), 0), np.float32)
+    else:
+        flags = ["unsure"] if classifier.has("unsure") else []
+        logits, probabilities, features, *found = classifier.fetch(
+            images, ["logits", "y_pred", "features", *flags]
+        )
     return Evaluation(
         root=root,
         classes=classifier.classes,

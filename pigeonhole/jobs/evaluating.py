@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pigeonhole import cli
 from pigeonhole.data import cache, folders, tables
 from pigeonhole.data.folders import Tree
 from pigeonhole.errors import UsageError
@@ -16,6 +15,7 @@ from pigeonhole.evaluation.evaluation import FolderTest
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines import engine as engines
 from pigeonhole.model.engines.engine import AUTO
+from pigeonhole.model.interface import ForeignCheckpoint
 from pigeonhole.runs import creation, search
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
@@ -34,6 +34,7 @@ class EvaluationConfig:
     plots          the folder for figures; `layer`, `input_channel` and `picture` choose what is drawn,
                    `smooth` and `plot_format` how
     report         whether the run's report gets its part about the test
+    foreign        what `model`, a checkpoint of another program, does not say about itself
     """
 
     data: Path
@@ -50,6 +51,7 @@ class EvaluationConfig:
     smooth: bool | None = None
     plot_format: str | None = None
     report: bool = True
+    foreign: ForeignCheckpoint | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class EvaluationJob(AbstractContextManager):
         self._other = search.find(config.compare, "--compare") if config.compare else None
         self._cache = cache.of_flags(config.cache_dir, config.no_cache)
         with ExitStack() as opened:
-            self._classifier = opened.enter_context(_load(self._model, config.engine))
+            self._classifier = opened.enter_context(_load(self._model, config.engine, config.foreign))
             if config.plots:
                 self._check_plots()
             if self._other:
@@ -129,7 +131,9 @@ class EvaluationJob(AbstractContextManager):
             chosen = plots.Chosen(**{name: value for name, value in choice.items() if value is not None})
             plots.write(config.plots, result.run, self._classifier, result.evaluation, chosen)
             written["figures"] = config.plots
-        if config.report and not self._model.keeps_files:
+        if config.report and self._classifier.is_foreign:
+            say(f"no report: {self._model.prefix} is a checkpoint of another program", to=sys.stderr)
+        elif config.report and not self._model.keeps_files:
             say(f"no report: {self._model} is no run's folder", to=sys.stderr)
         elif config.report and (page := _write_report(self._classifier, result)):
             written["report"] = page
@@ -138,6 +142,8 @@ class EvaluationJob(AbstractContextManager):
     def _check_plots(self) -> None:
         from pigeonhole.report import plots
 
+        if self._classifier.is_foreign:
+            raise UsageError("--plots: draws layers, which a checkpoint of another program does not name")
         if not self._classifier.layers:
             raise UsageError(
                 f"--plots: draws the inside of the network, which the engine {self._classifier.engine} "
@@ -165,16 +171,13 @@ def _read_folder(config: EvaluationConfig) -> Tree:
     return tree
 
 
-def _load(run: Run, engine: str) -> Classifier:
-    """Restore a model of Pigeonhole's own; UsageError for a checkpoint of another program."""
+def _load(run: Run, engine: str, foreign: ForeignCheckpoint | None = None) -> Classifier:
+    """Restore a model; UsageError for a checkpoint of another program of which not all is said."""
     engines.check(run, engine)
     try:
-        return Classifier.load(run, engine=engine)
+        return Classifier.load(run, engine=engine, foreign=foreign)
     except UsageError as error:  # it was found, so what is missing is what it should say of itself
-        raise UsageError(
-            f"{run.prefix}: a checkpoint of another program, which does not say how it wants its pictures; "
-            f"{cli.command('predict')} --csv asks it for answers"
-        ) from error
+        raise UsageError(f"{run.prefix}: {error}") from error
 
 
 def _write_report(classifier: Classifier, result: FolderTest) -> Path | None:

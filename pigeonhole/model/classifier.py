@@ -139,7 +139,8 @@ class Classifier(AbstractContextManager):
 
         Warns where the values of colour pictures for a model that takes 0..255 are 0..1 throughout.
         """
-        if self.preprocessing.scale == 1 and np.shape(pixels)[-1] == 3 and 0 < np.max(pixels, initial=0) <= 1:
+        takes_bytes = self.preprocessing.scale == 1 and self.preprocessing.channels == 3
+        if takes_bytes and isinstance(pixels, np.ndarray) and 0 < np.max(pixels, initial=0) <= 1:
             warnings.warn(
                 "no value of these pictures is above 1, but the model takes 0..255, RGB: multiply by 255",
                 stacklevel=2,
@@ -178,6 +179,11 @@ class Classifier(AbstractContextManager):
     def has(self, name: str) -> bool:
         """Whether the engine has a tensor of this name, for `fetch` or `constant`."""
         return self._engine.has(name)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a checkpoint of another program, of which only answers can be asked."""
+        return self.engine == "tensorflow" and not self.has("contract")
 
     @property
     def engine(self) -> str:

@@ -5,20 +5,24 @@ from collections.abc import Iterable, Iterator, Sequence
 import tensorflow as tf
 
 from pigeonhole.errors import UsageError
-from pigeonhole.model import coverage, metagraph
+from pigeonhole.model import coverage, described, metagraph
 from pigeonhole.model.interface import ForeignCheckpoint, Interface
 from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.runs.run import Run
 
 v1 = tf.compat.v1
 
 _CANDIDATES_SHOWN = 8
 
 
-def interface(session: v1.Session, foreign: ForeignCheckpoint) -> Interface:
-    """The session's interface; UsageError where something is missing, unknown or contradicts the contract."""
+def interface(session: v1.Session, foreign: ForeignCheckpoint, run: Run | None = None) -> Interface:
+    """The session's interface; UsageError where something is missing, unknown or contradicts the contract.
+
+    What `foreign` leaves open is what `pigeonhole describe` has kept beside the checkpoint of `run`.
+    """
     contract = metagraph.read_contract(session)
     if contract is None:
-        return _from_user(session.graph, foreign)
+        return _from_user(session.graph, described.completed(foreign, run) if run else foreign)
     if flags := foreign.flags():
         raise UsageError(f"{', '.join(flags)}: only for checkpoints of other programs; this model knows it")
     unsure = None if contract.rejection is None else "unsure:0"

@@ -197,6 +197,14 @@ def preprocess(data: bytes, preprocessing: Preprocessing) -> np.ndarray:
     return image.astype(np.float32) * np.float32(preprocessing.scale)
 
 
+def as_input(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """What `shown` gives, or a batch of them, as a model's input again."""
+    ordered = pixels[..., ::-1] if preprocessing.colour_order == "bgr" else pixels
+    return (
+        ordered if preprocessing.scale == 1 else ordered.astype(np.float32) * np.float32(preprocessing.scale)
+    )
+
+
 def shown(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """A model's input [S, S, C] as a picture again, uint8 [S, S, C], RGB or grey."""
     levels = np.rint(pixels / preprocessing.scale).astype(np.uint8)

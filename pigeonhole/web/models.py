@@ -14,6 +14,7 @@ from pigeonhole.features import known
 from pigeonhole.features.known import KnownPictures
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines.engine import AUTO
+from pigeonhole.model.interface import ForeignCheckpoint
 from pigeonhole.runs.run import Run, TrainingPicture
 from pigeonhole.terminal import say
 
@@ -49,6 +50,7 @@ class Model:
     run: Run
     stamp: tuple[tuple[int, ...], ...] | None = None
     engine: str = AUTO  # asked for
+    foreign: ForeignCheckpoint | None = None  # as `load` takes it
     known: KnownPictures | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +70,7 @@ class Model:
     @property
     def has_heatmaps(self) -> bool:
         """Whether it can be shown what spoke for an answer."""
-        return self.classifier.has("logits")
+        return self.classifier.has("logits") and not self.classifier.is_foreign
 
     @property
     def accuracy(self) -> Accuracy | None:
@@ -125,14 +127,14 @@ class Model:
             return None
 
 
-def load(runs: Sequence[Run], engine: str = AUTO) -> list[Model]:
-    """Each model restored once, for all requests."""
-    return [_load(run.name, run, engine) for run in runs]
+def load(runs: Sequence[Run], engine: str = AUTO, foreign: ForeignCheckpoint | None = None) -> list[Model]:
+    """Each model restored once, for all requests. `foreign`: what other programs' checkpoints do not say."""
+    return [_load(run.name, run, engine, foreign) for run in runs]
 
 
-def _load(name: str, run: Run, engine: str) -> Model:
+def _load(name: str, run: Run, engine: str, foreign: ForeignCheckpoint | None) -> Model:
     stamp = run.stamp  # read before, so that a run that is replaced meanwhile is noticed
-    return Model(name, restore(run, engine), run, stamp, engine)
+    return Model(name, restore(run, engine, foreign), run, stamp, engine, foreign)
 
 
 def _known(run: Run, classifier: Classifier) -> KnownPictures | None:
@@ -149,9 +151,9 @@ def _known(run: Run, classifier: Classifier) -> KnownPictures | None:
     return kept
 
 
-def restore(run: Run, engine: str) -> Classifier:
+def restore(run: Run, engine: str, foreign: ForeignCheckpoint | None = None) -> Classifier:
     """The model by the engine that is asked for, with a note where that is not the fastest."""
-    classifier = Classifier.load(run, engine=engine, threads=COMPUTE_THREADS)
+    classifier = Classifier.load(run, engine=engine, threads=COMPUTE_THREADS, foreign=foreign)
     for reason in classifier.passed_over:
         say(f"note    TensorFlow answers: {reason}")
     return classifier
@@ -202,7 +204,7 @@ class Models:
             return
         try:
             if model.run.has_model and not model.run.is_held:
-                self._by_name[name] = _load(name, model.run, model.engine)
+                self._by_name[name] = _load(name, model.run, model.engine, model.foreign)
                 say(f"model   {name}, loaded again: its run was replaced")
         except (PigeonholeError, OSError) as error:
             self._not_before = time.monotonic() + RETRY_SECONDS

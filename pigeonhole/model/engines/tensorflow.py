@@ -65,7 +65,7 @@ def load(run: Run, threads: int | None, foreign: ForeignCheckpoint | None) -> Te
     with unfinished.model(run) as complete:
         session = metagraph.restore(complete, threads)
     try:
-        return TensorFlow(session, interface(session, foreign or ForeignCheckpoint()))
+        return TensorFlow(session, interface(session, foreign or ForeignCheckpoint(), run))
     except BaseException:
         session.close()
         raise
