@@ -55,6 +55,7 @@ def test_a_finished_run_holds_what_it_promises(finished):
     promised |= {"settings.json", "history.csv", "split.csv", "model.onnx", "fingerprints.npz"}
     promised |= {
         "judged.csv",
+        "last_state.npz",
         "progress.json",
         "result.json",
         "fixes.csv",
