@@ -12,7 +12,6 @@ from pigeonhole.data import bursts, duplicates, fixes, labelled, layout
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.fixes import Fix
 from pigeonhole.data.folders import Entry, Record, Tree
-from pigeonhole.data.pixels import Pixels
 from pigeonhole.labelling import growth
 from pigeonhole.pictures.images import Preprocessing
 
@@ -34,7 +33,7 @@ class Collection:
     records: list[Record]
     classes: list[str]
     unreadable: dict[str, str]
-    _pixels: Pixels | growth.Stacked = field(repr=False)
+    _pixels: growth.Stacked = field(repr=False)
     _groups: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
@@ -62,7 +61,7 @@ class Collection:
         records, pixels = cache.survey(tree, Preprocessing(SURVEYED_SIDE), progress)
         unreadable = {record.entry.name: record.skipped for record in records if record.skipped is not None}
         used = [record for record in records if record.skipped is None]
-        return cls(folder, used, tree.classes, unreadable, pixels)
+        return cls(folder, used, tree.classes, unreadable, growth.Stacked(pixels, pixels[:0]))
 
     def with_more(self, names: Iterable[str], cache: Cache) -> "Collection":
         """The same with these files, new ones of no class, behind the others. Raises as `open` does."""
@@ -74,7 +73,7 @@ class Collection:
             self,
             records=[*self.records, *used],
             unreadable=self.unreadable | unreadable,
-            _pixels=growth.Stacked(self._pixels, pixels),
+            _pixels=self._pixels.with_more(pixels[:]),
             _groups=growth.groups(self.groups, self.records, self._pixels, used, pixels),
         )
 

@@ -10,20 +10,23 @@ from pigeonhole.data.folders import Record
 
 
 class Stacked:
-    """The pictures of two sets, uint8 [n, S, S, C], read by an array of row numbers."""
+    """Pictures, uint8 [n, S, S, C], with some behind them that are held in memory, read by row numbers."""
 
-    def __init__(self, first: Images, second: Images):
-        self._first, self._second = first, second
+    def __init__(self, first: Images, more: np.ndarray):
+        self._first, self._more = first, more
 
     def __len__(self) -> int:
-        return len(self._first) + len(self._second)
+        return len(self._first) + len(self._more)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         is_first = rows < len(self._first)
-        parts = self._first[rows[is_first]], self._second[rows[~is_first] - len(self._first)]
-        found = np.empty((len(rows), *parts[0].shape[1:]), np.uint8)
-        found[is_first], found[~is_first] = parts
+        found = np.empty((len(rows), *self._more.shape[1:]), np.uint8)
+        found[is_first] = self._first[rows[is_first]]
+        found[~is_first] = self._more[rows[~is_first] - len(self._first)]
         return found
+
+    def with_more(self, pictures: np.ndarray) -> "Stacked":
+        return Stacked(self._first, np.concatenate([self._more, pictures]))
 
 
 def groups(

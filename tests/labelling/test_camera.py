@@ -1,13 +1,17 @@
 """Frames of a camera become files with a label, join the pictures at once, and are answered."""
 
 import csv
+import os
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from pigeonhole.data import bursts, layout
+from pigeonhole.data.cache import Cache
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.labelling.collection import Collection
 from pigeonhole.labelling.expected import FEWEST
 from tests.support.drawn_folders import draw_tree
 from tests.support.labelling_sessions import (
@@ -164,3 +168,21 @@ def test_pictures_that_are_divided_by_folders_take_no_frames(tmp_path):
     with pytest.raises(UsageError, match="divide"):
         session.camera.begin("cat")
     session.close()
+
+
+def test_a_long_teaching_holds_no_more_files_open_and_groups_as_a_new_start_does(tmp_path):
+    folder, kept = tmp_path / "heap", Cache(tmp_path / "cache")
+    draw_heap(folder, 3)
+    pictures, burst, held = Collection.open(folder, kept, progress=False), bursts.new(), []
+    for number in range(1, 13):
+        name = bursts.file_name(burst, number)
+        seed = number if number < 12 else 1  # the last one is a copy of the first
+        (folder / name).write_bytes(frame(MOSS, seed))
+        pictures = pictures.with_more([name], kept)
+        held.append(len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0)
+    assert held[-1] <= held[1]
+    again = Collection.open(folder, kept, progress=False)
+    order = [again.row_of[name] for name in pictures.names]
+    same = pictures.groups[:, None] == pictures.groups
+    assert (same == (again.groups[order][:, None] == again.groups[order])).all()
+    assert len(pictures.near_copies) == len(again.near_copies)

@@ -5,12 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+DEVICE = "--use-fake-device-for-media-stream"
 WIDTH, HEIGHT = 320, 240  # pixels
 
 
 def flags(film: Path | None = None) -> tuple[str, ...]:
     """Chromium's, for a camera that it may use without asking; None: its own test picture."""
-    always = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    always = (DEVICE, "--use-fake-ui-for-media-stream")
     return (*always, f"--use-file-for-fake-video-capture={film}") if film else always
 
 

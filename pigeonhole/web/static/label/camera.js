@@ -253,10 +253,10 @@ export class CameraView {
     recording.frames = (await postFile(`camera/recordings/${name}`, jpeg)).frames;
     this.#words();
     const shown = element("img", { alt: `Frame of ${recording.label}`, src: URL.createObjectURL(jpeg) });
-    this.strip.prepend(element("li", {}, element("div", { class: "tile decided" }, shown, element("span", { class: "badge" }, recording.label))));
+    this.strip.append(element("li", {}, element("div", { class: "tile decided" }, shown, element("span", { class: "badge" }, recording.label))));
     while (this.strip.children.length > STRIP) {
-      URL.revokeObjectURL(this.strip.lastChild.querySelector("img").src);
-      this.strip.lastChild.remove();
+      URL.revokeObjectURL(this.strip.firstChild.querySelector("img").src);
+      this.strip.firstChild.remove();
     }
   }
 

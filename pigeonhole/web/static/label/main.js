@@ -59,6 +59,7 @@ function go() {
     const isHere = views[link.hash.slice(1)] === wanted;
     if (isHere) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
+    if (isHere) link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone not all fit
   }
   if (view !== wanted) {
     stage.replaceChildren(wanted.element);
