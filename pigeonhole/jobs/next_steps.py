@@ -23,6 +23,7 @@ from pigeonhole.terminal import counted, shown, titled
 
 MOST = 3
 FEWEST_MISTAKES = 5  # with fewer there is too little to win by training longer
+FEWEST_JUDGED = 20  # pictures; among fewer a wrong label cannot be told from a mistake of a weak network
 CHANCE = 0.05  # with which a class may be called weaker that is not
 
 
@@ -86,7 +87,7 @@ def _labels(
 ) -> Iterator[NextStep]:
     suspects = findings.suspects or ()
     wrong = sum(suspect.score for suspect in suspects)
-    if round(wrong) < 1:
+    if round(wrong) < 1 or judged.answers.total < FEWEST_JUDGED:
         return
     measured = set(judged.answers.names)
     gain = sum(suspect.score for suspect in suspects if suspect.name in measured) / judged.answers.total

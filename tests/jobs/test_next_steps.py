@@ -72,6 +72,12 @@ def test_labels_of_which_hardly_one_is_wrong_are_not_worth_a_look():
     assert steps(AuditResult(suspects=[suspect("0.png", 0.4)])) == []
 
 
+def test_labels_are_not_doubted_where_few_pictures_are_judged():
+    found = AuditResult(suspects=[suspect("0.png", 0.9), suspect("1.png", 0.9)])
+    assert steps(found, judged([0] * 3 + [1] * 2, wrong=1)) == []
+    assert steps(found, judged([0] * 10 + [1] * 10, wrong=1))
+
+
 def test_no_gain_is_named_for_labels_of_pictures_that_nothing_is_measured_by():
     (step,) = steps(AuditResult(suspects=[suspect("of training.png", 0.8)]))
     assert step.gain is None and step.why == "about 1 is probably wrong"
