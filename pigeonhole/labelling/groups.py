@@ -48,6 +48,8 @@ def clusters(
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
+    if coordinates.shape[1] == 0:  # a single picture, or equal ones: nothing tells them apart
+        return np.zeros((1, 0), np.float32), np.zeros(len(coordinates), np.int64)
     kind = KMeans if len(coordinates) <= MANY else MiniBatchKMeans
     # Equal pictures make fewer clusters than asked for, of which scikit-learn would warn.
     places = coordinates @ np.random.default_rng(0).standard_normal(coordinates.shape[1])

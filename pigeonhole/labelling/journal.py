@@ -147,7 +147,8 @@ class Journal:
         if not label:
             return label
         name = normal(label.strip())
-        if not name or shown(name) != name or "/" in name or "\\" in name:
+        is_name = shown(name) == name and name.strip(" .")  # also of a folder
+        if not is_name or "/" in name or "\\" in name:
             raise UsageError(f"{label!a}: cannot be a class; give a name of one line, without slashes")
         with self._mutex:
             if table.is_removal(name, self._given):

@@ -19,7 +19,7 @@ def check(host: str, port: int) -> None:
         with socket.create_server((host, port), family=_family(host)):
             pass
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).partition(" (while ")[0].lower()  # Python repeats the address
         raise UsageError(f"--host {host} --port {port}: {reason}; choose another") from None
 
 

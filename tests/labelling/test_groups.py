@@ -47,6 +47,8 @@ def test_the_same_pictures_give_the_same_groups():
 def test_few_and_equal_pictures():
     assert groups.groups(np.empty((0, 4), np.float32)) == []
     assert [rows.tolist() for rows in groups.groups(np.ones((1, 4), np.float32))] == [[0]]
+    nothing_differs = np.empty((2, 0), np.float32)  # as the principal components of equal pictures are
+    assert [rows.tolist() for rows in groups.groups(nothing_differs)] == [[0, 1]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [rows.tolist() for rows in groups.groups(np.ones((3, 4), np.float32), 2)] == [[0, 1, 2]]

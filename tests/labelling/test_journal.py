@@ -226,7 +226,7 @@ def test_names_of_classes_keep_one_spelling_and_must_fit_a_folder(file):
     journal.undo("v")
     label(journal, "d", four="Owl")
     assert journal.labels["four.png"] == "Owl", "a spelling that was taken back is forgotten"
-    for name in ("a/b", "a\nb", " ", "Remove", "a\\b"):
+    for name in ("a/b", "a\nb", " ", "Remove", "a\\b", "..", "."):
         with pytest.raises(UsageError):
             label(journal, "e", one=name)
 

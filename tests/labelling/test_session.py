@@ -1,6 +1,7 @@
 """A labelling as the page sees it: decisions, what the model makes of them, groups, lists."""
 
 import itertools
+import shutil
 
 import pytest
 
@@ -192,3 +193,17 @@ def test_class_folders_are_labels_from_the_start(tmp_path):
     draw_tree(tmp_path / "tree", {"cat": 3, "dog": 2})
     session = open_session(tmp_path / "tree", tmp_path / "cache")
     assert session.status().counts == {"cat": 3, "dog": 2} and session.status().undecided == 0
+
+
+def test_one_picture_and_equal_ones_are_labelled_too(tmp_path, truth):
+    for count in (1, 2):
+        folder = tmp_path / f"heap-{count}"
+        draw_heap(folder, 1, {"moss": (60, 150, 60)})
+        for copy in range(1, count):
+            shutil.copy(folder / "0000.png", folder / f"{copy}.png")
+        with started(open_session(folder, tmp_path / "cache")) as session:
+            settle(session)
+            assert [len(group.rows) for group in session.groups()] == [count]
+            session.decide("a1", [0], "moss", "group")
+            settle(session)
+            assert session.status().undecided == 0 and not session.groups()

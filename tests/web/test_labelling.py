@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -174,3 +176,12 @@ def test_an_app_without_a_labelling_has_no_such_page(tmp_path):
     app = create_app([web_server.model(tmp_path / "model")])
     assert app.test_client().get("/label/").status_code == 404
     assert "/label/" not in app.test_client().get("/").text
+
+
+def test_no_rule_of_a_style_sheet_is_written_twice(client):
+    page = client.get("/label/").text
+    sheets = re.findall(r'href="(/static/[^"]+[.]css)', page)
+    assert any("label.css" in sheet for sheet in sheets)
+    for sheet in sheets:
+        rules = re.findall(r"^[^@{}]+{[^{}]+}", client.get(sheet).text, re.MULTILINE)
+        assert [rule for rule, count in Counter(rules).items() if count > 1] == [], sheet
