@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import logging
 import os
+import secrets
 import sys
 import urllib.parse
 import webbrowser
@@ -24,7 +25,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser, add_cache_flags, as_path, names, port, thread_count
+from pigeonhole.arguments import (
+    Parser,
+    add_cache_flags,
+    as_path,
+    names,
+    port,
+    thread_count,
+)
+from pigeonhole.commands.api_key import add_key_flags, find_key
 from pigeonhole.data import label_table
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
     from pigeonhole.jobs.workbench import Source
     from pigeonhole.labelling.session import Session
     from pigeonhole.web.certificate import Tls
+
+KEY_BYTES = 6  # of a key that is made for one start: some centuries of guessing through a network
 
 
 def main(arguments: list[str]) -> int:
@@ -94,20 +105,24 @@ def _serve(options: argparse.Namespace) -> int:
     from pigeonhole.web import address, certificate
 
     address.check(options.host, options.port)
+    key = find_key(options)
+    if key is None and not address.is_loopback(options.host):
+        key = secrets.token_hex(KEY_BYTES)
+        say(f"key     {key} is the password that browsers ask for, with any name; it ends with the program")
     tls = certificate.checked(options.certificate, options.key)
     with _perhaps_new(options.folder):
-        _answer(options, tls)
+        _answer(options, tls, key)
     return 0
 
 
-def _answer(options: argparse.Namespace, tls: "Tls | None") -> None:
+def _answer(options: argparse.Namespace, tls: "Tls | None", key: str | None) -> None:
     from pigeonhole.web import address, create_app, labelling
     from pigeonhole.web.server import Server
 
     session = _open(options)
     # An answer that is not waited for is said nowhere else, and each picture on the page is a request.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")
-    app = create_app([], hosts=address.hosts(options.host), runs=options.output)
+    app = create_app([], hosts=address.hosts(options.host), runs=options.output, api_key=key)
     jobs = labelling.add_to(app, session, _source(options, session))
     with StopRequest() as request:
         server = Server(app, options.host, options.port, options.threads, tls=tls)
@@ -177,8 +192,6 @@ def _announce(options: argparse.Namespace, session: "Session", url: str) -> None
     if names := session.collection.classes:
         say(f"classes {some(names)}, by the folders; --heap: no folder is a class")
     say(f"labels  {session.journal.file}")
-    if address.hosts(options.host) is None:
-        say("note    everyone who reaches this address may see the pictures and label them")
     url = f"{url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')}/label/"
     say(f"open    {url}")
     if options.certificate and (phone := address.for_phone(options.host, urllib.parse.urlsplit(url).port)):
@@ -242,6 +255,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         help=f"where models that are trained from the page are saved ({search.RUNS})",
     )
     _add_serving(parser)
+    add_key_flags(parser)
     add_cache_flags(parser)
     options = parser.parse_args(arguments)
     if (options.folder is None) is (options.undo is None):

@@ -9,14 +9,22 @@ Ctrl-C or a termination signal stops it, once every request that was accepted is
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pigeonhole import cli
-from pigeonhole.arguments import Parser, as_path, count, filled, port, positive, thread_count
+from pigeonhole.arguments import (
+    Parser,
+    as_path,
+    count,
+    filled,
+    port,
+    positive,
+    thread_count,
+)
 from pigeonhole.commands import foreign_flags
+from pigeonhole.commands.api_key import add_key_flags, find_key
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
 from pigeonhole.model.engines.engine import AUTO, CHOICES
@@ -26,8 +34,6 @@ from pigeonhole.terminal import say
 
 if TYPE_CHECKING:
     from pigeonhole.web import Model
-
-KEY_VARIABLE = "PIGEONHOLE_API_KEY"
 
 
 def main(arguments: list[str]) -> int:
@@ -90,15 +96,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="what computes the answers; auto: ONNX Runtime, the faster, where the run has its file (auto)",
     )
     add("--queue", type=count, default=64, metavar="N", help="requests that may wait; more get a 503 (64)")
-    add(
-        "--api-key",
-        type=_key,
-        metavar="KEY",
-        help=f"what every request must carry ({KEY_VARIABLE} in the environment, or none)",
-    )
-    add(
-        "--api-key-file", type=as_path, metavar="FILE", help="a file with that key; ps shows --api-key to all"
-    )
+    add_key_flags(parser)
     add("--max-megabytes", type=positive, default=32, metavar="N", help="the longest request (32)")
     add("--max-megapixels", type=positive, default=50, metavar="N", help="the largest picture (50)")
     foreign_flags.add(parser)
@@ -121,23 +119,6 @@ def find_models(options: argparse.Namespace) -> list[Run]:
     if len(set(names)) < len(names):
         raise UsageError("--model: two of the runs have the same name; rename the folder of one")
     return runs
-
-
-def find_key(options: argparse.Namespace) -> str | None:
-    """The key that requests must carry: from its file, its flag or its variable; None where there is none.
-
-    An empty variable counts as none: compose files set it so where the user sets no key. Raises UsageError.
-    """
-    if options.api_key_file is None:
-        return options.api_key or os.environ.get(KEY_VARIABLE, "").strip() or None
-    try:
-        key = options.api_key_file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(f"--api-key-file {options.api_key_file}: {reason.lower()}") from None
-    if not key or "\n" in key:
-        raise UsageError(f"--api-key-file {options.api_key_file}: the file must hold one line, the key")
-    return key
 
 
 def announce(
@@ -165,9 +146,3 @@ def announce_for_phone(host: str, urls: Sequence[str]) -> None:
         say(f"phone   {url} in the same network")
         if sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower():
             say("", *address.qr_code(url), "")
-
-
-def _key(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the key is empty; give one, or leave the flag out to serve without")
-    return text

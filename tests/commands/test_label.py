@@ -1,9 +1,18 @@
 """The folder that `pigeonhole label` is given: there, new, or a mistake."""
 
+import base64
+import contextlib
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
 import pytest
 
 from pigeonhole.commands import label
 from pigeonhole.errors import UsageError
+from tests.support.labelling_sessions import draw_heap
 
 
 def test_a_new_folder_is_made_and_stays_once_something_lies_in_it(tmp_path, capsys):
@@ -31,3 +40,51 @@ def test_what_cannot_be_a_folder_is_told(tmp_path, name):
     with pytest.raises(UsageError, match="no such folder"), label._perhaps_new(tmp_path / name):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+@contextlib.contextmanager
+def labelling(folder, *flags):
+    """The program, by what it has said until it answers."""
+    command = [
+        sys.executable,
+        "-m",
+        "pigeonhole",
+        "label",
+        str(folder),
+        "--no-browser",
+        "--port",
+        "0",
+        *flags,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        said = ""
+        try:
+            while "open " not in said:
+                line = program.stdout.readline()
+                assert line, said
+                said += line
+            yield said
+        finally:
+            program.terminate()
+
+
+def status(url, password=None):
+    request = urllib.request.Request(url)
+    if password is not None:
+        request.add_header("Authorization", f"Basic {base64.b64encode(f'me:{password}'.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_others_in_the_network_need_a_key_which_this_computer_alone_does_not(tmp_path):
+    draw_heap(tmp_path / "heap", 2)
+    flags = ("--cache-dir", str(tmp_path / "cache"))
+    with labelling(tmp_path / "heap", "--host", "0.0.0.0", *flags) as said:
+        url, key = re.search(r"open +(\S+)", said)[1], re.search(r"key +(\S+)", said)[1]
+        assert status(url) == status(url, "wrong") == status(url + "thumbnails/0") == 401
+        assert status(url, key) == status(url + "thumbnails/0", key) == 200
+    with labelling(tmp_path / "heap", *flags) as said:
+        assert "key " not in said and status(re.search(r"open +(\S+)", said)[1]) == 200

@@ -15,7 +15,7 @@ import flask
 import numpy as np
 import pytest
 
-from pigeonhole.commands import serve
+from pigeonhole.commands import api_key, serve
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.export import exporting
 from pigeonhole.runs import search
@@ -87,9 +87,9 @@ def test_two_models_of_one_name_are_told(home):
 
 
 def test_the_key_may_come_from_the_environment(monkeypatch):
-    monkeypatch.setenv(serve.KEY_VARIABLE, "")
+    monkeypatch.setenv(api_key.KEY_VARIABLE, "")
     assert serve.find_key(serve.parse([])) is None
-    monkeypatch.setenv(serve.KEY_VARIABLE, "from outside")
+    monkeypatch.setenv(api_key.KEY_VARIABLE, "from outside")
     assert serve.find_key(serve.parse([])) == "from outside"
     assert serve.find_key(serve.parse(["--api-key", "given"])) == "given"
 
@@ -414,7 +414,7 @@ def test_the_compose_file_agrees_with_the_dockerfile():
     command = json.loads(steps["ENTRYPOINT"]) + service.get("command", json.loads(steps["CMD"]))
     assert flags_of([str(part) for part in command]).host == "0.0.0.0"
     assert any(volume.startswith("./runs:") and volume.endswith(":ro") for volume in service["volumes"])
-    assert set(service["environment"]) <= {serve.KEY_VARIABLE}
+    assert set(service["environment"]) <= {api_key.KEY_VARIABLE}
     assert service["read_only"] is True
 
 
