@@ -415,7 +415,7 @@ def _classic_checkpoint(folder: Path) -> None:
 
 def test_checkpoints_of_other_programs_are_refused(tmp_path):
     _classic_checkpoint(tmp_path)
-    with pytest.raises(UsageError, match=r"classic: a checkpoint of another program.*predict --csv"):
+    with pytest.raises(UsageError, match=r"classic: the checkpoint does not name .*--labels"):
         ask(model="classic.meta")
 
 
