@@ -122,9 +122,9 @@ def main() -> None:
         print(f"{name}: {naming(splits)}")
         print(f"{name}: {reviewing(splits)}")
         print(f"{name}: {refitting(splits[0])}", flush=True)
-    found = {"machine": environment.lines(), "seeds": options.seeds, "accuracy": curves, "expected": checked}
-    options.results.write_text(json.dumps(found, indent=1) + "\n")
-    draw(curves, options.plot)
+        found = {"machine": environment.lines(), "seeds": options.seeds, "accuracy": curves}
+        options.results.write_text(json.dumps(found | {"expected": checked}, indent=1) + "\n")
+        draw(curves, options.plot)
     print(f"curves: {options.results}, plot: {options.plot}")
 
 

@@ -38,7 +38,6 @@ SETTINGS = {
     },
     **{f"first penalty {number}": {(learner, "FIRST_PENALTY"): number} for number in range(3)},
     **{f"{number} first labels": {(proposals, "FIRST"): number} for number in (5, 10, 15, 20, 30)},
-    **{f"{n} first labels of each class": {(proposals, "FIRST_OF_EACH_CLASS"): n} for n in (1, 3, 5)},
     **{f"{number} candidates": {(proposals, "CANDIDATES"): number} for number in (1, 3, 5, 10, 20)},
 }
 

@@ -7,7 +7,6 @@ from pigeonhole.labelling.groups import clusters
 # With fewer labels, pictures that stand for many others are proposed. While a head knows little, the pictures
 # that it doubts are odd ones, which lead it astray.
 FIRST = 15
-FIRST_OF_EACH_CLASS, MOST_FIRST = 3, 60
 POOL = 5_000  # pictures, a random part of more, that are considered
 CANDIDATES = 10  # pictures of small margin that each proposed one is chosen from
 
@@ -30,9 +29,7 @@ def propose(
     """
     pool = _pool(labels, seed)
     given = np.flatnonzero(labels >= 0)
-    seen = len(np.unique(labels[given]))
-    few = min(max(FIRST, FIRST_OF_EACH_CLASS * seen), MOST_FIRST)
-    if probabilities is None or seen < 2 or len(given) < few:
+    if probabilities is None or len(given) < FIRST or len(np.unique(labels[given])) < 2:
         return _central(coordinates, pool, given, count, seed)
     return _between_classes(coordinates, pool, probabilities, count, seed)
 
