@@ -91,7 +91,11 @@ class Seen(NamedTuple):
         axes = coordinates.leading(features, self.last)
         others = coordinates.of(self.features.select(np.flatnonzero(~ours)), axes, self.last)
         places = np.concatenate([coordinates.of(features, axes, self.last), others])
-        return Pictures(places, np.concatenate([self.labels[ours], self.labels[~ours]]), self.copies[ours])
+        return Pictures(
+            places,
+            np.concatenate([self.labels[ours], self.labels[~ours]]),
+            self.copies[ours[: self.to_label]],
+        )
 
 
 class Check(NamedTuple):

@@ -41,6 +41,12 @@ def test_a_third_of_each_class_is_held_out_with_its_copies(modules, seen):
     assert first.places.shape != second.places.shape or (first.places != second.places).any()
 
 
+def test_with_a_test_folder_all_others_are_to_be_labelled(modules, tmp_path):
+    train, test = draw_tree(tmp_path / "train", 10), draw_tree(tmp_path / "test", 6)
+    found = modules[0].read(train, test, SmallExtractor(), Cache(tmp_path / "cache")).pictures(0)
+    assert found.to_label == 10 and len(found.places) == len(found.labels) == 16
+
+
 def test_a_setting_is_taken_back(modules):
     before = proposals.FIRST
     with pytest.raises(KeyError), modules[1].changed({(proposals, "FIRST"): before + 1}):
