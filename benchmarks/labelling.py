@@ -271,9 +271,12 @@ def refitting(pictures: Pictures) -> str:
 def draw(curves: dict[str, dict[str, dict[int, list[float]]]], file: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * len(curves), 3.8), layout="constrained")
-    panels = figure.subplots(1, len(curves), squeeze=False)[0]
-    for panel, (name, methods) in zip(panels, curves.items(), strict=True):
+    columns, rows = min(len(curves), 2), (len(curves) + 1) // 2
+    figure = Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[len(curves) :]:
+        panel.set_axis_off()
+    for panel, (name, methods) in zip(panels, curves.items(), strict=False):
         for method, found in methods.items():
             marks = list(found)
             middle = [100 * statistics.mean(found[mark]) for mark in marks]
@@ -284,7 +287,7 @@ def draw(curves: dict[str, dict[str, dict[int, list[float]]]], file: Path) -> No
         panel.xaxis.set_major_formatter("{x:.0f}")
         panel.xaxis.set_minor_formatter("")
         panel.grid(alpha=0.3)
-    panels[-1].legend(loc="lower right")
+    panels[0].legend(loc="lower right")
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 

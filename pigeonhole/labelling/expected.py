@@ -24,8 +24,10 @@ STEPS = 25
 
 
 class Accuracy(NamedTuple):
-    """Share of pictures like those of the heap that are answered right, 0..1, with its 95 % interval.
+    """Share of pictures like those of the heap that are answered right, 0..1, and the range it may be in.
 
+    `low` and `high` would be a 95 % interval if the labelled pictures were drawn at random. Where they were
+    proposed, the truth is more often outside, mostly above: see docs/labelling.md.
     `total`: the judged pictures that it was found by, those that are copies of one another counted once.
     """
 

@@ -100,7 +100,7 @@ export class Panel {
     const interval = document.getElementById("interval");
     if (accuracy) {
       value.textContent = percent(accuracy.value);
-      interval.textContent = `95 % interval ${percent(accuracy.low)} to ${percent(accuracy.high)}`;
+      interval.textContent = `roughly ${percent(accuracy.low)} to ${percent(accuracy.high)}`;
     } else {
       value.textContent = "–";
       interval.textContent = `shown once about ${FEWEST} pictures of two classes have a label`;
