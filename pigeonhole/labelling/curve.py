@@ -34,8 +34,9 @@ def outlook(learner: Learner, labels: np.ndarray, num_classes: int, now: Accurac
         return None
     before = float(np.mean([accuracy.value for accuracy in found]))
     gain, count = now.value - before, int((labels >= 0).sum())
-    given = f"{100 * before:.1f} %"
     if gain < LITTLE_GAIN:
+        given = f"{100 * before:.1f} %"
         return Outlook(gain, f"More labels bring little now: half of the {count:,} give {given} as well.")
+    # Of few labels the accuracy is rather expected too low, and so the gain too high: it is no forecast.
     most = f"{100 * min(gain, 1 - now.value):.1f} points"
-    return Outlook(gain, f"Half of the {count:,} labels give {given}: twice as many may add up to {most}.")
+    return Outlook(gain, f"Twice as many labels as these {count:,} may add up to {most}, or less.")

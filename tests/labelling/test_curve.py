@@ -17,7 +17,7 @@ def test_few_labels_promise_more_than_many():
     coordinates, labels = digits()
     few, many = (found(coordinates, some(labels, count)) for count in (80, 1200))
     assert few.gain > many.gain and few.gain > 0.02
-    assert "Half of the 80 labels give" in few.sentence and "points" in few.sentence
+    assert "Twice as many labels as these 80" in few.sentence and "points" in few.sentence
 
 
 def test_hardly_any_labels_tell_nothing():

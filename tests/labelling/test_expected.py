@@ -21,7 +21,7 @@ def test_hard_pictures_do_not_make_it_look_bad():
     rest = given < 0
     true = np.mean(answers[rest].argmax(axis=1) == labels[rest])
     alone = np.mean(fitted.out_of_fold.argmax(axis=1) == labels[fitted.rows])
-    assert alone < true - 0.15  # what the labelled pictures say by themselves
+    assert alone < true - 0.1  # what the labelled pictures say by themselves
     assert alone + 0.05 < fitted.accuracy.value < true + 0.02
 
 
