@@ -255,6 +255,9 @@ def check_told_apart(top: Path, classes: Sequence[str]) -> None:
 
 
 def _too_few(top: Path, chosen: Sequence[str]) -> PigeonholeError:
+    if top.is_file():  # a table of labels
+        named = ", ".join(map(shown, chosen))
+        return PigeonholeError(f"{top}: only one class ({named}); label pictures of a second one")
     folders = _visible_folders(top)
     inner = top / folders[0] if folders else top
     if len(folders) == 1 and len(_visible_folders(inner)) > 1:

@@ -143,7 +143,11 @@ def test_what_no_training_can_be_made_from_is_told(top, read, tmp_path):
     with pytest.raises(PigeonholeError, match="labels no picture"):
         read(labels=file)
     with file.open("a") as typed:
-        typed.write(",,a/003.png,Cat,,,\n,,a/005.png,cat,,,\n")
+        typed.write(",,a/003.png,Cat,,,\n")
+    with pytest.raises(PigeonholeError, match=r"only one class \(Cat\); label pictures of a second"):
+        read(labels=file)
+    with file.open("a") as typed:
+        typed.write(",,a/005.png,cat,,,\n")
     with pytest.raises(PigeonholeError, match="Cat and cat differ in upper and lower case alone"):
         read(labels=file)
 

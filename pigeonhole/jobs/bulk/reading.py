@@ -34,7 +34,7 @@ def _table(path: Path) -> Iterator[Said]:
             yield Said(row[FILE], None, 0.0, False)
             continue
         try:
-            share = float(row["confidence"].replace(",", "."))
+            share = _share(row["confidence"].replace(",", "."))
         except ValueError as error:
             raise PigeonholeError(f"{place}: {row['confidence']!a} is no confidence") from error
         yield Said(row[FILE], row["prediction"], share, row["unsure"] == "yes" or bool(row[doubt.COLUMN]))
@@ -52,6 +52,14 @@ def _json_lines(path: Path) -> Iterator[Said]:
                     continue
                 best = said["predictions"][0]
                 in_doubt = bool(said["unsure"] or said["doubt"])
-                yield Said(str(said[FILE]), str(best["class"]), float(best["probability"]), in_doubt)
+                yield Said(str(said[FILE]), str(best["class"]), _share(best["probability"]), in_doubt)
             except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
                 raise PigeonholeError(f"{path}, line {number}: is no answer of predict --jsonl") from error
+
+
+def _share(written: str | float) -> float:
+    """A probability; ValueError for what is none, TypeError for what is no number."""
+    share = float(written)
+    if not 0 <= round(share, 5) <= 1:  # float32 may end a little above 1
+        raise ValueError(f"{share} is not from 0 to 1")
+    return share

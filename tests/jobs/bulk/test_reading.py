@@ -57,6 +57,8 @@ def test_a_last_line_that_is_being_written_is_left(tmp_path):
     [
         ("name,class\na,b\n", "must name the columns"),
         ("file,prediction,confidence,unsure,doubt\na,cat,much,no,\n", "line 2: 'much' is no confidence"),
+        ("file,prediction,confidence,unsure,doubt\na,cat,nan,no,\n", "line 2: 'nan' is no confidence"),
+        ("file,prediction,confidence,unsure,doubt\na,cat,1.5,no,\n", "line 2: '1.5' is no confidence"),
         (json.dumps({"file": "a"}) + "\n", "line 1: is no answer"),
         ("{\n", "line 1: is no answer"),
     ],
