@@ -267,11 +267,11 @@ def test_what_is_sorted_is_no_picture_even_where_a_link_leads_there():
 
 
 def test_classes_named_like_the_folders_beside_them_and_names_that_are_no_folders():
-    names = sorting._folder_names(["unsure", "Unreadable", "cat"])
+    names = sorting.folder_names(["unsure", "Unreadable", "cat"])
     assert names["cat"] == "cat"
     assert len({name.casefold() for name in names.values()}) == len(names) == 4
     with pytest.raises(PigeonholeError):
-        sorting._folder_names(["a/b", "c/b"])
+        sorting.folder_names(["a/b", "c/b"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")

@@ -51,13 +51,12 @@ def test_only_the_workers_compute_and_the_order_is_that_of_the_sources(
 
 
 def test_what_is_not_asked_for_any_more_is_not_read(classifier, sources):
+    before = threading.enumerate()
     taken = []
     answers = Stream(classifier, 1, Why()).answers(taken.append(each) or each for each in sources * 10)
     next(answers)
     assert len(taken) < 10 * PICTURES
     answers.close()
-    threads = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    for thread in threads:
-        if "ThreadPoolExecutor" in thread.name:
-            thread.join(10)
-            assert not thread.is_alive()
+    for thread in set(threading.enumerate()).difference(before):
+        thread.join(10)
+        assert not thread.is_alive()
