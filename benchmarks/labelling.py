@@ -244,9 +244,7 @@ def reviewing(splits: list[Pictures]) -> str:
         wrong = random.permutation(len(given))[: round(WRONG_LABELS * len(given))]
         given[wrong] = (given[wrong] + random.integers(1, pictures.classes, len(wrong))) % pictures.classes
         fitted = Learner(pictures.places[ours], pictures.copies).fit(given, pictures.classes)
-        found = review.suspects(fitted, given, pictures.places[ours], pictures.copies)[
-            : round(REVIEWED * len(given))
-        ]
+        found = review.suspects(fitted, given)[: round(REVIEWED * len(given))]
         shares.append(np.isin(wrong, [each.row for each in found]).mean())
     return (
         f"{100 * WRONG_LABELS:.0f} % wrong labels: the first {100 * REVIEWED:.0f} % of the suspects hold "

@@ -15,24 +15,18 @@ class Doubted(NamedTuple):
     """A label that looks wrong: of the picture in this row, given and proposed class as positions.
 
     doubt    the probability that the label is wrong, 0..1
-    nearest  int64 [at most 6]: rows of labelled pictures that look like it, the most alike first
     """
 
     row: int
     given: int
     proposed: int
     doubt: float
-    nearest: np.ndarray
 
 
-def suspects(
-    fitted: Fitted, labels: np.ndarray, coordinates: np.ndarray, groups: np.ndarray | None = None
-) -> list[Doubted]:
+def suspects(fitted: Fitted, labels: np.ndarray) -> list[Doubted]:
     """All labels that can be judged, the likeliest to be wrong first.
 
-    labels       int [n], -1 for none, those that `fitted` was fitted to
-    coordinates  float32 [n, d]
-    groups       int64 [n], equal for copies of one picture; None: there are none
+    labels  int [n], -1 for none, those that `fitted` was fitted to
 
     See `suspects.doubt` for how likely each is.
     """
@@ -43,16 +37,21 @@ def suspects(
     doubts = doubt(answers, given)
     order = np.argsort(-doubts, kind="stable")
     others = np.where(np.arange(answers.shape[1]) == given[:, None], -1, answers)
-    near = _neighbours(coordinates, rows[order], fitted.rows)
     return [
-        Doubted(int(rows[place]), int(given[place]), int(others[place].argmax()), float(doubts[place]), each)
-        for place, each in zip(order, near, strict=True)
+        Doubted(int(rows[place]), int(given[place]), int(others[place].argmax()), float(doubts[place]))
+        for place in order
     ]
 
 
-def _neighbours(coordinates: np.ndarray, queries: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-    own = np.searchsorted(known, queries)
-    found = nearest(coordinates[queries], coordinates[known], NEAREST, own).rows
+def look_alikes(coordinates: np.ndarray, rows: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
+    """For each of these labelled pictures the rows int64 [at most 6] of others most like it, best first.
+
+    coordinates  float32 [n, d]
+    rows         int [r], some of `known`
+    known        int64 [m], the labelled pictures, ascending
+    """
+    own = np.searchsorted(known, rows)
+    found = nearest(coordinates[rows], coordinates[known], NEAREST, own).rows
     return [known[each[each >= 0]] for each in found]
 
 

@@ -232,17 +232,18 @@ class Session:
         if not findings or not findings.fitted:
             return []
         by = findings.wanted.labels
-        found = review.suspects(findings.fitted, by, findings.coordinates, findings.groups)
-        doubted = (
+        doubted = [
             each
-            for each in found
+            for each in review.suspects(findings.fitted, by)
             if each.doubt >= LEAST_DOUBT
             and labels[each.row] == each.given
             and (each.row, each.given) not in kept
-        )
+        ][:MOST_SUSPECTS]
+        rows = np.array([each.row for each in doubted], np.int64)
+        alike = review.look_alikes(findings.coordinates, rows, findings.fitted.rows)
         return [
-            Suspect(each.row, classes[each.given], classes[each.proposed], each.doubt, each.nearest.tolist())
-            for each, _ in zip(doubted, range(MOST_SUSPECTS), strict=False)
+            Suspect(each.row, classes[each.given], classes[each.proposed], each.doubt, near.tolist())
+            for each, near in zip(doubted, alike, strict=True)
         ]
 
     def divided_copies(self) -> list[list[int]]:
