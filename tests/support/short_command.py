@@ -34,10 +34,15 @@ def main(name: str, arguments: list[str]) -> int:
 
 
 def shortened(arguments: list[str]) -> list[str]:
-    """The arguments of a training, with a length of a few steps; those of an earlier run keep its length."""
-    if {"--resume", "--repeat"} & set(arguments):
-        return arguments
+    """The arguments of a training, with a length of a few steps; those of an earlier run keep its length.
+
+    Epochs and steps that lengthen a run stay, since they must be more than it has; minutes are but a second.
+    """
     kept = list(arguments)
+    if {"--resume", "--repeat"} & set(arguments):
+        if "--minutes" in kept:
+            kept[kept.index("--minutes") + 1] = "0.02"
+        return kept
     for flag in {"--epochs", "--minutes", "--steps"} & set(kept):
         position = kept.index(flag)
         del kept[position : position + 2]
