@@ -52,6 +52,7 @@ export class All {
   enter([kind, name] = []) {
     this.#options(store.state);
     if (kind) this.show.value = name === undefined ? kind : `${kind}/${name}`;
+    else if (!store.state.counts.undecided) this.show.value = "all";
     this.#fetch(true);
   }
 

@@ -15,7 +15,7 @@ export class Groups {
     this.marked = null; // the one to be merged with another
     this.list = element("div", { class: "sheets" });
     this.lead = element("p", { class: "lead hint" }, "");
-    this.anew = element("button", { class: "button", type: "button", onclick: () => this.regroup() }, "Group anew ", element("kbd", {}, "g"));
+    this.anew = element("button", { class: "button", type: "button", onclick: () => this.regroup() }, "Regroup ", element("kbd", {}, "g"));
     const top = element("div", { class: "title" }, this.lead, this.anew);
     this.element = element("section", { class: "groups", "aria-label": "Groups" }, top, this.list);
   }
