@@ -6,7 +6,7 @@ so that a process that is killed loses at most one block.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,14 +88,17 @@ def read(
     cache: Cache,
     pixels: Pixels | np.ndarray | None = None,
     progress: bool | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Features:
     """The features of the pictures that these records tell of, in their order. None may be a skipped one.
 
     The extractor is called only if features are missing, by this thread.
 
-    pixels    the same pictures as they were decoded, [n, S, S, C]. They are taken where they are RGB and of
-              the extractor's size; otherwise, and for None, the files are decoded again
-    progress  a bar on standard error; None: where that is a terminal
+    pixels       the same pictures as they were decoded, [n, S, S, C]. They are taken where they are RGB and
+                 of the extractor's size; otherwise, and for None, the files are decoded again
+    progress     a bar on standard error; None: where that is a terminal
+    on_progress  is told, while features are computed, how many of how many distinct pictures have them. It
+                 may raise to stop: nothing is lost
 
     Raises `CacheError` where the cache folder cannot be used, `PigeonholeError` for a file that is no longer
     what its record says.
@@ -108,7 +111,7 @@ def read(
             if not _fits(pixels, extractor.image_size):
                 pixels = None
             with exclusive(file.lock):
-                _Work(records, contents, extractor, pixels).complete(file, progress)
+                _Work(records, contents, extractor, pixels).complete(file, progress, on_progress)
             places = file.find(contents)
         plain, mirrored = file.open(places)
     return Features(FeatureRows(plain), FeatureRows(mirrored))
@@ -134,26 +137,33 @@ class _Work:
         self._pixels = pixels
         self._preprocessing = Preprocessing(extractor.image_size)
 
-    def complete(self, file: FeatureFile, progress: bool | None) -> None:
+    def complete(
+        self, file: FeatureFile, progress: bool | None, on_progress: Callable[[int, int], None]
+    ) -> None:
         """Add what is missing or damaged. The caller holds the lock."""
         missing, total = self._missing(file)
+        done = total - len(missing)
         tasks = (missing[start : start + TASK_PICTURES] for start in range(0, len(missing), TASK_PICTURES))
         with (
             one_opencv_thread(),
-            bar("features", "pictures", total - len(missing), total, progress) as shown,
+            bar("features", "pictures", done, total, progress) as shown,
         ):
             block: list[tuple[np.ndarray, np.ndarray]] = []
-            # The next pictures are decoded while the extractor computes.
-            for numbers, pictures in in_parallel(self._decode, tasks):
-                both = np.concatenate([pictures, pictures[:, :, ::-1]])
-                features = np.stack(np.split(self._extractor(both), 2), axis=1)
-                block.append((self._contents[numbers], features))
-                shown.update(len(numbers))
-                if len(block) * TASK_PICTURES >= BLOCK_PICTURES:
+            try:
+                # The next pictures are decoded while the extractor computes.
+                for numbers, pictures in in_parallel(self._decode, tasks):
+                    both = np.concatenate([pictures, pictures[:, :, ::-1]])
+                    features = np.stack(np.split(self._extractor(both), 2), axis=1)
+                    block.append((self._contents[numbers], features))
+                    shown.update(len(numbers))
+                    done += len(numbers)
+                    if len(block) * TASK_PICTURES >= BLOCK_PICTURES:
+                        file.append(*map(np.concatenate, zip(*block, strict=True)))
+                        block.clear()
+                    on_progress(done, total)
+            finally:  # also when the user stops it
+                if block:
                     file.append(*map(np.concatenate, zip(*block, strict=True)))
-                    block = []
-            if block:
-                file.append(*map(np.concatenate, zip(*block, strict=True)))
 
     def _missing(self, file: FeatureFile) -> tuple[np.ndarray, int]:
         """The numbers of the records to compute, one for each content, and how many contents there are."""

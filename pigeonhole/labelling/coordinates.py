@@ -30,7 +30,6 @@ EXPONENT = 0.5  # features are divided by the root of their standard deviation .
 LAST_WEIGHT = 3  # ... and those of the averaged last layer count so many times
 SAMPLE = 5_000  # pictures by which axes are found
 BLOCK = 1_024  # pictures read at a time
-TASK = 64  # pictures whose features are computed between two reports
 FEW = 512  # pictures; axes of fewer tell too little of the next one
 GROWTH = 2  # times as many pictures as the axes are of, and they are found anew
 VERSION = 2  # increase it when the same features give other coordinates
@@ -61,7 +60,7 @@ def read_with_axes(
     What is kept is taken; features are computed for the other pictures alone. When pictures are added, the
     axes stay as they are until their number has doubled; those of few pictures are found anew at once.
 
-    on_progress  is told how many of how many pictures have features, and may raise to stop: nothing is lost
+    on_progress  is told how many of how many pictures have features, and may raise to stop
 
     Raises as `store.read` does.
     """
@@ -75,8 +74,14 @@ def read_with_axes(
         kept = None
     missing = first if kept is None else first[~np.isin(distinct, kept.digests)]
     if len(missing):
-        on_progress(len(distinct) - len(missing), len(distinct))
-        features = _computed([records[row] for row in missing], extractor, cache, on_progress, len(distinct))
+        known, total = len(distinct) - len(missing), len(distinct)
+        on_progress(known, total)
+        new = [records[row] for row in missing]
+
+        def tell(done: int, _: int) -> None:
+            on_progress(known + done, total)
+
+        features = store.read(new, extractor, cache, progress=False, on_progress=tell)
         with one_thread():
             kept = (
                 _Kept.first(contents[missing], features, extractor.last)
@@ -98,20 +103,6 @@ def _file(root: Path, extractor: Extractor, cache: Cache) -> Path:
     parts = str(VERSION), str(root.resolve()), extractor.name, str(extractor.image_size), extractor.digest
     key = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
     return cache.folder / f"coordinates-{key[:32]}.npz"
-
-
-def _computed(
-    records: list[Record],
-    extractor: Extractor,
-    cache: Cache,
-    on_progress: Callable[[int, int], None],
-    total: int,
-) -> Features:
-    for start in range(0, len(records), TASK):
-        done = records[start : start + TASK]
-        store.read(done, extractor, cache, progress=False)
-        on_progress(total - len(records) + start + len(done), total)
-    return store.read(records, extractor, cache, progress=False)
 
 
 class _Kept:

@@ -214,7 +214,6 @@ class Refitter:
 
     def _follow(self) -> None:
         """Fit to the latest labels, then wait for others; where none come, advise."""
-        self._news.clear()
         self._take_in()
         wanted, now = self._wanted(), self.findings
         if now.wanted is None or wanted.number != now.wanted.number:
@@ -226,6 +225,8 @@ class Refitter:
         if not self._news.wait(IDLE) and self._is_advice_due(wanted):
             self._advise(wanted)
         self._news.wait()
+        # Cleared just before the labels and `_stopping` are looked at again, so that no news is lost.
+        self._news.clear()
 
     def _propose(self, wanted: Wanted, fitted: Fitted | None) -> np.ndarray:
         """The next rows. The first pictures stand for parts of the heap: all of them are shown before others

@@ -8,6 +8,7 @@ import pytest
 
 from pigeonhole.data import cache, folders
 from pigeonhole.data.folders import Record
+from pigeonhole.features import store
 from pigeonhole.labelling import coordinates
 from pigeonhole.pictures.images import Preprocessing
 from tests.support.numbered_pictures import draw_tree
@@ -93,7 +94,7 @@ def test_copies_have_the_same_place_and_no_pictures_have_none(tree, kept):
 
 
 def test_who_stops_it_loses_nothing(tree, kept, monkeypatch):
-    monkeypatch.setattr(coordinates, "TASK", 6)
+    monkeypatch.setattr(store, "TASK_PICTURES", 6)
     records, extractor = records_of(tree, kept), SmallExtractor()
 
     def stop(done: int, total: int) -> None:
