@@ -161,7 +161,7 @@ def kill_often(flags: list[str], kills: int, pictures: int) -> list[int]:
     chance, listed, undo = random.Random(kills), [], Path("sorted", "undo.csv")
     for number in range(kills):
         before = listed[-1] if listed else 0
-        left = max(pictures - before, 0)  # less than none: the list has a header, and a kill can leave a torn line
+        left = max(pictures - before, 0)  # the list has a header, and a kill can leave a torn line
         enough = before + chance.randrange(2 * left // (kills - number + 1) + 1)
         with process(*flags, "--resume") as job:
             while job.poll() is None and (not undo.exists() or undo.read_bytes().count(b"\n") < enough):

@@ -377,7 +377,7 @@ def test_a_model_or_a_browser_that_computes_otherwise_is_told_and_does_not_answe
         (place / "pixels.js").write_text(
             (page / "pixels.js").read_text().replace("STRIP_ROWS = 256", "STRIP_ROWS = 20")
         )
-        browser.execute_cdp_cmd("Network.clearBrowserCache", {})  # an answer of this second counts as unchanged
+        browser.execute_cdp_cmd("Network.clearBrowserCache", {})  # files of this second count as unchanged
         visit(browser, host.address, "Ready")  # strips of any height
         wrong = (page / "pixels.js").read_text().replace("data[at + 1]", "data[at + 2]")
         (place / "pixels.js").write_text(wrong)
