@@ -32,8 +32,12 @@ class _Translation:
         self._graph = graph
         self._values: dict[str, object] = {}
         self._names: set[str] = set()
-        self._session = v1.Session(graph=graph)
-        self._varying = _depending_on(graph.get_operation_by_name("x"))
+        varying = _depending_on(graph.get_operation_by_name("x"))
+        taken = (tensor for name in varying for tensor in graph.get_operation_by_name(name).inputs)
+        constants = {tensor.name: tensor for tensor in taken if tensor.op.name not in varying}
+        with v1.Session(graph=graph) as session:
+            # All at once: for each run the session copies the whole graph, with its weights
+            self._constants: dict[str, np.ndarray] = session.run(constants)
 
     def model(self, output: str) -> keras.Model:
         x = self._graph.get_tensor_by_name("x:0")
@@ -115,7 +119,7 @@ class _Translation:
 
     def _constant(self, tensor: tf.Tensor) -> np.ndarray | None:
         """The value of a tensor that depends on no picture; None for any other."""
-        return None if tensor.op.name in self._varying else np.asarray(self._session.run(tensor))
+        return self._constants.get(tensor.name)
 
     def _name(self, name: str) -> str:
         """Such as `conv1` for `network/conv1_1/convolution`; each once."""
