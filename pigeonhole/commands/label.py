@@ -34,7 +34,7 @@ from pigeonhole.arguments import (
     thread_count,
 )
 from pigeonhole.commands.api_key import add_key_flags, find_key
-from pigeonhole.data import label_table
+from pigeonhole.data import journal, label_table, layout
 from pigeonhole.errors import UsageError
 from pigeonhole.interrupts import StopRequest
 from pigeonhole.runs import search
@@ -63,8 +63,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
+    """Raise UsageError for what is no folder, with what to give in its place."""
+    if folder.is_dir():
+        return
+    if not folder.exists():
         raise UsageError(f"{folder}: no such folder")
+    if journal.is_journal(folder):
+        raise UsageError(f"{folder}: is a file of labels; give the folder of its pictures, and --labels FILE")
+    if folder.suffix.lower() in layout.ARCHIVES:
+        raise UsageError(f"{folder}: is an archive; unpack it and give the folder")
+    above = cli.quote(folder.absolute().parent)
+    raise UsageError(f"{folder}: is a file; give the folder in which it lies, {above}")
 
 
 @contextlib.contextmanager

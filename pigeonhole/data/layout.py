@@ -27,7 +27,7 @@ _PARTS = {
     UNLABELLED: {"unlabelled", "unlabeled", "unsup", "unsupervised", "nolabel", "nolabels"},
 }
 _SUFFIX = re.compile(r"(?<=.)(set|sets|dir|data|dataset|folder|images|pictures|photos|split)$")
-_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _SHOWN = 8  # folders of a layout that an error prints
 
 
@@ -100,7 +100,7 @@ def check_top(top: Path) -> None:
         raise UsageError(f"{top}: no such folder{where}")
     if top.is_dir():
         return
-    if top.suffix.lower() in _ARCHIVES:
+    if top.suffix.lower() in ARCHIVES:
         raise UsageError(f"{top}: an archive; unpack it and give the folder")
     raise UsageError(f"{top}: a file, not a folder; give the folder that holds one folder per class")
 

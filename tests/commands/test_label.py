@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from pigeonhole.commands import label
+from pigeonhole.data.journal import Header
 from pigeonhole.errors import UsageError
 from tests.support.labelling_sessions import draw_heap
 
@@ -34,12 +35,24 @@ def test_an_empty_folder_of_the_user_is_left_there(tmp_path):
     assert tmp_path.is_dir()
 
 
-@pytest.mark.parametrize("name", ["absent/things", "file"])
-def test_what_cannot_be_a_folder_is_told(tmp_path, name):
-    (tmp_path / "file").write_text("a file")
-    with pytest.raises(UsageError, match="no such folder"), label._perhaps_new(tmp_path / name):
-        pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("absent/things", "no such folder"),
+        ("cat.png", "is a file; give the folder in which it lies, {0}"),
+        ("photos.zip", "is an archive; unpack it and give the folder"),
+        ("mine.csv", "is a file of labels; give the folder of its pictures, and --labels FILE"),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--materialise", "new")])
+def test_what_cannot_be_a_folder_is_told_with_the_mend(tmp_path, name, told, flags):
+    for file in ("cat.png", "photos.zip"):
+        (tmp_path / file).write_text("a file")
+    (tmp_path / "mine.csv").write_bytes(Header.new().line)
+    with pytest.raises(UsageError) as refused:
+        label.main([str(tmp_path / name), "--no-browser", *flags])
+    assert str(refused.value) == f"{tmp_path / name}: {told.format(tmp_path)}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat.png", "mine.csv", "photos.zip"]
 
 
 @contextlib.contextmanager
