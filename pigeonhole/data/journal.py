@@ -5,8 +5,9 @@
 
 `label` is a class, `remove` for a picture to be left out, or empty for one that is undecided again. Rows of
 one action of the user share `action`; a row that takes an action back, or brings it again, names it in
-`undoes`. Only `file` and `label` are needed in a row added by hand. `labelling.journal` adds rows; this
-module reads them.
+`undoes`. A `file` with a slash at its end is a class that folders give: `cat/` with the label `kitten` calls
+it kitten, also for pictures without a row of their own. Only `file` and `label` are needed in a row added by
+hand. `labelling.journal` adds rows; this module reads them.
 """
 
 import csv
@@ -24,6 +25,7 @@ COLUMNS = ("time", "action", "file", "label", "digest", "source", "undoes")
 REMOVE = "remove"
 MARKS = frozenset({"action", "file", "label", "undoes"})  # no table of another kind has all of them
 LONGEST_HEADER = 4096  # bytes
+_CLASS = "/"  # the end of the name of a row that calls a class by another name
 _BOM = "\ufeff"
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -37,6 +39,17 @@ class Row:
     digest: str = ""
     action: str = ""
     undoes: str = ""
+    source: str = ""
+
+    @property
+    def class_name(self) -> str | None:
+        """The class of a folder that this row calls by another name; None for one about a picture."""
+        return normal(self.name[:-1]) if self.name.endswith(_CLASS) else None
+
+    @classmethod
+    def of_class(cls, name: str, label: str, action: str, source: str) -> "Row":
+        """That calls a class `label`; where that is empty, by its own name again."""
+        return cls(f"{name}{_CLASS}", label, action=action, source=source)
 
 
 @dataclass(frozen=True)
@@ -94,13 +107,17 @@ def parse(path: Path, header: Header, data: bytes) -> Iterator[Row]:
         if not cells["file"]:
             raise PigeonholeError(f"{place}: names no file; add its name or take the line out")
         digest = cells.get("digest", "").strip().lower()
-        yield Row(
+        row = Row(
             cells["file"],
             normal(cells["label"].strip()),
             digest if _DIGEST.fullmatch(digest) else "",
             cells["action"].strip(),
             cells["undoes"].strip(),
+            cells.get("source", "").strip(),
         )
+        if row.class_name is not None and row.label.lower() == REMOVE:
+            raise PigeonholeError(f"{place}: a class is not left out as a whole; leave out its pictures")
+        yield row
 
 
 def tail(path: Path, header: Header, data: bytes, actions: Container[str]) -> Row | None:
@@ -145,8 +162,14 @@ def read(path: Path) -> list[Row]:
 
 def in_force(rows: Iterable[Row]) -> list[Row]:
     """The last row of each file, in the order in which the files were first named; none that is undecided."""
-    last = {row.name: row for row in rows}
+    last = {row.name: row for row in rows if row.class_name is None}
     return [row for row in last.values() if row.label]
+
+
+def class_names(rows: Iterable[Row]) -> dict[str, str]:
+    """What classes are called, where that is another name than the one before: class -> name."""
+    last = {row.class_name: row.label for row in rows if row.class_name is not None}
+    return {name: label for name, label in last.items() if label}
 
 
 def is_removal(label: str, classes: Collection[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,25 +62,29 @@ def scan(
 ) -> Tree:
     """The files to train on, as of `folders.scan`, by the journal `labels`.
 
-    A picture that the journal does not name has the class of its folder where `everything` takes the folders
-    for classes, and otherwise none. `labels` None: a journal in the folder that `folders.scan` takes for a
-    table; without one, the same as `folders.scan`. Raises UsageError for a file of labels that is not there.
+    A picture that the journal does not name has the class of its folder, as the journal calls it, where
+    `everything` takes the folders for classes, and otherwise none. `labels` None: a journal in the folder
+    that `folders.scan` takes for a table; without one, the same as `folders.scan`. Raises UsageError for a
+    file of labels that is not there.
     """
     top = Path(root)
     layout.check_top(top)
     file = labels or _own_journal(top)
     if file is None:
         return folders.scan(top, classes)
-    rows = journal.in_force(journal.read(file))
+    rows = journal.read(file)
     every = everything(top, without=[file])
     decisions = [
         Fix(row.name, None if journal.is_removal(row.label, every.classes) else row.label, row.digest)
-        for row in rows
+        for row in journal.in_force(rows)
     ]
+    called = journal.class_names(rows)
+    every = _renamed(every, called)
     class_of = {entry.name: entry.class_name for entry in every.entries}
     absent = any(fix.name not in class_of for fix in decisions)
     class_of |= {fix.name: fix.new_label for fix in decisions if fix.name in class_of}
-    chosen = _chosen(file, every, {fix.new_label for fix in decisions}, set(class_of.values()), classes)
+    labels_given = {fix.new_label for fix in decisions} | {*called.values()}
+    chosen = _chosen(file, every, labels_given, set(class_of.values()), classes)
     # A picture that lies elsewhere by now is known by its content, so then all of them must be read.
     wanted = {*chosen, None}
     entries = [entry for entry in every.entries if absent or class_of[entry.name] in wanted]
@@ -177,9 +181,21 @@ def everything(folder: Path, classes: Sequence[str] | None = None, without: Iter
 
 def _gives_others(files: Iterable[Path], classes: Collection[str]) -> bool:
     """Whether a journal among the files gives classes, and none of these."""
-    rows = [row for file in files if journal.is_journal(file) for row in journal.in_force(journal.read(file))]
-    given = {row.label for row in rows if not journal.is_removal(row.label, classes)}
-    return bool(given) and given.isdisjoint(classes)
+    rows = [row for file in files if journal.is_journal(file) for row in journal.read(file)]
+    labels = {row.label for row in journal.in_force(rows)}
+    given = {label for label in labels if not journal.is_removal(label, classes)}
+    return bool(given) and (given | journal.class_names(rows).keys()).isdisjoint(classes)
+
+
+def _renamed(tree: Tree, called: Mapping[str, str]) -> Tree:
+    """The same with other names for some classes; several may become one."""
+    if called.keys().isdisjoint(tree.classes):
+        return tree
+    entries = [
+        replace(entry, class_name=called.get(entry.class_name, entry.class_name)) for entry in tree.entries
+    ]
+    names = dict.fromkeys(called.get(name, name) for name in tree.classes)
+    return replace(tree, classes=list(names), entries=entries)
 
 
 def _own_journal(top: Path) -> Path | None:

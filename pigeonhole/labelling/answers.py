@@ -1,7 +1,7 @@
 """Answers that a model gave to the pictures, as sheets by class to be looked over, the doubtful apart."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -54,6 +54,16 @@ class Answers:
         return replace(
             self, best=best, probability=np.pad(self.probability, new), doubtful=np.pad(self.doubtful, new)
         )
+
+    def renamed(self, called: Mapping[str, str]) -> "Answers":
+        """The same with other names for some classes; several may become one."""
+        if called.keys().isdisjoint(self.classes):
+            return self
+        names = [called.get(name, name) for name in self.classes]
+        classes = list(dict.fromkeys(names))
+        place = np.array([classes.index(name) for name in names])
+        best = np.where(self.best == NONE, NONE, place[self.best])
+        return replace(self, classes=tuple(classes), best=best)
 
 
 class Sheet(NamedTuple):

@@ -17,37 +17,48 @@ class History:
 
     def __init__(self) -> None:
         self.changes: dict[str, dict[str, str]] = {}
+        self._sources: dict[str, str] = {}
         self.done: list[str] = []
         self.undone: list[str] = []
         self._undoes: dict[str, str] = {}  # of undos and redos: the action that each took back
         self._undos: set[str] = set()
-        # What each picture was given by the actions in force, the last one last.
-        self._given: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        # By which action each picture was given what, of the actions in force, the last one last.
+        self._given: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
 
     def add(self, row: Row) -> None:
         """Take in the next row."""
         if not row.action:
-            self._given[row.name].append(("", row.label))
+            self._given[row.name].append(("", row.label, row.source))
             self.undone.clear()
             return
         if row.action not in self.changes:
             self.changes[row.action] = {}
+            self._sources[row.action] = row.source
             self._begin(row)
         self.changes[row.action][row.name] = row.label
         if row.action not in self._undos:
-            self._given[row.name].append((row.action, row.label))
+            self._given[row.name].append((row.action, row.label, row.source))
 
     def before(self, action: str) -> dict[str, str]:
         """Name -> label, once this action, one of `done`, is taken back."""
         found = {}
         for name in self.changes[action]:
-            others = [label for by, label in self._given[name] if by != action]
+            others = [label for by, label, _ in self._given[name] if by != action]
             found[name] = others[-1] if others else ""
         return found
 
     def again(self, undo: str) -> dict[str, str]:
         """Name -> label, once this action, one of `undone`, is taken back."""
         return self.changes[self._undoes[undo]]
+
+    def source(self, name: str) -> str:
+        """By which part of the page the picture's label in force was given; empty where nothing says so."""
+        given = self._given.get(name)
+        return given[-1][2] if given else ""
+
+    def source_again(self, undo: str) -> str:
+        """That of the action which this one, one of `undone`, took back."""
+        return self._sources[self._undoes[undo]]
 
     def _begin(self, row: Row) -> None:
         if row.undoes in self.done:

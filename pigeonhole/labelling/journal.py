@@ -4,32 +4,28 @@ Nothing that has been written is changed: taking back an action adds rows that r
 so undo has no end and can itself be taken back. See `data.journal` for the table.
 """
 
-import errno
-import io
-import os
 import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from pigeonhole import locks
 from pigeonhole.data import journal as table
-from pigeonhole.data import tables
 from pigeonhole.data.fixes import Fix
-from pigeonhole.data.journal import Header, Row
+from pigeonhole.data.journal import Row
 from pigeonhole.data.layout import normal
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.labelling.history import History
-from pigeonhole.terminal import shown
+from pigeonhole.labelling.journal_file import JournalFile
+from pigeonhole.terminal import counted, shown
 
 UNDECIDED = ""
 Label = str | None  # a class; UNDECIDED; None for a picture that is left out
+REVIEW = "review"  # the source of a decision upon a label that looked wrong: it is doubted no more
+RENAME = "rename"  # that of the rows by which a class has another name
 _ACTION = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LOOKED_BACK = 4096  # bytes before the end, by which a file is known again
 
 
 class Journal:
@@ -37,10 +33,16 @@ class Journal:
 
     labels   name -> class, of the pictures that have one
     removed  names of the pictures that are left out
-    classes  those of `given`, then the others in the order in which they came up, while a picture has them
+    called   class -> another name that it has now
+    classes  those of `given`, then the others in the order in which they came up, while a picture has them;
+             each in the place of what it was called before
+    notice   what has befallen the file and what to do, for the user; empty where it is as it should be
 
-    `given`: the classes of the folders, which need no picture. `follower`: is called after each action,
-    before another program can write. Copy `labels` and `removed` before going through them: other threads
+    given     the classes of the folders, which need no picture
+    is_fixed  these keep their names, and can only be made one
+    follower  is called after each action, before another program can write
+
+    Copy `labels` and `removed` before going through them: other threads
     change them. Every decision is on the disk before the call that makes it returns; one that cannot be
     written raises and leaves the file as it was. Safe to use from several threads, and with other processes
     that write the same file.
@@ -48,22 +50,30 @@ class Journal:
     """
 
     def __init__(
-        self, file: Path, given: Iterable[str] = (), follower: "Callable[[Journal], None] | None" = None
+        self,
+        file: Path,
+        given: Iterable[str] = (),
+        follower: "Callable[[Journal], None] | None" = None,
+        is_fixed: bool = False,
     ):
         self.file = Path(file)
-        self._given = tuple(given)
+        self._given, self._is_fixed = tuple(given), is_fixed
         self._follower = follower
         self._mutex = threading.RLock()
         self._news: set[str] = set()  # names that `refresh` has not told of
+        self._rows = JournalFile(self.file)
+        self._missed: dict[str, Label] = {}  # what was decided before something befell the file
+        self.notice = ""
         self._forget()
-        self._check()
+        self._rows.check()
         self.refresh()
 
     @property
     def classes(self) -> list[str]:
         with self._mutex:
-            own = [name for name in self._used if self._used[name] and name not in self._given]
-            return [*self._given, *own]
+            given = [self.called.get(name, name) for name in self._given]
+            own = [self.called.get(name, name) for name in self._used] + [*self._used]
+            return list(dict.fromkeys([*given, *(name for name in own if self._used[name])]))
 
     @property
     def actions(self) -> int:
@@ -80,8 +90,15 @@ class Journal:
     def decisions(self) -> list[Fix]:
         """What is decided at present, for `Collection.decided`."""
         with self._mutex:
-            labels = {**dict.fromkeys(self.removed), **self.labels}
-            return [Fix(name, label, self._digests[name]) for name, label in labels.items()]
+            return [Fix(name, label, self._digests[name]) for name, label in self._decided().items()]
+
+    def reviewed(self) -> list[Fix]:
+        """Those of `decisions` that were made upon labels which looked wrong."""
+        return [fix for fix in self.decisions() if self.is_reviewed(fix.name)]
+
+    def is_reviewed(self, name: str) -> bool:
+        with self._mutex:
+            return self._history.source(name) == REVIEW
 
     def undecided(self) -> list[str]:
         """The names of pictures that were decided upon and are undecided again."""
@@ -105,11 +122,39 @@ class Journal:
         with self._turn() as file:
             written = self._history.changes.get(action, {})
             rows = [
-                Row(name, self._word(label), digests.get(name, ""), action)
+                Row(name, self._word(label), digests.get(name, ""), action, source=source)
                 for name, label in changes.items()
                 if name not in written
             ]
-            self._append(file, rows, source)
+            self._append(file, rows)
+            return bool(rows)
+
+    def rename(self, action: str, old: str, new: str, pictures: Mapping[str, str]) -> bool:
+        """Call a class by another name, as one action; by that of another class, the two are one.
+
+        pictures  name -> sha256 of the content, of all pictures that have the class
+
+        Gives whether anything was new. Raises UsageError for a name that cannot be a class.
+        """
+        _check_action(action)
+        new = self._new_name(old, new)
+        with self._turn() as file:
+            if old == new:
+                return False
+            mine = {name: self._digests[name] for name, label in self.labels.items() if label == old}
+            rows = []
+            if self._is_fixed:
+                mine = {**pictures, **mine}
+            else:
+                before = [name for name, label in self.called.items() if label == old]
+                before += [old] if old not in self.called else []
+                rows = [Row.of_class(name, "" if name == new else new, action, RENAME) for name in before]
+            for name, digest in mine.items():
+                source = REVIEW if self.is_reviewed(name) else RENAME
+                rows.append(Row(name, new, digest, action, source=source))
+            written = self._history.changes.get(action, {})
+            rows = [row for row in rows if row.name not in written]
+            self._append(file, rows)
             return bool(rows)
 
     def undo(self, action: str, target: str | None = None) -> list[str]:
@@ -126,21 +171,27 @@ class Journal:
 
     def refresh(self) -> set[str]:
         """Take in what others have written; gives the names of the pictures that were decided upon since the
-        last call, by them or by this journal."""
+        last call, by them or by this journal.
+
+        Raises UsageError where the file has become another one that is no journal, PigeonholeError where it
+        cannot be read: what was known is known still.
+        """
         with self._mutex:
             try:
                 with self.file.open("rb", buffering=0) as file:
                     self._take(file)
             except FileNotFoundError:
-                self._news |= {*self.labels, *self.removed}
-                self._forget()
+                self._rows.forget()
+                self._learn_anew([])
             except OSError as error:
                 raise PigeonholeError(f"{self.file}: cannot be read ({error.strerror})") from error
             news, self._news = self._news, set()
             return news
 
-    def spelt(self, label: Label) -> Label:
+    def spelt(self, label: Label, but: str | None = None) -> Label:
         """The label as the journal has it: that of a class which differs in upper and lower case alone.
+
+        `but`: a class that does not count.
 
         Raises UsageError for one that cannot be a class.
         """
@@ -155,8 +206,21 @@ class Journal:
                 raise UsageError(
                     f"{name}: is the word for pictures to be left out; give the class another name"
                 )
-            known = {each.casefold(): each for each in self.classes}
+            known = {each.casefold(): each for each in self.classes if each != but}
         return known.get(name.casefold(), name)
+
+    def _new_name(self, old: str, new: str) -> str:
+        name = self.spelt(new, but=old)
+        if not name:
+            raise UsageError("A class needs a name.")
+        if name.lower() == table.REMOVE:
+            raise UsageError(f"{name}: is the word for pictures to be left out; give the class another name")
+        if self._is_fixed and name not in self._given:
+            raise UsageError(
+                f"{name}: is no class of this run, whose classes keep their names; give the name of another "
+                "one to make the two one, or label the folder of the pictures"
+            )
+        return name
 
     def _word(self, label: Label) -> str:
         return table.removal(self._given) if label is None else label
@@ -172,97 +236,70 @@ class Journal:
             target = target or (candidates[-1] if candidates else None)
             if target not in candidates:
                 return []
+            source = self._history.source_again(target) if stack == "undone" else ""
             rows = [
-                Row(name, label, self._digests.get(name, ""), action, target)
+                Row(name, label, self._digests.get(name, ""), action, target, source)
                 for name, label in changes_of(target).items()
             ]
-            self._append(file, rows, "")
+            self._append(file, rows)
             return [row.name for row in rows]
-
-    def _check(self) -> None:
-        """Raise UsageError where the file is no journal, or none can be written there."""
-        elsewhere = "--labels FILE keeps the decisions elsewhere"
-        if self.file.is_dir() or not self.file.parent.is_dir():
-            what = "is a folder" if self.file.is_dir() else "its folder does not exist"
-            raise UsageError(f"{self.file}: {what}; {elsewhere}")
-        try:
-            if not self.file.exists():
-                if os.access(self.file.parent, os.W_OK):
-                    return
-                raise PermissionError(errno.EACCES, "no permission to write in this folder")
-            self.file.open("r+b").close()
-            is_ours = _begins_one(self.file)
-        except OSError as error:
-            raise UsageError(f"{self.file}: cannot be written ({error.strerror}); {elsewhere}") from error
-        if not is_ours:
-            raise UsageError(
-                f"{self.file}: was not written by pigeonhole label and is left as it is; {elsewhere}"
-            )
 
     def _forget(self) -> None:
         self.labels: dict[str, str] = {}
         self.removed: set[str] = set()
+        self.called: dict[str, str] = {}
         self._digests: dict[str, str] = {}
         self._used: Counter[str] = Counter()  # class -> pictures, in the order in which classes came up
         self._history = History()
-        self._header: Header | None = None
-        self._offset = 0  # bytes that are read
-        self._last = b""  # the bytes before it
+
+    def _decided(self) -> dict[str, Label]:
+        return {**dict.fromkeys(self.removed), **self.labels}
 
     @contextmanager
     def _turn(self) -> Iterator[FileIO]:
         """The file under its lock, with all that others have written taken in."""
-        with self._mutex, self._explained(), locks.briefly(self.file) as file:
+        with self._mutex, self._rows.locked() as file:
             self._take(file)
             yield file
             if self._follower:
                 self._follower(self)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise PigeonholeError(
-                f"{self.file}: cannot be written ({error.strerror}); the decision is not kept"
-            ) from error
-
     def _take(self, file: FileIO) -> None:
         """Take in the rows behind those that are known, or all where the file is another one."""
-        self._news |= self._read(file)
-
-    def _read(self, file: FileIO) -> set[str]:
-        changed: set[str] = set()
-        if self._header is None or not self._continues(file):
-            changed = {*self.labels, *self.removed}
-            self._forget()
-            self._header = Header.read(file)
-            if self._header is None:
-                return changed
-            self._offset = len(self._header.line)
-        file.seek(self._offset)
-        data = file.readall()
-        end = table.whole_rows(data)
-        for row in table.parse(self.file, self._header, data[:end]):
+        rows, is_anew = self._rows.news(file, self._history.changes)
+        if is_anew:
+            self._learn_anew(rows)
+            return
+        for row in rows:
             self._learn(row)
-            changed.add(row.name)
-        if data[end:].strip() and (
-            last := table.tail(self.file, self._header, data[end:], self._history.changes)
-        ):
-            self._learn(last)
-            changed.add(last.name)
-            end = len(data)
-        self._last = (self._last + data[:end])[-_LOOKED_BACK:]
-        self._offset += end
-        return changed
+            self._news.add(row.name)
 
-    def _continues(self, file: FileIO) -> bool:
-        """Whether the file still begins with what has been read of it."""
-        file.seek(self._offset - len(self._last))
-        return file.read(len(self._last)) == self._last and Header.read(file) == self._header
+    def _learn_anew(self, rows: Iterable[Row]) -> None:
+        """Know these rows and no others; where decisions are lost by that, `notice` says so."""
+        before = self._decided()
+        missed = self._missed or before
+        self._forget()
+        self._news |= before.keys()
+        for row in rows:
+            self._learn(row)
+            self._news.add(row.name)
+        now = self._decided()
+        lost = sum(name not in now or now[name] != label for name, label in missed.items())
+        self._missed, self.notice = (missed, self._told(lost, len(missed))) if lost else ({}, "")
+
+    def _told(self, lost: int, of: int) -> str:
+        gone = f"{lost:,} of {counted(of, 'decision', 'decisions')} in it {'is' if lost == 1 else 'are'} gone"
+        return (
+            f"{self.file}: another program has changed, replaced or removed it, and {gone}. "
+            "If that was not meant, put the former file back"
+        )
 
     def _learn(self, row: Row) -> None:
         self._history.add(row)
+        if (name := row.class_name) is not None:
+            self.called.pop(name, None)
+            self.called |= {name: row.label} if row.label else {}
+            return
         if row.name in self.labels:
             self._used[self.labels.pop(row.name)] -= 1
         self.removed.discard(row.name)
@@ -275,74 +312,13 @@ class Journal:
             self.labels[row.name] = row.label
             self._used[row.label] += 1
 
-    def _append(self, file: FileIO, rows: Collection[Row], source: str) -> None:
-        """Add rows in one write that is on the disk when this returns, or none of them."""
-        if not rows:
-            return
-        size = file.seek(0, os.SEEK_END)
-        if size and self._header is None and not _begins_one(self.file):
-            raise PigeonholeError(f"{self.file}: has become another file; --labels FILE names a new one")
-        if self._header is None:
-            size, self._header = 0, Header.new()
-            data = self._header.line
-        else:
-            size, data = self._offset, b"" if self._ends_a_line(file) else b"\n"
-        data += self._written(rows, source)
-        file.truncate(size)  # what a killed process has left of a row
-        try:
-            _write_all(file, data)
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(size)
-            raise
-        if size == 0:
-            _keep_name(self.file)
-            self._header = None
-        self._take(file)
-
-    def _ends_a_line(self, file: FileIO) -> bool:
-        file.seek(self._offset - 1)
-        return file.read(1) == b"\n"
-
-    def _written(self, rows: Iterable[Row], source: str) -> bytes:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = io.StringIO(newline="")
-        add = tables.adder(text, self._header.separator)
-        for row in rows:
-            cells = dict(
-                zip(
-                    table.COLUMNS,
-                    (now, row.action, row.name, row.label, row.digest, source, row.undoes),
-                    strict=True,
-                )
-            )
-            add([cells.get(column, "") for column in self._header.columns])
-        return text.getvalue().encode("utf-8", "surrogateescape")
-
-
-def _begins_one(file: Path) -> bool:
-    """Whether the file is a journal, or the beginning of one that a killed process has left."""
-    with file.open("rb") as opened:
-        start = opened.read(table.LONGEST_HEADER)
-    return Header.new().line.startswith(start) or table.is_journal(file)
+    def _append(self, file: FileIO, rows: Collection[Row]) -> None:
+        """Add rows that are on the disk when this returns, or none of them."""
+        if rows:
+            self._rows.append(file, rows)
+            self._take(file)
 
 
 def _check_action(action: str) -> None:
     if not _ACTION.fullmatch(action):
         raise UsageError(f"{action!a}: no id of an action; give letters, digits, - and _, at most 64")
-
-
-def _write_all(file: FileIO, data: bytes) -> None:
-    while data:
-        data = data[file.write(data) :]
-
-
-def _keep_name(path: Path) -> None:
-    """Have the folder's entry of a new file survive a power cut, where the system can."""
-    if os.name == "nt":
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

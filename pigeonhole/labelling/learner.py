@@ -49,6 +49,14 @@ class Fitted(NamedTuple):
             found = _answers(self.head, coordinates, len(self.rows), self.probabilities.shape[1])
         return np.exp(found[..., 0])
 
+    def log_odds(self, coordinates: np.ndarray, position: int) -> np.ndarray:
+        """float32 [m], of a class against all others, for pictures at these coordinates [m, d]. There is a
+        head."""
+        with one_thread():
+            found = _answers(self.head, coordinates, len(self.rows), self.probabilities.shape[1])[..., 0]
+        others = np.delete(found, position, axis=1)
+        return found[:, position] - np.logaddexp.reduce(others, axis=1)
+
     def padded(self, count: int) -> "Fitted":
         """The same, for so many pictures: of those that are more, nothing is known."""
         new, classes = count - len(self.probabilities), self.probabilities.shape[1]

@@ -1,11 +1,13 @@
-"""Which pictures a list shows, and in what order."""
+"""Which pictures a list shows, in what order, and what is said of each."""
 
 import numpy as np
 
 from pigeonhole.errors import UsageError
+from pigeonhole.labelling.collection import Collection
 from pigeonhole.labelling.proposals import margins
 from pigeonhole.labelling.refitting import Findings
 from pigeonhole.labelling.state import State
+from pigeonhole.labelling.status import Seen
 
 ALL, UNDECIDED, DECIDED, REMOVED, CLASS, PROPOSED = (
     "all",
@@ -15,6 +17,7 @@ ALL, UNDECIDED, DECIDED, REMOVED, CLASS, PROPOSED = (
     "class",
     "proposed",
 )
+RANKED = 3  # classes told of a picture
 NAME, ALIKE, SURE, UNSURE, LATEST = ORDERS = ("name", "alike", "sure", "unsure", "latest")
 
 
@@ -40,6 +43,39 @@ def rows(state: State, findings: Findings | None, show: str, order: str) -> np.n
     if order == ALIKE and findings and len(shown):
         return shown[np.argsort(_along(findings.coordinates[shown]), kind="stable")]
     return shown
+
+
+def following(state: State, findings: Findings | None, count: int) -> np.ndarray:
+    """int64, at most so many rows without a label, the one to be labelled next in front."""
+    undecided = state.undecided
+    if findings and findings.queue is not None:
+        queue = findings.queue[undecided[findings.queue]]
+        if len(queue):
+            return queue[:count]
+    left = np.flatnonzero(undecided)
+    # Before anything is known of the pictures, any of them is as good as another.
+    order = np.random.default_rng(0).permutation(len(undecided))
+    return left[np.argsort(order[left])][:count]
+
+
+def seen(row: int, collection: Collection, state: State, findings: Findings | None) -> Seen:
+    """One picture as it stands."""
+    record = collection.records[row]
+    ranked = []
+    if findings and findings.fitted:
+        probabilities = findings.fitted.probabilities[row]
+        best = np.argsort(-probabilities, kind="stable")[:RANKED]
+        ranked = [(state.classes[one], float(probabilities[one])) for one in best]
+    return Seen(
+        row=row,
+        name=record.entry.name,
+        digest=record.digest[:16],
+        width=record.width,
+        height=record.height,
+        label=state.label(row),
+        removed=bool(state.removed[row]),
+        ranked=ranked,
+    )
 
 
 def _shown(state: State, findings: Findings | None, kind: str, name: str) -> np.ndarray:

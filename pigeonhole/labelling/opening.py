@@ -26,7 +26,9 @@ class Opened:
     def labels(self) -> dict[str, str]:
         """Name -> class by the decisions, by the folders where nothing is decided; no picture left out."""
         decided, _ = self.collection.decided(self.journal.decisions())
-        given = dict(zip(self.collection.names, self.collection.given, strict=True))
+        called = self.journal.called
+        by_folder = [called.get(name, name) for name in self.collection.given]
+        given = dict(zip(self.collection.names, by_folder, strict=True))
         return {name: label for name, label in (given | decided).items() if label}
 
 

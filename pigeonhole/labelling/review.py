@@ -1,5 +1,6 @@
 """Labels that look wrong, the likeliest first, with what helps to decide."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,8 +8,12 @@ import numpy as np
 from pigeonhole.evaluation.studies.suspects import doubt
 from pigeonhole.features.neighbours import nearest
 from pigeonhole.labelling.learner import Fitted
+from pigeonhole.labelling.refitting import Findings
+from pigeonhole.labelling.status import Suspect
 
 NEAREST = 6  # labelled pictures shown beside a suspect
+LEAST_DOUBT = 0.05  # of a label that is listed
+MOST_LISTED = 500
 
 
 class Doubted(NamedTuple):
@@ -40,6 +45,27 @@ def suspects(fitted: Fitted, labels: np.ndarray) -> list[Doubted]:
     return [
         Doubted(int(rows[place]), int(given[place]), int(others[place].argmax()), float(doubts[place]))
         for place in order
+    ]
+
+
+def listed(
+    findings: Findings, labels: np.ndarray, reviewed: np.ndarray, classes: Sequence[str]
+) -> list[Suspect]:
+    """Labels that look wrong, the likeliest first, of those that are as they were when the head was fitted.
+
+    labels    int64 [n], -1 for none, at present
+    reviewed  bool [n], labels that are not asked about again
+    """
+    doubted = [
+        each
+        for each in suspects(findings.fitted, findings.wanted.labels)
+        if each.doubt >= LEAST_DOUBT and labels[each.row] == each.given and not reviewed[each.row]
+    ][:MOST_LISTED]
+    rows = np.array([each.row for each in doubted], np.int64)
+    alike = look_alikes(findings.coordinates, rows, findings.fitted.rows)
+    return [
+        Suspect(each.row, classes[each.given], classes[each.proposed], each.doubt, near.tolist())
+        for each, near in zip(doubted, alike, strict=True)
     ]
 
 

@@ -51,7 +51,7 @@ class RunReview:
         What was typed into fixes.csv since the last decision is taken over as one action. A class that the
         run does not know stays in the journal alone, for fixes cannot name it.
         """
-        journal = Journal(self.run.decisions_file, self.collection.classes, self._write_fixes)
+        journal = Journal(self.run.decisions_file, self.collection.classes, self._write_fixes, is_fixed=True)
         if changes := self._typed(journal):
             action = f"typed-{self.run.fixes_file.stat().st_mtime_ns}"
             journal.act(action, changes, self.collection.digests, "typed")

@@ -6,29 +6,28 @@ A picture goes by its row in the collection. Every decision is in the journal be
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from pigeonhole.data.cache import Cache
-from pigeonhole.errors import UsageError
+from pigeonhole.data.journal import Row
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.features import extractor
 from pigeonhole.features.extractor import Extractor
 from pigeonhole.labelling import answers, listing, review
 from pigeonhole.labelling import collection as collections
 from pigeonhole.labelling.answers import Answers, Sheet
 from pigeonhole.labelling.camera import Camera
-from pigeonhole.labelling.journal import Journal, Label
+from pigeonhole.labelling.heatmaps import Heatmaps
+from pigeonhole.labelling.journal import REVIEW, Journal, Label
 from pigeonhole.labelling.refitting import Findings, Refitter, Wanted
 from pigeonhole.labelling.sheets import Sheets
 from pigeonhole.labelling.state import State
-from pigeonhole.labelling.status import Group, Point, Seen, Status, Suspect
+from pigeonhole.labelling.status import Group, Point, Restored, Seen, Status, Suspect
 from pigeonhole.labelling.thumbnails import Thumbnails
 
 REFRESH_SECONDS = 0.5  # between two looks at what other windows and programs have written
-RANKED = 3  # classes told of a picture
-LEAST_DOUBT = 0.05  # of a label that is listed for review
-MOST_SUSPECTS = 500
 
 
 class Session:
@@ -45,15 +44,15 @@ class Session:
         open_extractor: Callable[[], Extractor] = extractor.open_pretrained,
     ):
         self.collection, self.journal = collection, journal
-        self.thumbnails = Thumbnails(cache)
+        self.thumbnails, self._heatmaps = Thumbnails(cache), Heatmaps()
         self.number = secrets.token_hex(8)
         self._mutex = threading.RLock()
         self._state = State(collection, journal)
         self._sheets: Sheets | None = None
         self._curve: list[Point] = []
-        self._kept: set[tuple[int, int]] = set()  # rows and labels that were reviewed and kept
         self._answers: Answers | None = None  # of a file
         self._version = 0
+        self._notice = ""
         self._refreshed = time.monotonic()
         self._refitter = Refitter(collection, cache, open_extractor, self._wanted, self._learnt, self._grow)
         self.camera = Camera(collection.folder, journal, self._refitter)
@@ -85,19 +84,38 @@ class Session:
         """
         with self._mutex:
             self._check(rows)
-            names = self._state.names(rows)
-            digests = {name: self.collection.digests[name] for name in names}
-            self.journal.act(action, dict.fromkeys(names, label), digests, source)
-            self._take(self.journal.refresh())
-            if source == "review":
-                self._kept |= {(row, int(self._state.labels[row])) for row in rows}
+            self._act(action, dict.fromkeys(self._state.names(rows), label), source)
 
-    def undo(self, action: str) -> list[int]:
-        """Take back the last action; gives its pictures."""
+    def keep(self, action: str, rows: Sequence[int]) -> None:
+        """Confirm the labels of these pictures as they stand: they are doubted no more.
+
+        Those without one stay so. Raises UsageError as `decide` does.
+        """
+        with self._mutex:
+            self._check(rows)
+            labels = {self.collection.names[row]: self._state.label(row) for row in rows}
+            self._act(action, {name: label for name, label in labels.items() if label}, REVIEW)
+
+    def rename(self, action: str, old: str, new: str) -> None:
+        """Call a class by another name; by that of another class, the two are one. See `Journal.rename`.
+
+        Raises UsageError where there is no class of the old name, or the new one cannot be one.
+        """
+        with self._mutex:
+            state = self._state
+            if old not in [state.classes[place] for place in state.shown]:
+                raise UsageError(f"{old}: is no class any more; it was renamed in another window")
+            rows = np.flatnonzero(state.labels == state.classes.index(old))
+            names = [self.collection.names[row] for row in rows]
+            self.journal.rename(action, old, new, {name: self.collection.digests[name] for name in names})
+            self._take(self.journal.refresh())
+
+    def undo(self, action: str) -> Restored:
+        """Take back the last action."""
         return self._restore(self.journal.undo, action)
 
-    def redo(self, action: str) -> list[int]:
-        """Do again what was taken back last; gives its pictures."""
+    def redo(self, action: str) -> Restored:
+        """Do again what was taken back last."""
         return self._restore(self.journal.redo, action)
 
     def add_class(self, name: str) -> None:
@@ -148,12 +166,14 @@ class Session:
                 undecided=undecided,
                 removed=int(state.removed.sum()),
                 unreadable=len(self.collection.unreadable),
-                counts=dict(zip(state.classes, state.counts().tolist(), strict=True)),
+                counts=state.counts_by_name(),
+                called=state.called,
                 accuracy=findings.accuracy if findings else None,
                 curve=list(self._curve),
                 advice=findings.advice if findings else "",
                 progress=self._refitter.progress,
                 problem=self._refitter.problem,
+                notice=self._notice,
                 busy=behind,
                 can_undo=self.journal.actions > 0,
                 can_redo=self.journal.can_redo,
@@ -163,21 +183,13 @@ class Session:
         """These pictures as they stand. Raises UsageError for a row that is none."""
         with self._mutex:
             self._check(rows)
-            return [self._seen(row) for row in rows]
+            return [listing.seen(row, self.collection, self._state, self.findings) for row in rows]
 
     def next(self, count: int) -> list[int]:
         """At most so many rows without a label, the one to be labelled next in front."""
         with self._mutex:
             self._refresh()
-            findings, undecided = self.findings, self._state.undecided
-            if findings and findings.queue is not None:
-                queue = findings.queue[undecided[findings.queue]]
-                if len(queue):
-                    return queue[:count].tolist()
-            left = np.flatnonzero(undecided)
-            # Before anything is known of the pictures, any of them is as good as another.
-            order = np.random.default_rng(0).permutation(len(undecided))
-            return left[np.argsort(order[left])][:count].tolist()
+            return listing.following(self._state, self.findings, count).tolist()
 
     def listed(self, show: str, order: str) -> list[int]:
         """Rows; see `listing`. Raises UsageError for what cannot be shown."""
@@ -199,7 +211,7 @@ class Session:
         """Show these answers in the place of those of the model that learns along."""
         with self._mutex:
             self._answers = told
-            for name in told.classes:
+            for name in told.renamed(self._state.called).classes:
                 self._state.position(name)
             self._version += 1
 
@@ -207,8 +219,10 @@ class Session:
     def answered(self) -> Answers | None:
         """What `look_over` was given, or else what the model says; None before there is one."""
         findings = self.findings
-        if self._answers or not findings or not findings.fitted:
-            return self._answers
+        if self._answers:
+            return self._answers.renamed(self._state.called)
+        if not findings or not findings.fitted:
+            return None
         return answers.by_model(findings.fitted, findings.wanted.classes)
 
     def answer_sheets(self) -> list[Sheet]:
@@ -227,43 +241,46 @@ class Session:
     def suspects(self) -> list[Suspect]:
         """Labels that look wrong, the likeliest first, without those that were reviewed."""
         with self._mutex:
-            findings, labels = self.findings, self._state.labels.copy()
-            classes, kept = list(self._state.classes), set(self._kept)
-        if not findings or not findings.fitted:
-            return []
-        by = findings.wanted.labels
-        doubted = [
-            each
-            for each in review.suspects(findings.fitted, by)
-            if each.doubt >= LEAST_DOUBT
-            and labels[each.row] == each.given
-            and (each.row, each.given) not in kept
-        ][:MOST_SUSPECTS]
-        rows = np.array([each.row for each in doubted], np.int64)
-        alike = review.look_alikes(findings.coordinates, rows, findings.fitted.rows)
-        return [
-            Suspect(each.row, classes[each.given], classes[each.proposed], each.doubt, near.tolist())
-            for each, near in zip(doubted, alike, strict=True)
-        ]
+            findings, state = self.findings, self._state
+            labels, reviewed, classes = state.labels.copy(), state.reviewed.copy(), list(state.classes)
+        return review.listed(findings, labels, reviewed, classes) if findings and findings.fitted else []
+
+    def heatmap(self, row: int, name: str, check: Callable[[], None] = lambda: None) -> bytes | None:
+        """A picture as a JPEG file, tinted where it speaks for a class; None where no model tells that.
+
+        Raises UsageError for a row that is none, and as `Heatmaps.draw`.
+        """
+        with self._mutex:
+            self._check([row])
+            findings, extractor, classes = self.findings, self._refitter.extractor, self._state.classes
+            position = classes.index(name) if name in classes else None
+        if not extractor or not findings or not findings.fitted or not findings.fitted.head:
+            return None
+        if position is None or position >= findings.fitted.probabilities.shape[1]:
+            return None
+        return self._heatmaps.draw(self.collection.records[row], position, findings, extractor, check)
 
     def divided_copies(self) -> list[list[int]]:
         """Rows of near copies whose labels differ, group by group, without those that were reviewed."""
         with self._mutex:
             if not self.findings:
                 return []
-            labels, kept = self._state.labels, self._kept
-            found = review.divided_copies(labels, self.findings.groups)
-            return [
-                rows.tolist() for rows in found if not all((row, int(labels[row])) in kept for row in rows)
-            ]
+            found = review.divided_copies(self._state.labels, self.findings.groups)
+            return [rows.tolist() for rows in found if not self._state.reviewed[rows].all()]
 
     # Inside
 
-    def _restore(self, change: Callable[[str], list[str]], action: str) -> list[int]:
+    def _act(self, action: str, labels: Mapping[str, Label], source: str) -> None:
+        digests = {name: self.collection.digests[name] for name in labels}
+        self.journal.act(action, labels, digests, source)
+        self._take(self.journal.refresh())
+
+    def _restore(self, change: Callable[[str], list[str]], action: str) -> Restored:
         with self._mutex:
             names = change(action)
             self._take(self.journal.refresh())
-            return [row for name in names if (row := self.collection.row_of.get(name)) is not None]
+            rows = [row for name in names if (row := self.collection.row_of.get(name)) is not None]
+            return Restored(rows, any(Row(name, "").class_name for name in names))
 
     def _check(self, rows: Sequence[int]) -> None:
         if not all(0 <= row < len(self.collection) for row in rows):
@@ -277,9 +294,14 @@ class Session:
 
     def _refresh(self) -> None:
         """Take in what others have written to the journal, now and then."""
-        if time.monotonic() - self._refreshed >= REFRESH_SECONDS:
+        if time.monotonic() - self._refreshed < REFRESH_SECONDS:
+            return
+        try:
             self._take(self.journal.refresh())
-            self._refreshed = time.monotonic()
+            self._notice = self.journal.notice
+        except PigeonholeError as error:
+            self._notice = str(error)
+        self._refreshed = time.monotonic()
 
     def _wanted(self) -> Wanted:
         with self._mutex:
@@ -325,21 +347,3 @@ class Session:
             return None
         counts = np.bincount(self.findings.fitted.probabilities[rows].argmax(axis=1))
         return self._state.classes[int(counts.argmax())], float(counts.max() / len(rows))
-
-    def _seen(self, row: int) -> Seen:
-        record, label = self.collection.records[row], int(self._state.labels[row])
-        ranked = []
-        if self.findings and self.findings.fitted:
-            probabilities = self.findings.fitted.probabilities[row]
-            best = np.argsort(-probabilities, kind="stable")[:RANKED]
-            ranked = [(self._state.classes[one], float(probabilities[one])) for one in best]
-        return Seen(
-            row=row,
-            name=record.entry.name,
-            digest=record.digest[:16],
-            width=record.width,
-            height=record.height,
-            label=self._state.classes[label] if label >= 0 else None,
-            removed=bool(self._state.removed[row]),
-            ranked=ranked,
-        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pigeonhole.labelling.learner import Accuracy
 from pigeonhole.labelling.refitting import Progress
@@ -28,7 +29,9 @@ class Status:
 
     decisions  grows with every decision; fit and sheets: with every change of the model and of the groups
     counts     pictures of each class
+    called     class -> another name that the user has given it
     problem    why there is no model, else empty
+    notice     what has befallen the file of decisions and what to do, else empty
     busy       whether something is being computed
     """
 
@@ -41,14 +44,23 @@ class Status:
     removed: int
     unreadable: int
     counts: dict[str, int]
+    called: dict[str, str]
     accuracy: Accuracy | None
     curve: list[Point]
     advice: str
     progress: Progress | None
     problem: str
+    notice: str
     busy: bool
     can_undo: bool
     can_redo: bool
+
+
+class Restored(NamedTuple):
+    """What was taken back, or done again: the pictures, and whether a class has another name by that."""
+
+    rows: list[int]
+    is_renamed: bool
 
 
 @dataclass(frozen=True)

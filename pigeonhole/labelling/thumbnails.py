@@ -6,6 +6,8 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import numpy as np
+
 from pigeonhole.data import index
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.folders import Record
@@ -91,18 +93,29 @@ def drawn(record: Record, longest: int = LARGE_SIDE) -> bytes:
 
     Raises PigeonholeError where the file is no longer what the record tells of, or cannot be read.
     """
+    data = content(record)
+    try:
+        with DECODERS:
+            return thumbnails.jpeg(upright(data, longest), longest)
+    except images.ImageError as error:
+        raise PigeonholeError(f"{record.entry.path}: {error}") from error
+
+
+def content(record: Record) -> bytes:
+    """The file of a picture. Raises PigeonholeError where it is no longer what the record tells of."""
     path = record.entry.path
     try:
         data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != record.digest:
-            raise PigeonholeError(f"{path}: changed meanwhile; start again")
-        with DECODERS:
-            image = images.fitted(images.decode(data, longest, strongly=True), longest)
-            return thumbnails.jpeg(image, longest)
     except OSError as error:
         raise PigeonholeError(f"{path}: cannot be read ({error.strerror})") from error
-    except images.ImageError as error:
-        raise PigeonholeError(f"{path}: {error}") from error
+    if hashlib.sha256(data).hexdigest() != record.digest:
+        raise PigeonholeError(f"{path}: changed meanwhile; start again")
+    return data
+
+
+def upright(data: bytes, longest: int) -> np.ndarray:
+    """A file's picture in its own proportions, uint8 [h, w, 3], at most `longest`. Raises ImageError."""
+    return images.fitted(images.decode(data, longest, strongly=True), longest)
 
 
 def _connect(file: Path) -> sqlite3.Connection:

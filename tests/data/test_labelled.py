@@ -1,6 +1,7 @@
 """Training by the journal of `pigeonhole label`: a heap, class folders, pictures moved or changed since."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -80,6 +81,21 @@ def test_class_folders_keep_theirs_where_the_journal_says_nothing(top, read):
     assert read().classes == ["cat", "dog", "sorted out"]
     assert labelled.note(top, None).endswith(f"--labels {file} trains by them")
     assert labelled.note(top, file) is None
+
+
+def test_a_folder_whose_class_has_another_name_is_trained_on_by_that(top, read, tmp_path):
+    draw_tree(top, {"cat": 4, "dog": 5})
+    journal = Journal(tmp_path / "labels.csv", ["cat", "dog"])
+    journal.act("a", {"cat/000.png": "dog"}, {})
+    journal.rename("r", "cat", "kitten", {})
+    journal.undo("u", "a")
+    assert Counter(classes_of(read(labels=journal.file)).values()) == {"kitten": 4, "dog": 5}
+    journal.rename("s", "dog", "hound", {})
+    journal.act("b", {"cat/001.png": "kitten"}, {})
+    assert read(labels=journal.file).classes == ["hound", "kitten"], "no label is a folder's name by now"
+    journal.rename("t", "hound", "kitten", {})
+    journal.act("c", {"dog/000.png": "pup"}, {})
+    assert Counter(classes_of(read(labels=journal.file)).values()) == {"kitten": 8, "pup": 1}
 
 
 def test_folders_of_which_no_label_is_a_class_are_none(top, read, tmp_path):

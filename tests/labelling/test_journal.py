@@ -12,7 +12,7 @@ import time
 import pytest
 
 from pigeonhole.data import journal as table
-from pigeonhole.errors import UsageError
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.labelling.journal import UNDECIDED, Journal
 
 DIGEST = "ab" * 32
@@ -199,6 +199,104 @@ def test_a_file_that_was_changed_meanwhile_is_read_anew(file):
     assert journal.refresh() == {"one.png", "two.png", "three.png"} and journal.labels == {}
     label(journal, "b", one="dog")
     assert Journal(file).labels == {"one.png": "dog"}
+
+
+def test_a_file_that_another_has_replaced_is_told_with_the_mend(file):
+    journal = Journal(file)
+    label(journal, "a", one="cat", two=None)
+    journal.refresh()
+    former = file.read_bytes()
+    file.write_text("some,other,table\n1,2,3\n")
+    for change in (journal.refresh, lambda: label(journal, "b", three="dog")):
+        with pytest.raises(UsageError, match=r"another file.*Put the former file back, or start .* --labels"):
+            change()
+    assert journal.labels == {"one.png": "cat"}, "what was known is known still"
+    assert file.read_text() == "some,other,table\n1,2,3\n"
+    file.write_bytes(former)
+    assert journal.refresh() == set() and journal.notice == ""
+    assert label(journal, "b", three="dog") and journal.labels["three.png"] == "dog"
+
+
+def test_decisions_that_another_program_has_taken_away_are_told_until_they_are_back(file):
+    journal = Journal(file)
+    label(journal, "a", one="cat", two="cat", three=None)
+    former = file.read_bytes()
+    file.unlink()
+    assert journal.refresh()
+    assert "labels.csv: another program" in journal.notice and "3 of 3 decisions" in journal.notice
+    assert journal.refresh() == set(), "told once"
+    label(journal, "b", one="cat")
+    assert "2 of 3 decisions" in journal.notice, "a decision hides it from nobody"
+    file.write_bytes(former.replace(b"two.png,cat", b"two.png,owl"))
+    journal.refresh()
+    assert "1 of 3 decisions in it is gone" in journal.notice and journal.notice.endswith("file back")
+    file.write_bytes(former)
+    journal.refresh()
+    assert journal.notice == "" and journal.removed == {"three.png"}
+
+
+def test_a_class_gets_another_name_which_undo_takes_back(file):
+    journal = Journal(file, ["cat", "dog"])
+    label(journal, "a", one="cat", two="dog", three="fox", four=None)
+    before = dict(journal.labels)
+    for old, new, classes in (
+        ("cat", "kitten", ["kitten", "dog", "fox"]),
+        ("kitten", "Kitten", ["Kitten", "dog", "fox"]),
+        ("fox", "wolf", ["Kitten", "dog", "wolf"]),
+        ("wolf", "Dog", ["Kitten", "dog"]),
+        ("Kitten", "cat", ["cat", "dog"]),
+    ):
+        assert journal.rename(f"r{new}", old, new, {})
+        assert journal.classes == classes == Journal(file, ["cat", "dog"]).classes
+    assert journal.labels == {"one.png": "cat", "two.png": "dog", "three.png": "dog"}
+    former = {"kitten": "cat", "Kitten": "cat", "fox": "dog", "wolf": "dog"}
+    assert journal.called == Journal(file).called == former, "cat is called cat again"
+    for number in range(5):
+        assert journal.undo(f"u{number}")
+    assert journal.labels == before and journal.called == {} and journal.classes == ["cat", "dog", "fox"]
+    assert journal.redo("v") and journal.called == {"cat": "kitten"} == Journal(file).called
+    assert not journal.rename("rkitten", "cat", "kitten", {}), "what is asked twice is written once"
+
+
+def test_a_new_class_may_have_the_name_that_another_had_before(file):
+    journal = Journal(file, ["cat", "dog"])
+    label(journal, "a", one="cat")
+    journal.rename("r", "cat", "kitten", {})
+    label(journal, "b", two="cat")
+    assert journal.labels == {"one.png": "kitten", "two.png": "cat"}
+    assert journal.classes == Journal(file, ["cat", "dog"]).classes == ["kitten", "dog", "cat"]
+
+
+def test_a_name_that_cannot_be_a_class_is_refused_and_a_class_is_not_left_out(file):
+    journal = Journal(file, ["cat"])
+    for name in ("a/b", " ", "Remove"):
+        with pytest.raises(UsageError):
+            journal.rename("r", "cat", name, {})
+    assert not file.exists()
+    label(journal, "a", one="cat")
+    with file.open("a") as typed:
+        typed.write(",,cat/,remove,,,\n")
+    with pytest.raises(PigeonholeError, match="a class is not left out as a whole; leave out its pictures"):
+        journal.refresh()
+
+
+def test_what_was_reviewed_is_known_at_the_next_start_and_undone_with_its_decision(file):
+    journal = Journal(file)
+
+    def reviewed():
+        found = {fix.name for fix in journal.reviewed()}
+        assert found == {fix.name for fix in Journal(file).reviewed()}
+        return found
+
+    journal.act("a", {"one.png": "cat", "two.png": None}, {}, "review")
+    label(journal, "b", one="dog")
+    assert reviewed() == {"two.png"}
+    journal.undo("u1")
+    assert reviewed() == {"one.png", "two.png"}, "the decision that was reviewed is in force again"
+    journal.undo("u2")
+    assert reviewed() == set()
+    journal.redo("u3")
+    assert reviewed() == {"one.png", "two.png"}
 
 
 def test_a_table_of_labels_is_never_appended_to(file):

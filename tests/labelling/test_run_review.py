@@ -9,8 +9,10 @@ import pytest
 from pigeonhole.data import fixes
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.fixes import Fix, Suspect
-from pigeonhole.errors import PigeonholeError
+from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.labelling.run_review import RunReview
+from pigeonhole.labelling.session import Session
+from pigeonhole.labelling.state import State
 from tests.support import run_folders
 
 
@@ -87,6 +89,32 @@ def test_a_kill_between_the_journal_and_the_fixes_is_made_good(run, opened):
     os.utime(run.fixes_file, ns=(0, 0))
     opened().journal()
     assert [fix.name for fix in fixes.read(run.fixes_file, run.labels())] == [name]
+
+
+def test_a_label_that_was_kept_is_a_decision_that_the_next_start_knows(run, opened):
+    review = opened()
+    name, given = review.suspects[0].name, review.suspects[0].given
+    review.journal().act("a", {name: given}, review.collection.digests, "review")
+    assert [(fix.name, fix.new_label) for fix in fixes.read(run.fixes_file, run.labels())] == [(name, given)]
+    again = opened()
+    assert State(again.collection, again.journal()).reviewed.tolist() == [
+        each == name for each in again.collection.names
+    ]
+
+
+def test_two_classes_of_a_run_are_made_one_in_its_fixes_and_none_gets_a_new_name(run, opened, tmp_path):
+    review = opened()
+    session = Session(review.collection, review.journal(), Cache(tmp_path / "cache"))
+    first, second, *_ = run.labels()
+    count = review.collection.given.count(first)
+    with pytest.raises(UsageError, match="no class of this run, whose classes keep their names"):
+        session.rename("a", first, "new name")
+    session.rename("b", first, second)
+    decided = fixes.read(run.fixes_file, run.labels())
+    assert count and [fix.new_label for fix in decided] == [second] * count
+    assert session.status().counts[first] == 0
+    session.undo("u")
+    assert fixes.read(run.fixes_file, run.labels()) == [] and session.status().counts[first] == count
 
 
 def test_a_class_that_the_run_does_not_know_stays_in_the_journal(run, opened):

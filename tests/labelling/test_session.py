@@ -2,16 +2,22 @@
 
 import itertools
 import shutil
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from pigeonhole.data.cache import Cache
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.labelling import answers
+from pigeonhole.labelling.answers import Said
 from pigeonhole.labelling.collection import Collection
+from pigeonhole.labelling.heatmaps import Busy
 from pigeonhole.labelling.journal import UNDECIDED, Journal
 from pigeonhole.labelling.session import Session
 from tests.support.drawn_folders import draw_tree
-from tests.support.labelling_sessions import draw_heap, open_session, settle, started, wait_until
+from tests.support.labelling_sessions import COLOURS, draw_heap, open_session, settle, started, wait_until
 
 PICTURES = 30  # of each of two colours
 
@@ -117,14 +123,23 @@ def test_another_window_and_another_program_lose_nothing(session, act, tmp_path)
     assert open_session(tmp_path / "heap", tmp_path / "cache").status().counts == {"moss": 2, "rust": 1}
 
 
-def test_the_folders_give_labels_that_are_reviewed(tmp_path):
-    draw_heap(tmp_path / "heap", PICTURES)
+@pytest.fixture
+def sorted_wrongly(tmp_path, truth):
+    """Class folders in which one picture of each class lies in the other's folder."""
     top = tmp_path / "sorted"
-    for number, (name, colour) in enumerate(sorted(draw_heap(tmp_path / "heap", PICTURES).items())):
-        wrong = {0: "rust", 1: "moss"}.get(number)
-        (top / (wrong or colour)).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "heap" / name).rename(top / (wrong or colour) / name)
-    with started(open_session(top, tmp_path / "cache")) as session:
+    for number, (name, colour) in enumerate(sorted(truth.items())):
+        folder = top / {0: "rust", 1: "moss"}.get(number, colour)
+        folder.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "heap" / name).rename(folder / name)
+    return top
+
+
+def test_the_folders_give_labels_that_are_reviewed(sorted_wrongly, tmp_path):
+    def doubted(session):
+        settle(session)
+        return {each.row for each in session.suspects()}
+
+    with started(open_session(sorted_wrongly, tmp_path / "cache")) as session:
         settle(session)
         suspects = session.suspects()
         names = [session.collection.names[each.row] for each in suspects]
@@ -133,11 +148,99 @@ def test_the_folders_give_labels_that_are_reviewed(tmp_path):
         first, second = suspects[:2]
         session.decide("a0", [first.row], first.proposed, "review")
         session.decide("a1", [second.row], second.given, "review")
-        settle(session)
-        assert {first.row, second.row}.isdisjoint(each.row for each in session.suspects())
+        assert {first.row, second.row}.isdisjoint(doubted(session))
+    with started(open_session(sorted_wrongly, tmp_path / "cache")) as session:
+        assert {first.row, second.row}.isdisjoint(doubted(session)), "also at the next start"
         session.undo("u0")
+        assert doubted(session) & {first.row, second.row} == {second.row}, (
+            "a label that was kept is doubted anew"
+        )
         session.undo("u1")
         assert label_of(session, first.row) == first.given
+
+
+def test_a_heatmap_is_bright_where_the_picture_speaks_for_a_class(tmp_path, truth):
+    heap, half = tmp_path / "heap", np.full((40, 60, 3), COLOURS["moss"], np.uint8)
+    half[:, 30:] = COLOURS["rust"]
+    (heap / "half.png").write_bytes(cv2.imencode(".png", half)[1].tobytes())
+    with started(open_session(heap, tmp_path / "cache")) as session:
+        row = session.collection.row_of["half.png"]
+        settle(session)
+        assert session.heatmap(row, "rust") is None, "before there is a model"
+        for number, name in enumerate(COLOURS):
+            rows = [each for each in range(row) if truth[session.collection.names[each]] == name]
+            session.decide(f"a{number}", rows, name, "page")
+        settle(session)
+        for name, side in (("rust", slice(30, 60)), ("moss", slice(0, 30))):
+            picture = cv2.imdecode(np.frombuffer(session.heatmap(row, name), np.uint8), cv2.IMREAD_COLOR)
+            tint = np.ptp(picture.astype(int), axis=2)  # grey elsewhere
+            assert picture.shape == (40, 60, 3) and tint[:, side].mean() > 2 * np.delete(tint, side, 1).mean()
+        assert session.heatmap(row, "absent") is None
+        with pytest.raises(Busy):
+            session.heatmap(row, "moss", lambda: session.heatmap(row, "moss"))
+
+
+def test_near_copies_that_are_kept_as_they_are_stay_so(sorted_wrongly, tmp_path):
+    (sorted_wrongly / "moss" / "copy.png").write_bytes((sorted_wrongly / "rust" / "0003.png").read_bytes())
+    with started(open_session(sorted_wrongly, tmp_path / "cache")) as session:
+        settle(session)
+        (rows,) = session.divided_copies()
+        labels = [label_of(session, row) for row in rows]
+        session.keep("a", rows)
+        assert session.divided_copies() == [] and [label_of(session, row) for row in rows] == labels
+    with started(open_session(sorted_wrongly, tmp_path / "cache")) as session:
+        settle(session)
+        assert session.divided_copies() == []
+        session.undo("u")
+        assert session.divided_copies() == [rows]
+
+
+def test_a_class_is_renamed_in_every_view_and_keeps_its_key(sorted_wrongly, tmp_path):
+    with started(open_session(sorted_wrongly, tmp_path / "cache")) as session:
+        other = open_session(sorted_wrongly, tmp_path / "cache")
+        session.decide("a", [0], "moss", "page")
+        settle(session)
+        suspect = next(each for each in session.suspects() if each.given == "moss")
+        counts = session.status().counts
+        session.rename("r1", "moss", "lichen")
+        assert session.status().counts == {"lichen": counts["moss"], "rust": counts["rust"]}
+        assert label_of(session, 0) == label_of(session, suspect.row) == "lichen"
+        settle(session)
+        assert {name for name, _ in session.seen([0])[0].ranked} == {"lichen", "rust"}
+        assert suspect.row in {each.row for each in session.suspects() if each.given == "lichen"}
+        assert len(session.listed("class/lichen", "name")) == counts["moss"]
+        with pytest.raises(UsageError, match="renamed in another window"):
+            session.rename("r2", "moss", "fern")
+        session.rename("r3", "lichen", "RUST")
+        assert session.status().counts == {"rust": 2 * PICTURES}
+        wait_until(lambda: other.status().counts == {"rust": 2 * PICTURES})
+        assert open_session(sorted_wrongly, tmp_path / "cache").status().counts == {"rust": 2 * PICTURES}
+        assert session.undo("u1").is_renamed and session.undo("u2").is_renamed
+        settle(session)
+        assert session.status().counts == counts and not session.undo("u3").is_renamed
+        wait_until(lambda: list(other.status().counts.items()) == [("moss", 30), ("rust", 30)])
+    assert sorted(path.name for path in sorted_wrongly.iterdir()) == ["labels.csv", "moss", "rust"]
+
+
+def test_answers_of_a_file_follow_the_name_of_a_class(session, act):
+    answered = [Said("0000.png", "moss", 0.9, False), Said("0001.png", "rust", 0.8, False)]
+    session.look_over(answers.of_file(session.collection, answered, Path("answers.csv")))
+    session.rename("r1", "moss", "lichen")
+    sheets = {sheet.name: sheet.rows for sheet in session.answer_sheets() if sheet.kind == answers.OF_CLASS}
+    assert sheets == {"lichen": [0], "rust": [1]}
+    session.rename("r2", "rust", "lichen")
+    assert next(iter(session.answer_sheets())).rows == [1, 0] and session.status().counts == {"lichen": 0}
+
+
+def test_what_has_befallen_the_file_of_decisions_is_told(session, act, tmp_path):
+    act([0], "moss")
+    file = tmp_path / "heap" / "labels.csv"
+    former = file.read_bytes()
+    file.write_text("a,b\n1,2\n")
+    wait_until(lambda: "has become another file" in session.status().notice)
+    assert session.status().counts == {"moss": 1}
+    file.write_bytes(former)
+    wait_until(lambda: session.status().notice == "")
 
 
 def test_lists_show_what_is_asked_for(session, act, truth):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pigeonhole.web import create_app, labelling
+from pigeonhole.web.gateway import HAS_LEFT
 from tests.support import web_server
 from tests.support.labelling_sessions import draw_heap, open_session, settle, started
 
@@ -75,6 +76,25 @@ def test_a_decision_is_answered_once_it_is_written(tell, client, tmp_path):
     assert [(one["label"], one["removed"]) for one in pictures] == [("moss", False), (None, True)]
 
 
+def test_labels_that_are_kept_are_written_as_they_stand(tell, tmp_path):
+    tell("decide", action="a1", ids=[0], label="moss")
+    tell("decide", action="a2", ids=[1], label="rust")
+    assert tell("keep", action="a3", ids=[0, 1, 2]).json["state"]["counts"]["undecided"] == 2 * PICTURES - 2
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "labels.csv").read_text("utf-8-sig"))))
+    assert [(row["file"], row["label"], row["source"]) for row in rows[2:]] == [
+        ("0000.png", "moss", "review"),
+        ("0001.png", "rust", "review"),
+    ]
+
+
+def test_a_class_is_renamed_and_undone(tell):
+    tell("decide", action="a1", ids=[0, 2], label="moss")
+    state = tell("classes/rename", action="a2", old="moss", new="lichen").json["state"]
+    assert state["classes"] == [{"name": "lichen", "count": 2}] and state["called"] == {"moss": "lichen"}
+    undone = tell("undo", action="u1").json
+    assert undone["renamed"] and undone["state"]["classes"] == [{"name": "moss", "count": 2}]
+
+
 def test_views_get_what_they_show(tell, client, session):
     tell("decide", action="a1", ids=[0, 2, 4], label="moss")
     tell("decide", action="a2", ids=[1, 3, 5], label="rust")
@@ -105,6 +125,20 @@ def test_pictures_are_shown_and_kept_by_the_browser(client, session, size):
     assert client.get(f"/label/{size}/999").status_code == 404
 
 
+def test_what_speaks_for_a_class_is_drawn_on_demand(tell, client, session):
+    heatmap = "/label/heatmaps/4?for=moss"
+    assert client.get(heatmap).status_code == 404, "no model yet"
+    tell("decide", action="a1", ids=[0, 2], label="moss")
+    tell("decide", action="a2", ids=[1, 3], label="rust")
+    settle(session)
+    answer = client.get(heatmap)
+    assert (answer.status_code, answer.content_type) == (200, "image/jpeg")
+    assert cv2.imdecode(np.frombuffer(answer.data, np.uint8), cv2.IMREAD_COLOR).shape == (32, 40, 3)
+    assert client.get(heatmap, environ_overrides={HAS_LEFT: lambda: True}).status_code == 503
+    assert client.get("/label/heatmaps/4?for=absent").status_code == 404
+    assert client.get("/label/heatmaps/999?for=moss").status_code == 404
+
+
 def test_files_that_cannot_be_read_are_listed(client):
     assert client.get("/label/api/state").json["state"]["unreadable"] == 1
     assert "notes.txt" in client.get("/label/unreadable").text
@@ -120,6 +154,8 @@ def test_files_that_cannot_be_read_are_listed(client):
         ("decide", {"action": "a", "ids": [0], "label": "a/b"}, "cannot be a class"),
         ("decide", {"action": "a b", "ids": [0], "label": "moss"}, "no id"),
         ("classes", {"name": " "}, "class"),
+        ("classes/rename", {"action": "a", "old": "absent", "new": "fern"}, "is no class any more"),
+        ("classes/rename", {"action": "a", "old": "absent"}, "must be a text"),
         ("groups/split", {"group": 999, "out": []}, "another window"),
     ],
 )

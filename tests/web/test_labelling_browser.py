@@ -1,6 +1,5 @@
 """The labelling page in a real browser, its user played by keys and by the mouse."""
 
-import csv
 import time
 from pathlib import Path
 
@@ -8,11 +7,11 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from pigeonhole.web import create_app, labelling
 from tests.support import web_server
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, roles_and_names
+from tests.support.browsing import CHROMIUM, DRIVER, roles_and_names
+from tests.support.labelling_page import Page, name_class
 from tests.support.labelling_sessions import draw_heap, open_session, settle, started
 
 PICTURES = 40  # of each of two colours
@@ -23,53 +22,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
 ]
-
-
-class Page:
-    """The page in a browser, and the file that it writes."""
-
-    def __init__(self, address: str, journal: Path):
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for flag in FLAGS:
-            options.add_argument(flag)
-        self.browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-        self.browser.set_window_size(1280, 900)
-        self._address, self._journal = address, journal
-
-    def open(self, view: str) -> None:
-        self.browser.get("about:blank")
-        self.browser.get(f"{self._address}/label/#{view}")
-        self.wait(lambda: self.ask("document.querySelector('#view > section')"))
-
-    def ask(self, script: str):
-        return self.browser.execute_script(f"return {script}")
-
-    def text(self, selector: str) -> str:
-        return self.ask(f"document.querySelector({selector!r})?.innerText ?? ''")
-
-    def all(self, selector: str) -> list:
-        return self.browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def press(self, *keys: str) -> None:
-        webdriver.ActionChains(self.browser).send_keys(*keys).perform()
-
-    def held(self, key: str, *keys: str) -> None:
-        """Press keys while another one is held."""
-        webdriver.ActionChains(self.browser).key_down(key).send_keys(*keys).key_up(key).perform()
-
-    def wait(self, holds, seconds: float = 20):
-        return WebDriverWait(self.browser, seconds, poll_frequency=0.02).until(lambda _: holds())
-
-    def rows(self) -> list[dict[str, str]]:
-        """Of the file of decisions."""
-        if not self._journal.exists():
-            return []
-        with self._journal.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file))
-
-    def complaints(self) -> list[str]:
-        return [entry["message"] for entry in self.browser.get_log("browser")]
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +57,6 @@ def page(labelled):
 def shown(page) -> str:
     """The name of the large picture under Next."""
     return page.text(".caption").split(" · ")[0]
-
-
-def name_class(page, name: str) -> None:
-    page.press("n")
-    page.press(name, Keys.ENTER)
 
 
 def test_a_user_labels_by_keys(page, truth):
@@ -273,37 +220,6 @@ def test_thousands_of_pictures_scroll_with_few_elements(tmp_path):
             assert page.ask("document.querySelectorAll('[role=option]').length") < 150
         finally:
             page.browser.quit()
-
-
-def test_labels_that_look_wrong_are_reviewed(home, truth, tmp_path):
-    top = tmp_path / "sorted"
-    for number, (name, colour) in enumerate(sorted(truth.items())):
-        label = {0: "rust", 1: "moss"}.get(number, colour)
-        (top / label).mkdir(parents=True, exist_ok=True)
-        (top / label / name).write_bytes((home / "heap" / name).read_bytes())
-    with started(open_session(top, tmp_path / "cache", tmp_path / "labels.csv")) as session:
-        settle(session)
-        app = create_app([])
-        labelling.add_to(app, session)
-        with web_server.running(app) as address:
-            page = Page(address, tmp_path / "labels.csv")
-            try:
-                page.open("")
-                page.wait(lambda: "Change to" in page.text(".case"))
-                assert page.all(".nearest .tile")
-                page.press(" ")
-                page.wait(lambda: len(page.rows()) == 1 and page.text(".review .hint").startswith("2 of"))
-                page.press("k")
-                page.wait(lambda: len(page.rows()) == 2)
-                changed, kept = page.rows()
-                assert {changed["file"], kept["file"]} == {"rust/0000.png", "moss/0001.png"}
-                assert (
-                    changed["label"] != changed["file"].split("/")[0]
-                    and kept["label"] == kept["file"].split("/")[0]
-                )
-                assert page.complaints() == []
-            finally:
-                page.browser.quit()
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm install axe-core)")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import flask
 
 from pigeonhole.labelling.answers import OF_CLASS
-from pigeonhole.labelling.journal import UNDECIDED
-from pigeonhole.labelling.status import Seen, Status
+from pigeonhole.labelling.journal import REVIEW, UNDECIDED
+from pigeonhole.labelling.status import Restored, Seen, Status
 from pigeonhole.terminal import shown
 from pigeonhole.web.labelling import asking
 from pigeonhole.web.labelling.pages import current
 
 MOST_PICTURES = 1000  # told of at once
-SOURCES = ("page", "next", "group", "sheet", "answers", "review")
+SOURCES = ("page", "next", "group", "sheet", "answers", REVIEW)
 
 api = flask.Blueprint("labelling_api", __name__, url_prefix="/label/api")
 asking.guard(api)
@@ -79,6 +79,8 @@ def answered() -> flask.Response:
 
 @api.get("/review")
 def review() -> flask.Response:
+    copies = current().divided_copies()
+    asked = {row for rows in copies for row in rows}
     suspects = [
         {
             "picture": _pictures([each.row])[0],
@@ -88,9 +90,9 @@ def review() -> flask.Response:
             "nearest": _pictures(each.nearest),
         }
         for each in current().suspects()
+        if each.row not in asked
     ]
-    copies = [_pictures(rows) for rows in current().divided_copies()]
-    return flask.jsonify(suspects=suspects, copies=copies)
+    return flask.jsonify(suspects=suspects, copies=[_pictures(rows) for rows in copies])
 
 
 @api.post("/decide")
@@ -104,19 +106,33 @@ def decide() -> flask.Response:
     return _state()
 
 
+@api.post("/keep")
+def keep() -> flask.Response:
+    told = asking.told()
+    current().keep(asking.text(told, "action"), asking.rows(told, "ids"))
+    return _state()
+
+
 @api.post("/undo")
 def undo() -> flask.Response:
-    return _state(ids=current().undo(asking.text(asking.told(), "action")))
+    return _restored(current().undo(asking.text(asking.told(), "action")))
 
 
 @api.post("/redo")
 def redo() -> flask.Response:
-    return _state(ids=current().redo(asking.text(asking.told(), "action")))
+    return _restored(current().redo(asking.text(asking.told(), "action")))
 
 
 @api.post("/classes")
 def add_class() -> flask.Response:
     current().add_class(asking.text(asking.told(), "name"))
+    return _state()
+
+
+@api.post("/classes/rename")
+def rename_class() -> flask.Response:
+    told = asking.told()
+    current().rename(*(asking.text(told, name) for name in ("action", "old", "new")))
     return _state()
 
 
@@ -142,6 +158,10 @@ def regroup() -> flask.Response:
 def _state(**more: object) -> flask.Response:
     """Where the labelling stands, and more about the request."""
     return flask.jsonify(state=_as_json(current().status()) | {"session": current().number}, **more)
+
+
+def _restored(restored: Restored) -> flask.Response:
+    return _state(ids=restored.rows, renamed=restored.is_renamed)
 
 
 def _as_json(status: Status) -> dict[str, object]:

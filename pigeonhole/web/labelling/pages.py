@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 import flask
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, ServiceUnavailable
 
 from pigeonhole.data.folders import Record
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.labelling import thumbnails
+from pigeonhole.labelling.heatmaps import Busy
 from pigeonhole.labelling.session import Session
 from pigeonhole.terminal import shown
 from pigeonhole.web import security
+from pigeonhole.web.gateway import HAS_LEFT
 
 FOREVER = "private, max-age=31536000, immutable"  # a picture's address names its content
 
@@ -52,6 +54,25 @@ def thumbnail(row: int) -> flask.Response:
 @pages.get("/pictures/<int:row>")
 def picture(row: int) -> flask.Response:
     return _jpeg(row, thumbnails.drawn)
+
+
+@pages.get("/heatmaps/<int:row>")
+def heatmap(row: int) -> flask.Response:
+    has_left = flask.request.environ.get(HAS_LEFT, lambda: False)
+
+    def check() -> None:
+        if has_left():
+            raise Busy("The page asks for another one.")
+
+    try:
+        file = current().heatmap(row, flask.request.args.get("for", ""), check)
+    except Busy as error:
+        raise ServiceUnavailable(str(error)) from None
+    except PigeonholeError as error:
+        raise NotFound(str(error)) from None
+    if file is None:
+        raise NotFound("No model says what speaks for this class.")
+    return flask.Response(file, content_type="image/jpeg")
 
 
 def current() -> Session:

@@ -1,7 +1,7 @@
 // All pictures, or some of them, as one long grid.
 import { counted, element } from "./dom.js";
 import { Grid } from "./grid.js";
-import { decide, get, store } from "./store.js";
+import { calledNow, decide, get, store } from "./store.js";
 
 const SHOWN = [
   ["undecided", "Without a label"],
@@ -67,7 +67,8 @@ export class All {
     const drawn = JSON.stringify(classes.map(({ name }) => name));
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    const chosen = this.show.value || "undecided";
+    const [kind, ...name] = (this.show.value || "undecided").split("/");
+    const chosen = name.length ? `${kind}/${calledNow(name.join("/"))}` : kind;
     const group = (label, kind) =>
       element("optgroup", { label }, classes.map(({ name }) => option([`${kind}/${name}`, name])));
     const groups = classes.length ? [group("Labelled", "class"), group("No label yet; probably", "proposed")] : [];

@@ -2,7 +2,7 @@
 import { counted, element, percent, say } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Sorting } from "./sorting.js";
-import { decide, get, store } from "./store.js";
+import { calledNow, decide, get, store } from "./store.js";
 
 const NAMES = { doubtful: "In doubt", without: "Without an answer" };
 const titleOf = ({ kind, name }) => NAMES[kind] ?? name;
@@ -38,6 +38,7 @@ export class Answers {
   }
 
   update(state) {
+    if (this.wanted?.name) this.wanted = { ...this.wanted, name: calledNow(this.wanted.name) };
     const isOld = state.decisions !== this.decisions || (state.fit !== this.fitted && !this.file);
     if (isOld) this.#fetch(false);
     this.grid.draw();

@@ -2,7 +2,7 @@
 // answered all the while.
 import { Camera } from "../camera.js";
 import { counted, element, percent, say } from "./dom.js";
-import { post, postFile, store } from "./store.js";
+import { calledNow, post, postFile, store } from "./store.js";
 
 const FRAME = { longest: 640, quality: 0.92, pause: 120 }; // of a recording: pixels, and milliseconds between two
 const SMALL = { shortest: 224, quality: 0.85, pause: 50 }; // of a live answer: as large as the network looks at it
@@ -86,6 +86,7 @@ export class CameraView {
 
   update({ classes }) {
     if (this.wanted && classes.some(({ name }) => name === this.wanted)) this.#choose(this.wanted);
+    if (this.chosen) this.chosen = calledNow(this.chosen);
     if (!classes.some(({ name }) => name === this.chosen)) this.chosen = classes[0]?.name ?? null;
     this.#words();
   }

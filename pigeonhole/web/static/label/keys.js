@@ -1,5 +1,6 @@
 // The keys, which act anywhere but in a field. They can be switched off for those who speak to their computer.
 const OFF = "pigeonhole-keys-off";
+const OTHERS = "dialog:modal:not(#picture)"; // in which keys do what they do everywhere
 const NUMBERS = "123456789";
 
 export function listenToKeys(acts) {
@@ -11,7 +12,7 @@ export function listenToKeys(acts) {
   });
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || isField(event.target) || document.querySelector("dialog:modal#help")) return;
+    if (event.defaultPrevented || isField(event.target) || document.querySelector(OTHERS)) return;
     const control = event.ctrlKey || event.metaKey;
     if (control && event.key.toLowerCase() === "z") return act(event, event.shiftKey ? acts.redo : acts.undo);
     if (control && event.key !== "a") return undefined;
@@ -34,6 +35,7 @@ function single(event, acts) {
     Delete: acts.clear,
     Backspace: acts.clear,
     n: acts.name,
+    r: acts.rename,
     "/": acts.name,
     z: acts.undo,
     Z: acts.redo,

@@ -6,6 +6,7 @@ import { Groups } from "./groups.js";
 import { Next } from "./next.js";
 import { Panel, giveBack, takeBack } from "./panel.js";
 import { Picture } from "./picture.js";
+import { Renaming } from "./rename.js";
 import { Review } from "./review.js";
 import { Train } from "./train.js";
 import { listenToKeys } from "./keys.js";
@@ -30,6 +31,7 @@ const acts = {
   redo: () => giveBack().then((ids) => view.restored?.(ids)),
 };
 const panel = new Panel(acts);
+const renaming = new Renaming();
 
 listenToKeys({
   class: (place) => {
@@ -40,6 +42,7 @@ listenToKeys({
   remove: () => view.remove(),
   clear: () => view.clear(),
   name: () => panel.askForName(),
+  rename: () => renaming.open(),
   undo: acts.undo,
   redo: acts.redo,
   help: () => document.getElementById("help").showModal(),

@@ -34,6 +34,9 @@ export class Next {
 
   update(state) {
     if (state.fit !== this.fitted || this.queue.length < SHORT) this.#fetch();
+    const called = JSON.stringify(state.called);
+    if (called !== this.called) this.#rename();
+    this.called = called;
     const ids = [...this.seen.slice(-STRIP), this.current?.id].filter((id) => id !== undefined);
     details(ids); // what an undo or another window has changed
     if (this.current) this.current = store.known.get(this.current.id) ?? this.current;
@@ -56,6 +59,16 @@ export class Next {
     } finally {
       this.isFetching = false;
     }
+  }
+
+  // A class has another name: what is proposed is called by it.
+  async #rename() {
+    const id = this.current?.id;
+    if (id === undefined) return;
+    const { pictures } = await get(`pictures?ids=${id}`);
+    if (this.current?.id !== id) return;
+    this.proposal = pictures[0].ranked;
+    this.#words();
   }
 
   // A decision that is on its way is not undone by an answer that left before it.

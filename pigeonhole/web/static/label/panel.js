@@ -19,6 +19,11 @@ export class Panel {
     });
     document.getElementById("undo").addEventListener("click", acts.undo);
     document.getElementById("redo").addEventListener("click", acts.redo);
+    this.notice = document.getElementById("notice");
+    this.notice.querySelector("button").addEventListener("click", () => {
+      this.read = store.state.notice;
+      this.#notice(store.state);
+    });
     const more = document.getElementById("more");
     more.addEventListener("click", () => {
       const isOpen = document.body.classList.toggle("panel-open");
@@ -60,6 +65,7 @@ export class Panel {
     unreadable.textContent = `${counted(state.unreadable, "file", "files")} cannot be read`;
     this.#accuracy(state);
     this.#progress(state.progress);
+    this.#notice(state);
     const problem = document.getElementById("problem");
     problem.hidden = !state.problem;
     problem.textContent = state.problem && `No model learns along: ${state.problem}`;
@@ -92,6 +98,7 @@ export class Panel {
     );
     this.known.replaceChildren(...classes.map(({ name }) => element("option", { value: name })));
     document.getElementById("no-classes").hidden = classes.length > 0;
+    document.getElementById("open-rename").hidden = !classes.length;
     if (focused) this.classes.querySelector(`[data-class="${CSS.escape(focused)}"]`)?.focus();
   }
 
@@ -110,6 +117,14 @@ export class Panel {
     drawCurve(document.getElementById("curve"), curve);
   }
 
+  // What has befallen the file of decisions; shown until it is mended, or closed by the user.
+  #notice({ notice }) {
+    if (!notice) this.read = "";
+    this.notice.hidden = !notice || notice === this.read;
+    const words = this.notice.querySelector("span");
+    if (words.textContent !== notice) words.textContent = notice;
+  }
+
   #progress(progress) {
     const place = document.getElementById("progress");
     place.hidden = !progress;
@@ -124,15 +139,17 @@ export class Panel {
 
 // Gives the ids of the pictures whose labels were taken back.
 export async function takeBack() {
-  const { ids } = await undo();
-  say(ids.length ? `Taken back: ${counted(ids.length, "picture", "pictures")}` : "Nothing to take back");
-  return ids;
+  const { ids, renamed } = await undo();
+  if (renamed) say("Taken back: the new name of a class");
+  else say(ids.length ? `Taken back: ${counted(ids.length, "picture", "pictures")}` : "Nothing to take back");
+  return renamed ? [] : ids;
 }
 
 export async function giveBack() {
-  const { ids } = await redo();
-  say(ids.length ? `Done again: ${counted(ids.length, "picture", "pictures")}` : "Nothing to do again");
-  return ids;
+  const { ids, renamed } = await redo();
+  if (renamed) say("Done again: the new name of a class");
+  else say(ids.length ? `Done again: ${counted(ids.length, "picture", "pictures")}` : "Nothing to do again");
+  return renamed ? [] : ids;
 }
 
 function clock(seconds) {

@@ -1,6 +1,6 @@
 // One picture as large as the window, over whatever view it was opened from.
 import { element, percent, say } from "./dom.js";
-import { decide, large, store } from "./store.js";
+import { decide, details, large, store } from "./store.js";
 
 export class Picture {
   constructor() {
@@ -23,7 +23,7 @@ export class Picture {
   }
 
   update() {
-    const picture = store.known.get(this.id);
+    const [picture] = this.isOpen ? details([this.id]) : [store.known.get(this.id)];
     if (!picture) return;
     const ranked = picture.ranked.map(({ name, probability }) => `${name} ${percent(probability)}`).join(", ");
     const label = picture.removed ? "left out" : picture.label ? `labelled ${picture.label}` : "no label";

@@ -1,13 +1,18 @@
 // Labels that look wrong, the likeliest first, each beside labelled pictures like it; and copies that disagree.
 import { counted, element, percent, say } from "./dom.js";
-import { decide, get, large, store } from "./store.js";
+import { Heat } from "./heat.js";
+import { decide, details, get, keep, large, store } from "./store.js";
 import { fillTile, makeTile } from "./tile.js";
+
+const BEFORE = 2; // cases shown before the present one
+const SHOWN = 10; // cases shown below
 
 export class Review {
   constructor({ show }) {
     this.openPicture = show;
     this.cases = [];
     this.place = 0;
+    this.heat = new Heat();
     this.lead = element("p", { class: "lead hint" });
     this.case = element("div", { class: "case" });
     this.list = element("ol", { class: "strip suspects", "aria-label": "Labels to review" });
@@ -19,13 +24,19 @@ export class Review {
   }
 
   update(state) {
-    if (!this.cases.length && state.fit !== this.fitted) this.#fetch();
+    const called = JSON.stringify(state.called);
+    if ((!this.cases.length && state.fit !== this.fitted) || called !== this.called) this.#fetch();
+    // What an undo or another window has changed.
+    details(this.cases.slice(Math.max(0, this.place - BEFORE), this.place + SHOWN).flatMap(({ ids }) => ids));
     this.#draw();
   }
 
-  // The list stays as it is while it is worked through; it is made anew when its end is reached.
+  // The list stays as it is while it is worked through; it is made anew when its end is reached, and where a
+  // class has another name.
   async #fetch() {
     this.fitted = store.state.fit;
+    this.called = JSON.stringify(store.state.called);
+    const before = this.cases[this.place]?.ids[0];
     const { suspects, copies } = await get("review");
     for (const picture of [...suspects.flatMap((each) => [each.picture, ...each.nearest]), ...copies.flat()]) {
       store.known.set(picture.id, picture);
@@ -38,7 +49,7 @@ export class Review {
         ...facts,
       })),
     ];
-    this.place = 0;
+    this.place = Math.max(0, this.cases.findIndex(({ ids }) => ids[0] === before));
     this.drawn = null;
     this.#draw();
   }
@@ -57,6 +68,7 @@ export class Review {
     const drawn = JSON.stringify([this.place, now?.ids.map((id) => store.known.get(id)), this.cases.length]);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
+      if (!now?.proposed) this.heat.stop();
       this.case.replaceChildren(...(!now ? [] : now.ids.length > 1 ? this.#copies(now) : this.#suspect(now)));
       this.#strip();
     }
@@ -66,7 +78,12 @@ export class Review {
     const picture = store.known.get(id);
     const done = picture.removed ? "left out" : picture.label;
     return [
-      element("figure", { class: "stage" }, element("img", { src: large(picture), alt: picture.name })),
+      element(
+        "div",
+        { class: "looks" },
+        element("figure", { class: "stage" }, element("img", { src: large(picture), alt: picture.name })),
+        this.heat.show(id, proposed),
+      ),
       element(
         "div",
         { class: "words" },
@@ -93,7 +110,7 @@ export class Review {
         element("p", { class: "given" }, `${ids.length} near copies, with different labels`),
         element("p", { class: "small" }, "The number of a class gives it to all of them."),
         this.#tiles(ids, "copies"),
-        element("p", { class: "buttons" }, button("Keep as they are", "k", () => this.#advance())),
+        element("p", { class: "buttons" }, button("Keep as they are", "k", () => this.#keep())),
       ),
     ];
   }
@@ -111,9 +128,9 @@ export class Review {
   }
 
   #strip() {
-    const first = Math.max(0, this.place - 2);
+    const first = Math.max(0, this.place - BEFORE);
     this.list.replaceChildren(
-      ...this.cases.slice(first, first + 10).map(({ ids }, offset) => {
+      ...this.cases.slice(first, first + SHOWN).map(({ ids }, offset) => {
         const tile = makeTile();
         fillTile(tile, store.known.get(ids[0]), first + offset === this.place);
         return element("li", {}, element("button", { type: "button", onclick: () => this.#go(first + offset) }, tile));
@@ -131,18 +148,22 @@ export class Review {
     this.#go(this.place + 1);
   }
 
-  async #decide(label, remove = false) {
+  // What is done about the present case, and the next one once that is on the disk.
+  async #act(change, told) {
     const now = this.cases[this.place];
-    if (!now || this.isBusy) return false;
+    if (!now || this.isBusy) return;
     this.isBusy = true;
     try {
-      await decide(now.ids, label, { source: "review", remove });
-      say(remove ? "Left out" : label);
+      await change(now);
+      say(told);
       this.#advance();
     } finally {
       this.isBusy = false;
     }
-    return true;
+  }
+
+  #decide(label, remove = false) {
+    this.#act(({ ids }) => decide(ids, label, { source: "review", remove }), remove ? "Left out" : label);
   }
 
   label(name) {
@@ -159,7 +180,13 @@ export class Review {
   #keep() {
     const given = this.cases[this.place]?.given;
     if (given) this.#decide(given);
-    else this.#advance();
+    else this.#act(({ ids }) => keep(ids), "Kept as they are");
+  }
+
+  // After an undo or a redo of these pictures, their case is shown again.
+  restored(ids) {
+    const place = this.cases.findIndex((each) => each.ids.some((id) => ids.includes(id)));
+    if (place >= 0) this.#go(place);
   }
 
   remove() {

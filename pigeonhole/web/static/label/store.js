@@ -13,6 +13,7 @@ export const store = {
   state: null,
   base: BASE,
   known: new Map(), // id -> details
+  before: {}, // class -> another name that it had in the state before, as `state.called`
 };
 
 const listeners = new Set();
@@ -37,6 +38,7 @@ function take(state) {
   const text = JSON.stringify(state);
   if (text === store.text) return;
   store.text = text;
+  store.before = store.state?.called ?? {};
   store.state = state;
   tell();
 }
@@ -132,13 +134,24 @@ export function decide(ids, label, { source = "page", remove = false } = {}) {
   return inTurn("decide", { action, ids, label, remove, source });
 }
 
+// Confirms the labels of pictures as they stand.
+export const keep = (ids) => inTurn("keep", { action: name(), ids });
 export const undo = () => inTurn("undo", { action: name() });
 export const redo = () => inTurn("redo", { action: name() });
+export const rename = (old, called) => inTurn("classes/rename", { action: name(), old, new: called });
 export const addClass = (label) => inTurn("classes", { name: label });
 
 // A name for an action that no other window gives; crypto.randomUUID needs HTTPS.
 function name() {
   return [...crypto.getRandomValues(new Uint8Array(12))].map((n) => n.toString(16).padStart(2, "0")).join("");
+}
+
+// What a class of the state before is called by now.
+export function calledNow(was) {
+  const { called, classes } = store.state;
+  if (classes.some((each) => each.name === was)) return was;
+  const first = Object.keys(store.before).find((each) => store.before[each] === was) ?? was;
+  return called[first] ?? first;
 }
 
 export async function poll() {
@@ -150,4 +163,5 @@ export async function poll() {
 }
 
 export const thumbnail = (picture) => `${BASE}/thumbnails/${picture.id}?v=${picture.digest}`;
+export const heatmap = (id, label) => `${BASE}/heatmaps/${id}?for=${encodeURIComponent(label)}`;
 export const large = (picture) => `${BASE}/pictures/${picture.id}?v=${picture.digest}`;
