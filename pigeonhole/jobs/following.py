@@ -1,9 +1,12 @@
 """The training loop of a run: progress shown, history and checkpoints written, stopped when asked to."""
 
 import signal
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pigeonhole.interrupts import Stopped, StopRequest
+from pigeonhole.model.interim import Interim
 from pigeonhole.runs import checkpoints, live
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.history import History
@@ -34,26 +37,23 @@ def stop_request(workers: Workers | None) -> StopRequest:
 
 
 def follow(
-    trainer: Trainer, run: Run, config: TrainingConfig, request: StopRequest, told: Told = NOBODY
+    trainer: Trainer,
+    run: Run,
+    config: TrainingConfig,
+    request: StopRequest,
+    told: Told = NOBODY,
+    interim: Interim | None = None,
 ) -> Trained:
     """Train to the end, to the early stop or until asked to stop.
 
-    `request`: of `stop_request`, within its block. `told`: who is told of steps and validations. A
-    termination leaves a checkpoint only; Ctrl-C leaves also a network to save, and so does a loss that is not
-    a number. Raises Diverged where that comes before the first validation, and Stuck as the trainer does.
+    `request`: of `stop_request`, within its block. `told`: who is told of steps and validations. `interim`:
+    what writes checkpoints for other programs. A termination leaves a checkpoint only; Ctrl-C leaves also a
+    network to save, and so does a loss that is not a number. Raises Diverged where that comes before the
+    first validation, and Stuck as the trainer does.
     """
     diverged = False
     shown = ProgressLine(trainer.steps_per_epoch, config.log_every, steps_before=trainer.steps_done)
     history = History(run, trainer.validations, trainer.steps_done, config.log_every)
-
-    def on_step(progress: Progress) -> None:
-        shown.step(progress)
-        told.step(progress)
-        history.log(progress, trainer.steps_per_epoch)
-        request.check()
-        ends_epoch = progress.step % trainer.steps_per_epoch == 0 and not trainer.is_validation_due
-        if writer.is_due or (ends_epoch and not writer.is_busy):
-            writer.write(trainer.state())
 
     def keep(validation: Validation) -> None:
         history.add(validation)
@@ -61,18 +61,21 @@ def follow(
         told.validation(validation)
 
     with checkpoints.Writer(run, config.checkpoint_minutes) as writer:
+        log = partial(history.log, steps_per_epoch=trainer.steps_per_epoch)
+        on_step = _after_steps(trainer, request, writer, (shown.step, told.step, log))
         try:
             for validation in trainer.run(on_step):
                 keep(validation)
                 shown.validation(validation, trainer.total_steps)
-                writer.write(trainer.state())
+                then = interim.after(validation, trainer.total_steps) if interim else None
+                writer.write(trainer.state(), then)
         except Diverged as error:
             live.end(run, "stopped")
             if trainer.best is None:
                 raise
             diverged = True
-            say("", f"stopped: {error}")
-            say(f"saving the best network before that, of epoch {trainer.best.epoch:.1f}")
+            saved = f"saving the best network before that, of epoch {trainer.best.epoch:.1f}"
+            say("", f"stopped: {error}", saved)
         except Stopped:
             writer.write(trainer.state())
             writer.wait()
@@ -83,6 +86,25 @@ def follow(
     exit_status = DIVERGED if diverged else request.exit_status
     live.end(run, "stopped" if exit_status else "finished")
     return Trained(trainer.state().seconds, exit_status)
+
+
+def _after_steps(
+    trainer: Trainer,
+    request: StopRequest,
+    writer: checkpoints.Writer,
+    tell: Sequence[Callable[[Progress], None]],
+) -> Callable[[Progress], None]:
+    """What is done after each step: some are told, a stop is heeded, and a checkpoint written in its time."""
+
+    def on_step(progress: Progress) -> None:
+        for each in tell:
+            each(progress)
+        request.check()
+        ends_epoch = progress.step % trainer.steps_per_epoch == 0 and not trainer.is_validation_due
+        if writer.is_due or (ends_epoch and not writer.is_busy):
+            writer.write(trainer.state())
+
+    return on_step
 
 
 def follow_chief(trainer: Trainer, request: StopRequest) -> int:

@@ -27,6 +27,7 @@ from pigeonhole.training.failures import Stuck
 
 if TYPE_CHECKING:
     from pigeonhole.jobs.following import Trained
+    from pigeonhole.model.interim import Interim
     from pigeonhole.training.distributed.workers import Workers
 
 
@@ -94,10 +95,16 @@ class TrainingJob(Job):
         told = Told(self.callbacks, self.setup.choice.network)
         with following.stop_request(self.setup.workers) as request:
             try:
-                return following.follow(self.trainer, self.run, self.config, request, told)
+                return following.follow(self.trainer, self.run, self.config, request, told, self._interim())
             except Stuck as stuck:
                 self._restart(stuck)
-            return following.follow(self.trainer, self.run, self.config, request, told)
+            return following.follow(self.trainer, self.run, self.config, request, told, self._interim())
+
+    def _interim(self) -> "Interim":
+        """What writes checkpoints for programs of TensorFlow 1."""
+        from pigeonhole.model.interim import Interim
+
+        return Interim(self.run, self.trainer.model, self.setup.sets.valid.class_names)
 
     def _restart(self, stuck: Stuck) -> None:
         """Make the trainer of the second attempt.

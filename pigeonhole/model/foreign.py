@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
-from pigeonhole.errors import UsageError
-from pigeonhole.model import coverage, described, metagraph
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.model import coverage, described, metagraph, public_graph
 from pigeonhole.model.interface import ForeignCheckpoint, Interface
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.run import Run
@@ -18,10 +18,15 @@ _CANDIDATES_SHOWN = 8
 def interface(session: v1.Session, foreign: ForeignCheckpoint, run: Run | None = None) -> Interface:
     """The session's interface; UsageError where something is missing, unknown or contradicts the contract.
 
-    What `foreign` leaves open is what `pigeonhole describe` has kept beside the checkpoint of `run`.
+    PigeonholeError for what is written while a training goes on: its run answers. What `foreign` leaves open
+    is what `pigeonhole describe` has kept beside the checkpoint of `run`.
     """
     contract = metagraph.read_contract(session)
     if contract is None:
+        if run and public_graph.is_in(session.graph):
+            raise PigeonholeError(
+                f"{run.prefix}: a checkpoint of a training that goes on; name the folder of its run instead"
+            )
         return _from_user(session.graph, described.completed(foreign, run) if run else foreign)
     if flags := foreign.flags():
         raise UsageError(f"{', '.join(flags)}: only for checkpoints of other programs; this model knows it")

@@ -1,10 +1,7 @@
-"""The saved model: a TensorFlow meta graph that tells any client what to feed and what comes out.
+"""The saved model: a TensorFlow meta graph with its weights, complete or not at all, checked when restored.
 
-Public tensors: `x:0`, `y_true:0`, `y_true_cls:0`, `logits:0`, `y_pred:0`, `y_pred_cls:0`, `cost:0`,
-`accuracy:0`, `keep_prob:0`, `features:0`, `certainty:0`, `unsure:0`, `global_step:0`, `classes:0`,
-`contract:0`, `golden/bytes:0`, `golden/pixels:0`, `golden/probabilities:0`, `input_check:0`, and for each
-layer its weights (`conv1/kernel:0`) and its output (`conv1/output:0`). Some have other names too:
-`data_tensor:0`, `y:0`, `label_tensor:0`, `keep_prop:0`, `softmax_probs:0`.
+Its tensors are those of `public_graph`; and `contract:0`, `golden/bytes:0`, `golden/pixels:0` and
+`golden/probabilities:0`.
 """
 
 import contextlib
@@ -13,7 +10,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +19,9 @@ import numpy as np
 import tensorflow as tf
 
 from pigeonhole.errors import PigeonholeError, first_line
-from pigeonhole.model import coverage, golden, graph_check
+from pigeonhole.model import coverage, golden, graph_check, public_graph
 from pigeonhole.model.contract import Contract, check_fits, class_names
-from pigeonhole.model.rejection import Rejection, add_to_graph
-from pigeonhole.networks.layers import Dropout, dropout_feed
+from pigeonhole.model.rejection import Rejection
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs import seals
 from pigeonhole.runs.run import MODEL, Run
@@ -67,15 +63,14 @@ def save(
     if model.compute_dtype != "float32":
         raise ValueError(f"a saved graph computes in float32, not {model.compute_dtype}")
     # Inside the new graph the weights' values could no longer be read.
-    values = {variable.path: variable.numpy() for variable in model.variables}
-    values["global_step"] = np.int64(fitted.global_step)
+    values = public_graph.named(model, [variable.numpy() for variable in model.variables], fitted.global_step)
     _, side, _, channels = model.input.shape
     preprocessing = Preprocessing(side, channels)
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
-        weights = _add_variables(values, {each.path for each in model.trainable_variables}, session)
-        _add_network(model, weights, preprocessing, len(classes), fitted.temperature)
+        weights = _given(values, model, session)
+        public_graph.add_network(model, weights, preprocessing, len(classes), fitted.temperature)
         if fitted.rejection is not None:
-            _add_rejection(graph, fitted.rejection)
+            public_graph.add_rejection(graph, fitted.rejection)
         _add_contract(session, model.name, classes, preprocessing, fitted)
         aside = run.unfinished_model_folder
         shutil.rmtree(aside, ignore_errors=True)
@@ -90,93 +85,14 @@ def save(
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _add_variables(
-    values: Mapping[str, np.ndarray], trainable: Container[str], session: v1.Session
-) -> dict[str, tf.Tensor]:
-    """One variable for each value, under its name; gives the tensors that read them.
-
-    An optimizer of TensorFlow 1 goes by the collection of those whose names are in `trainable`.
-
-    Reference variables, since a resource variable's `conv1/kernel:0` is a handle and not the weights. Their
-    initialiser is zeros: the values would be stored twice there, and hide a failed restore.
-    """
-    zeros = v1.zeros_initializer()
-    variables = {
-        name: v1.get_variable(
-            name, np.shape(value), value.dtype, zeros, trainable=name in trainable, use_resource=False
-        )
-        for name, value in values.items()
-    }
+def _given(values: Mapping[str, np.ndarray], model: keras.Model, session: v1.Session) -> dict[str, tf.Tensor]:
+    """The tensors that read variables which have these values."""
+    variables = public_graph.add_variables(values, model)
     session.run(
         [variable.initializer for variable in variables.values()],
         {variable.initializer.inputs[1]: values[name] for name, variable in variables.items()},
     )
     return {name: variable.read_value() for name, variable in variables.items()}
-
-
-def _add_network(
-    model: keras.Model,
-    weights: Mapping[str, tf.Tensor],
-    preprocessing: Preprocessing,
-    num_classes: int,
-    temperature: float,
-) -> None:
-    """The network from `x` to `y_pred`, and what compares it with `y_true`."""
-    side, channels = preprocessing.image_size, preprocessing.channels
-    x = v1.placeholder(tf.float32, [None, side, side, channels], "x")
-    y_true = v1.placeholder(tf.float32, [None, num_classes], "y_true")
-    keep_prob = v1.placeholder_with_default(np.float32(1), [], "keep_prob")
-    # The other names lie on the way, so that either of two is fed.
-    pixels, keep = tf.identity(x, "data_tensor"), tf.identity(keep_prob, "keep_prop")
-    labels = tf.identity(tf.identity(y_true, "y"), "label_tensor")
-    highest = tf.reduce_max(x)
-    tf.logical_or(highest > 1, highest <= 0 if channels == 3 else True, name="input_check")
-    outputs = _call_layers(model, weights, pixels, keep)
-    last = model.layers[-1]
-    tf.identity(outputs[_source(last)], "features")
-    logits = tf.identity(outputs[last.name], "logits")
-    tf.identity(tf.nn.softmax(logits / temperature, name="y_pred"), "softmax_probs")
-    predicted = tf.argmax(logits, axis=1, name="y_pred_cls")
-    expected = tf.argmax(labels, axis=1, name="y_true_cls")
-    losses = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    tf.reduce_mean(losses, name="cost")
-    tf.reduce_mean(tf.cast(tf.equal(predicted, expected), tf.float32), name="accuracy")
-
-
-def _call_layers(
-    model: keras.Model, weights: Mapping[str, tf.Tensor], x: tf.Tensor, keep_prob: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    """Layer name -> its output, computed from `x` with the given weights; each also named `LAYER/output`.
-
-    A dropout layer's input is named too, so that it can be taken out of a graph again.
-    """
-    every_output = keras.Model(model.inputs, [layer.output for layer in model.layers])
-    trainable = [weights[variable.path] for variable in every_output.trainable_variables]
-    fixed = [weights[variable.path] for variable in every_output.non_trainable_variables]
-    with tf.name_scope("network"), dropout_feed(keep_probability=keep_prob):
-        tensors, _ = every_output.stateless_call(trainable, fixed, x, training=False)
-    outputs = dict(zip((layer.name for layer in model.layers), tensors, strict=True))
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        tf.identity(outputs[layer.name], f"{layer.name}/output")
-        if isinstance(layer, Dropout):
-            tf.identity(outputs[_source(layer)], f"{layer.name}/input")
-    return outputs
-
-
-def _source(layer: keras.layers.Layer) -> str:
-    """The name of the layer whose output this one takes."""
-    return layer.input._keras_history.operation.name
-
-
-def _add_rejection(graph: tf.Graph, rejection: Rejection) -> None:
-    """How certain the network is, and whether that is too little to belong to any of its classes."""
-    logits, features = (graph.get_tensor_by_name(f"{name}:0") for name in ("logits", "features"))
-    with tf.name_scope("rejection"):
-        certainty, unsure = add_to_graph(rejection, logits, features)
-    tf.identity(certainty, "certainty")
-    tf.identity(unsure, "unsure")
 
 
 def _add_contract(
@@ -191,7 +107,7 @@ def _add_contract(
     probabilities = session.run("y_pred:0", {"x:0": examples.pixels})
     rule = fitted.rejection and fitted.rejection.describe()
     contract = Contract(network, preprocessing, fitted.temperature, examples.fingerprint(probabilities), rule)
-    tf.constant(list(classes), tf.string, name="classes")
+    public_graph.add_classes(classes)
     tf.constant(list(examples.data), tf.string, name="golden/bytes")
     tf.constant(examples.pixels, name="golden/pixels")
     tf.constant(probabilities, name="golden/probabilities")

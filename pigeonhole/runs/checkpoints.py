@@ -9,7 +9,7 @@ import io
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from pigeonhole import atomic_file
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.runs import archives
 from pigeonhole.runs.records import Score, State, Validation
-from pigeonhole.runs.run import Run
+from pigeonhole.runs.run import MODEL, Run
 from pigeonhole.terminal import say
 
 KEPT = 2
@@ -45,7 +45,9 @@ def write(run: Run, state: State) -> None:
 
 def remove(run: Run) -> None:
     """Remove all checkpoints of the run: the training begins again."""
-    for file in run.checkpoints_folder.glob("step-*.npz"):
+    folder = run.checkpoints_folder
+    Run(folder).checkpoint_file.unlink(missing_ok=True)  # first, since it names some of the others
+    for file in [*folder.glob("step-*.npz"), *folder.glob(f"{MODEL}-*")]:
         file.unlink()
 
 
@@ -141,11 +143,19 @@ class Writer(AbstractContextManager):
     def is_busy(self) -> bool:
         return self._writing is not None and not self._writing.done()
 
-    def write(self, state: State) -> None:
-        """Begin to write. Waits for the one before, and raises OSError where that could not be written."""
+    def write(self, state: State, then: Callable[[State], None] | None = None) -> None:
+        """Begin to write, and to do `then` with the state once it is on disk.
+
+        Waits for the one before, and raises OSError where that could not be written.
+        """
         self.wait()
         self._written = time.monotonic()
-        self._writing = self._thread.submit(write, self._run, state)
+        self._writing = self._thread.submit(self._write, state, then)
+
+    def _write(self, state: State, then: Callable[[State], None] | None) -> None:
+        write(self._run, state)
+        if then:
+            then(state)
 
     def wait(self) -> None:
         """Return when the last checkpoint is on disk. Raises OSError where it could not be written."""

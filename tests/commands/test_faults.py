@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pigeonhole.model import interim
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
@@ -53,7 +55,7 @@ def fill(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_disk_that_fills_stops_the_training_and_leaves_its_last_state(data, tmp_path):
-    with mounted(tmp_path / "disk", f"size={4 * CHECKPOINT_BYTES}") as disk:
+    with mounted(tmp_path / "disk", f"size={6 * CHECKPOINT_BYTES}") as disk:
         arguments = flags(data, disk, "run", "--epochs", "200", "--log-every", "1", "--no-cache")
         with subprocess.Popen(
             command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -81,6 +83,18 @@ def test_a_model_for_which_the_disk_has_no_room_leaves_the_run_as_it_was(tmp_pat
             saved_runs.save(disk / "run")
         assert not Run(disk / "run").has_model
         assert list((disk / "run").iterdir()) == []
+
+
+def test_a_checkpoint_for_other_programs_that_finds_no_room_leaves_those_before(tmp_path):
+    values = {"weights": np.ones(20_000, np.float32), "global_step": np.int64(1)}
+    with mounted(tmp_path / "disk", "size=200k") as disk:
+        interim.write(disk, b"graph", values)
+        held = {file: file.read_bytes() for file in disk.iterdir()}
+        fill(disk)
+        with pytest.raises(OSError, match=r"cannot be written .*(No space|space left)"):
+            interim.write(disk, b"graph", {**values, "global_step": np.int64(2)})
+        (disk / "filler").unlink()
+        assert {file: file.read_bytes() for file in disk.iterdir()} == held
 
 
 def test_an_output_folder_that_cannot_be_written_is_told_before_any_work(data, tmp_path):
