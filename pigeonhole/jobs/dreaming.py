@@ -67,8 +67,8 @@ def run(wish: Wish, objective: Objective) -> int:
     Gives the exit status: 0, or 130 or 143 after a signal.
     """
     picture = start(wish)
-    picture_files.require_room(wish.output, picture.shape)
     count = wish.zoom or 1
+    picture_files.require_room(wish.output, picture.shape, count)
     if count * picture.size > MOST_BYTES_ZOOMED:
         raise UsageError(f"--zoom {count}: too many pictures of this size; make them smaller: --size 512")
     done: list[np.ndarray] = []
@@ -81,10 +81,10 @@ def run(wish: Wish, objective: Objective) -> int:
                 if last.is_last:
                     done.append(last.whole())
                 stop.check()
-        except Stopped:
+        except (Stopped, BrokenPipeError):  # who reads what is told may have left
             if not last.is_last:
                 done.append(last.whole())
-        picture_files.write(wish.output, done)
+        picture_files.keep(wish.output, done)
         say(f"{'stopped; what is there so far:' if stop.exit_status else 'written:'} {wish.output}")
         return stop.exit_status
 

@@ -1,6 +1,9 @@
 """A picture of the user's that a job reads, and one that it made and writes."""
 
 import math
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from pigeonhole.pictures.formats import ImageError
 STILL, MOVING = (".png", ".jpg", ".jpeg", ".webp"), (".gif",)
 MILLISECONDS = 80  # that each picture of an animation is shown
 _QUALITY = 92  # of JPEG and WebP
+# Of the bytes of a picture's pixels, what its file has at most; 1 for any other
+_SHARE = {".jpg": 1 / 2, ".jpeg": 1 / 2, ".gif": 1 / 2}
 # Pixels of a side that the format, or libjpeg and libpng, can hold at most
 _LONGEST = {".png": 1_000_000, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}
 
@@ -61,17 +66,59 @@ def require_sides(file: Path, own: tuple[int, int], shape: tuple[int, int], leas
     raise UsageError(f"{file}: {seen} are too few, {least} on each side are needed; {mend}")
 
 
-def require_room(output: Path, shape: Sequence[int]) -> None:
-    """Raise UsageError where the file's format cannot hold a picture [H, W, ...]."""
-    suffix = output.suffix.lower()
+def require_room(output: Path, shape: Sequence[int], count: int = 1) -> None:
+    """Raise UsageError where the file's format cannot hold a picture [H, W, 3], or the disk `count` such."""
+    suffix, other = output.suffix.lower(), "make it smaller by --size"
     if max(shape[:2]) > _LONGEST[suffix]:
         seen = f"{shape[1]} x {shape[0]} pixels, and {suffix} holds {_LONGEST[suffix]:,} a side"
-        other = ", or name a .png file" if suffix in STILL[1:] else ""
-        raise UsageError(f"--output {output}: {seen}; make it smaller by --size{other}")
+        other += ", or name a .png file" if suffix in STILL[1:] else ""
+        raise UsageError(f"--output {output}: {seen}; {other}")
+    needed, free = count * math.prod(shape) * _SHARE.get(suffix, 1), shutil.disk_usage(output.parent).free
+    if needed > free and not output.exists():
+        seen = f"may take {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} are free there"
+        raise UsageError(f"--output {output}: {seen}; make room, or name another place")
 
 
 def write(output: Path, pictures: Sequence[np.ndarray]) -> None:
     """Pictures uint8 [H, W, 3]: all of them into an animation, the last into any other file."""
+    _put(output, _encoded(output, pictures))
+
+
+def keep(output: Path, pictures: Sequence[np.ndarray]) -> None:
+    """Write what took long to make, as `write` does; where that fails, into the working directory or the
+    temporary folder. Raises PigeonholeError then, which says why, and where it is now."""
+    encoded = _encoded(output, pictures)
+    try:
+        _put(output, encoded)
+    except OSError as error:
+        for folder in (".", tempfile.gettempdir()):
+            if other := _put_aside(folder, output, encoded):
+                why = (error.strerror or str(error)).lower()
+                raise PigeonholeError(f"{output}: cannot be written ({why}); it is in {other}") from error
+        raise
+
+
+def _put_aside(folder: str, output: Path, encoded: bytes) -> str | None:
+    """The name of a new file with that content in the folder; None where the disk fails there too."""
+    try:
+        file, name = tempfile.mkstemp(output.suffix, f"{output.stem}-", folder)
+        os.close(file)
+    except OSError:
+        return None
+    try:
+        _put(Path(name), encoded)
+    except OSError:
+        os.unlink(name)
+        return None
+    return name
+
+
+def _put(output: Path, encoded: bytes) -> None:
+    with atomic_file.write_bytes_out(output) as file:
+        file.write(encoded)
+
+
+def _encoded(output: Path, pictures: Sequence[np.ndarray]) -> bytes:
     suffix = output.suffix.lower()
     if suffix in MOVING:
         animation = cv2.Animation()
@@ -85,5 +132,4 @@ def write(output: Path, pictures: Sequence[np.ndarray]) -> None:
         is_encoded, encoded = cv2.imencode(suffix, turned, settings)
     if not is_encoded:
         raise PigeonholeError(f"{output}: {suffix} cannot hold this picture; name a .png file")
-    with atomic_file.write_bytes_out(output) as file:
-        file.write(encoded.tobytes())
+    return encoded.tobytes()

@@ -85,6 +85,7 @@ def run(wish: Wish) -> int:
     Gives the exit status: 0, or 130 or 143 after a signal.
     """
     pictures = _read(wish)
+    picture_files.require_room(wish.output, pictures.content.shape)
     network = opening.open_network(wish.network)
     recipe = _recipe(wish, network.names())
     with StopRequest() as stop:
@@ -99,12 +100,13 @@ def run(wish: Wish) -> int:
                 best.see(step)
                 _tell(wish, step, time.perf_counter() - started)
                 if wish.write_every and step.number % wish.write_every == 0:
-                    picture_files.write(_numbered(wish.output, step), [_finished(wish, step, pictures)])
+                    _write_between(wish, step, _finished(wish, step, pictures))
                 stop.check()
-        except Stopped:
-            say("", "stopped; the best picture so far is kept")
+        except (Stopped, BrokenPipeError):  # who reads what is told may have left
             step = best.step
-        picture_files.write(wish.output, [_finished(wish, step, pictures)])
+        picture_files.keep(wish.output, [_finished(wish, step, pictures)])
+        if stop.exit_status:
+            say("", "stopped; the best picture so far is kept")
         say("", f"{'written':<12}{wish.output}")
         return stop.exit_status
 
@@ -146,6 +148,15 @@ def _finished(wish: Wish, step: Step, pictures: Pictures) -> np.ndarray:
 def _numbered(output: Path, step: Step) -> Path:
     """Such as `out-0025.png` for `out.png`."""
     return output.with_name(f"{output.stem}-{step.number:04}{output.suffix}")
+
+
+def _write_between(wish: Wish, step: Step, picture: np.ndarray) -> None:
+    """A picture on the way; a full disk does not end it."""
+    file = _numbered(wish.output, step)
+    try:
+        picture_files.write(file, [picture])
+    except OSError as error:
+        say(f"not written: {file} ({(error.strerror or str(error)).lower()})")
 
 
 def _announce(wish: Wish, recipe: Recipe, title: str, pictures: Pictures) -> None:

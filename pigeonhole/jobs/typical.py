@@ -42,11 +42,11 @@ def run(model: str, output: Path | None, settings: Settings) -> int:
                     _tell(odds, len(made), last)
                     made += list(typical.shown(last.pictures))
                 stop.check()
-        except Stopped:
+        except (Stopped, BrokenPipeError):
             if last.number < last.steps:
                 made += list(typical.shown(last.pictures))
         sheet = _sheet(made, odds.classes[: len(made)])
-        picture_files.write(place, [sheet])
+        picture_files.keep(place, [sheet])
         if output is None and not stop.exit_status:
             _report(found, place, sheet)
     say(f"{'stopped; what is there so far:' if stop.exit_status else 'written:'} {place}")

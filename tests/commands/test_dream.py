@@ -1,8 +1,10 @@
 """`pigeonhole dream`: its flags, what it says and writes, and that nothing is lost when it is stopped."""
 
+import contextlib
 import os
 import shutil
 import signal
+import sys
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from pigeonhole.art import dream as dreaming_art
 from pigeonhole.art import typical
 from pigeonhole.commands import dream
 from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.jobs import picture_files
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
 
@@ -85,6 +88,30 @@ def test_ctrl_c_keeps_what_is_there(run, photo, capsys, monkeypatch, flags, pict
     if flags:
         assert len(cv2.imreadanimation(str(written))[1].frames) == pictures
     assert cv2.imread(str(written)).shape == cv2.imread("photo.png").shape
+
+
+def test_a_full_disk_does_not_lose_the_picture(run, photo):
+    os.symlink("/dev/full", "out.png")
+    told = r"^out\.png: cannot be written \(no space left on device\); it is in .*/out-\w+\.png$"
+    with pytest.raises(PigeonholeError, match=told) as raised:
+        asked(run, photo, "--layer", LAYER, *QUICK, "--output", "out.png")
+    kept = cv2.imread(str(raised.value).rpartition(" ")[2])
+    assert kept.shape == cv2.imread("photo.png").shape and kept.std() > 1
+
+
+def test_a_reader_that_leaves_does_not_take_the_picture_along(run, photo, monkeypatch):
+    """As `pigeonhole dream ... | head -1` does."""
+    receiver, sender = os.pipe()
+    os.close(receiver)
+    with contextlib.suppress(BrokenPipeError), open(sender, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        asked(run, photo, "--layer", LAYER, *QUICK)
+    assert cv2.imread("photo-dream.png").shape == cv2.imread("photo.png").shape
+
+
+def test_too_little_room_is_told_before_the_start(tmp_path):
+    with pytest.raises(UsageError, match=r"a\.png: may take 3,000,000.0 MB, and .* are free there"):
+        picture_files.require_room(tmp_path / "a.png", (10**6, 10**6, 3))
 
 
 # --- the sheet of classes ---
