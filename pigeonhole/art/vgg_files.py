@@ -1,6 +1,6 @@
 """VGG-19 from the files in which it is published: Keras' weights, and MatConvNet's .mat."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -13,8 +13,6 @@ from pigeonhole.training import initial_weights
 
 NAME = "vgg19"
 
-Weights = Mapping[str, tuple[np.ndarray, np.ndarray]]
-
 
 def from_keras(file: Path, title: str) -> KerasNetwork:
     """VGG-19 with the weights of keras.applications' file, with or without its dense layers.
@@ -25,12 +23,7 @@ def from_keras(file: Path, title: str) -> KerasNetwork:
         values = initial_weights.published("VGG19", file)
     except ValueError as error:
         raise PigeonholeError(f"{file}: holds no weights of {NAME} ({error})") from error
-    # The same layers are called block1_conv1 there.
-    theirs = {name: name.replace("conv", "block", 1).replace("_", "_conv") for name in vgg.CONVOLUTIONS}
-    pairs = {name: (values[f"{other}/kernel"], values[f"{other}/bias"]) for name, other in theirs.items()}
-    kernel, bias = pairs["conv1_1"]
-    pairs["conv1_1"] = kernel[:, :, ::-1], bias  # it was learnt from BGR, as all of Caffe's networks
-    return _network(pairs, vgg.MEAN, file, title)
+    return _network(values, vgg.MEAN, file, title)
 
 
 def from_mat(file: Path, title: str) -> KerasNetwork:
@@ -46,13 +39,13 @@ def from_mat(file: Path, title: str) -> KerasNetwork:
         layers = [_record(entry) for entry in content["layers"].ravel()]
         meta = _record(content["meta"])["normalization"] if "meta" in content else content["normalization"]
         average = np.asarray(_record(meta)["averageImage"], np.float64)
-        pairs = dict(pair for layer in layers if (pair := _convolution(layer)))
+        values = {name: value for layer in layers for name, value in _convolution(layer)}
         mean = average.reshape(-1, 3).mean(axis=0)
     except Exception as error:  # SciPy raises anything for a file that is none of MATLAB's
         raise PigeonholeError(
             f"{file}: not MatConvNet's file of {NAME}, or damaged ({first_line(error)})"
         ) from error
-    return _network(pairs, mean.tolist(), file, title)
+    return _network(values, mean.tolist(), file, title)
 
 
 def _record(value: np.ndarray) -> dict[str, np.ndarray]:
@@ -63,29 +56,30 @@ def _record(value: np.ndarray) -> dict[str, np.ndarray]:
     return {name: record[name] for name in value.dtype.names}
 
 
-def _convolution(layer: Mapping[str, np.ndarray]) -> tuple[str, tuple[np.ndarray, np.ndarray]] | None:
-    """A convolution's name, its kernel [height, width, in, out] and bias [out]; None for another layer."""
+def _convolution(layer: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """A convolution's kernel [height, width, in, out] and bias [out], by name; nothing of another layer."""
     name = str(layer["name"].ravel()[0])
-    if name not in vgg.CONVOLUTIONS:
-        return None
+    if not name.startswith("conv"):
+        return
     if "weights" in layer:
         kernel, bias = layer["weights"].ravel()[:2]
     else:
         kernel, bias = layer["filters"], layer["biases"]
-    return name, (np.transpose(kernel, (1, 0, 2, 3)), np.ravel(bias))
+    yield f"{name}/kernel", np.transpose(kernel, (1, 0, 2, 3))
+    yield f"{name}/bias", np.ravel(bias)
 
 
-def _network(pairs: Weights, mean: list[float], file: Path, title: str) -> KerasNetwork:
+def _network(values: Mapping[str, np.ndarray], mean: Sequence[float], file: Path, title: str) -> KerasNetwork:
     require_numbers(str(file), "mean", np.asarray(mean))
     pixels = keras.Input((None, None, 3), dtype="float32", name="x")
     model = keras.Model(pixels, vgg.vgg19(pixels, mean), name=NAME)
-    for name in vgg.CONVOLUTIONS:
-        if name not in pairs:
-            raise PigeonholeError(f"{file}: holds no weights of {NAME}: it has no {name}")
-        for variable, values in zip(model.get_layer(name).weights, pairs[name], strict=True):
-            if values.shape != tuple(variable.shape):
-                sizes = f"{list(values.shape)}, not {list(variable.shape)}"
-                raise PigeonholeError(f"{file}: is not {NAME}: the {variable.path} is {sizes}")
-            require_numbers(str(file), variable.path, values)
-            variable.assign(values)
+    for variable in model.weights:
+        value = values.get(variable.path)
+        if value is None:
+            raise PigeonholeError(f"{file}: holds no weights of {NAME}: it has no {variable.path}")
+        if value.shape != tuple(variable.shape):
+            sizes = f"{list(value.shape)}, not {list(variable.shape)}"
+            raise PigeonholeError(f"{file}: is not {NAME}: the {variable.path} is {sizes}")
+        require_numbers(str(file), variable.path, value)
+        variable.assign(value)
     return KerasNetwork(model, title)

@@ -2,7 +2,7 @@
 
 Each begins with the preprocessing that it was published with, so that it takes RGB 0..255 as every network
 here does, and its layers have the names and weights that it was published with. A layer that Keras numbers
-by how many it made before in the process is numbered within its network.
+by how many it made before in the process is numbered within its network. VGG-19 is that of `vgg`.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from pigeonhole.networks import vgg
-from pigeonhole.networks.layers import BatchNorm, Dropout, ReversedChannels
+from pigeonhole.networks.layers import BatchNorm, Dropout
 
 DROPOUT = 0.2  # before the head, as these networks were published
 
@@ -26,19 +26,18 @@ def backbone(application: str, pixels, num_classes: int):
     Grey pictures are shown to it as colour pictures without colour.
     """
     rgb = pixels if pixels.shape[-1] == 3 else layers.Concatenate(name="rgb")([pixels] * 3)
-    shown = _preprocessed(application, rgb)
-    published = getattr(keras.applications, application)(
-        include_top=False, weights=None, pooling="avg", input_tensor=shown, input_shape=shown.shape[1:]
-    )
-    own = keras.models.clone_model(
-        published, input_tensors=published.inputs, clone_function=_take_over(published), call_function=_call
-    )
-    hidden = Dropout(DROPOUT, name="dropout")(own.output)
+    if application == "VGG19":
+        features = layers.GlobalAveragePooling2D(name="avg_pool")(vgg.vgg19(rgb))
+    else:
+        features = _taken_over(application, _preprocessed(application, rgb))
+    hidden = Dropout(DROPOUT, name="dropout")(features)
     return layers.Dense(num_classes, dtype="float32", name="fc")(hidden)
 
 
 def values(published: keras.Model) -> dict[str, np.ndarray]:
     """The weights of a network of keras.applications, by their names here."""
+    if published.name == "vgg19":
+        return vgg.values(published)
     names = _names(published)
     return {
         f"{names[layer.name]}/{weight.name}": weight.numpy()
@@ -51,10 +50,18 @@ def _preprocessed(application: str, rgb):
     """RGB 0..255 as the network was published to take it, where Keras leaves that to the caller."""
     if application == "InceptionV3":
         return layers.Rescaling(1 / 127.5, -1.0, name="scale")(rgb)
-    if application == "VGG19":
-        bgr = ReversedChannels(name="bgr")(rgb)
-        return layers.Rescaling(1.0, [-mean for mean in reversed(vgg.MEAN)], name="centre")(bgr)
     return rgb
+
+
+def _taken_over(application: str, shown):
+    """The layers of a published network, up to its features [N, F]."""
+    published = getattr(keras.applications, application)(
+        include_top=False, weights=None, pooling="avg", input_tensor=shown, input_shape=shown.shape[1:]
+    )
+    own = keras.models.clone_model(
+        published, input_tensors=published.inputs, clone_function=_take_over(published), call_function=_call
+    )
+    return own.output
 
 
 def _names(published: keras.Model) -> dict[str, str]:

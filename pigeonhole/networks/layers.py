@@ -134,14 +134,6 @@ class Standardise(SameShape):
 
 
 @keras.saving.register_keras_serializable("pigeonhole")
-class ReversedChannels(SameShape):
-    """Pictures [N, H, W, C] with their channels in reverse order: RGB becomes BGR."""
-
-    def call(self, inputs):
-        return inputs[:, :, :, ::-1]  # no exporter needs to translate an ellipsis
-
-
-@keras.saving.register_keras_serializable("pigeonhole")
 class LocalResponse(SameShape):
     """Local response normalisation across channels (Krizhevsky et al., 2012): inputs [N, H, W, C] divided by
     (`bias` + `alpha` times the sum of the squares of the `radius` channels to either side) ** `beta`.

@@ -6,8 +6,6 @@ import keras
 import numpy as np
 from scipy import io
 
-from pigeonhole.networks import vgg
-
 MEAN = (123.68, 116.779, 103.939)
 
 
@@ -29,8 +27,9 @@ def write_mat(path: Path, model: keras.Model, change=lambda weights: None) -> Pa
     `change` may alter the dict of each convolution's [kernel, bias] in MatConvNet's order first.
     """
     weights = {}
-    for name in vgg.CONVOLUTIONS:
-        kernel, bias = model.get_layer(name.replace("conv", "block", 1).replace("_", "_conv")).get_weights()
+    for layer in (each for each in model.layers if each.weights):
+        name = layer.name.replace("block", "conv").replace("_conv", "_")
+        kernel, bias = layer.get_weights()
         if name == "conv1_1":
             kernel = kernel[:, :, ::-1]  # MatConvNet's takes RGB, Keras' BGR
         weights[name] = [kernel.transpose(1, 0, 2, 3), bias.reshape(-1, 1)]
