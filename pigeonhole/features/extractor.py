@@ -176,10 +176,13 @@ class KerasExtractor:
         return KerasExtractor(keras.Model(model.input, model.layers[-1].input), model.name)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        parts = [
-            self._compute(images[first : first + BATCH]).numpy() for first in range(0, len(images), BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, self.width), np.float32)
+        # Batches of one size, so that a picture's features do not depend on how many others there are.
+        found = np.empty((len(images), self.width), np.float32)
+        for first in range(0, len(images), BATCH):
+            batch = images[first : first + BATCH]
+            filled = np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))
+            found[first : first + BATCH] = self._compute(filled).numpy()[: len(batch)]
+        return found
 
     def close(self) -> None:
         self._compute = None

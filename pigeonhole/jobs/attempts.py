@@ -49,7 +49,8 @@ class Attempts:
         self._note = note
         self._callbacks = callbacks
         previous = setup.previous_run
-        self._known = {each.name: each for each in previous.candidates} if previous else {}
+        is_same = previous and previous.weights_digest == setup.choice.weights_digest
+        self._known = {each.name: each for each in previous.candidates} if is_same else {}
 
     def first_answer(self, began: float) -> First:
         """Fit it, save its model, and say how good it is. `began`: by `time.perf_counter`."""
@@ -102,7 +103,7 @@ class Attempts:
     def _chosen(self, first: FirstAnswer) -> Sequence[Candidate]:
         if self._setup.config.quick:
             return ()
-        chosen = candidates.worth_trying(first.head, self._setup.sets.everything)
+        chosen = candidates.worth_trying(first, self._setup)
         if not chosen:
             say("            too few mistakes are left to do better")
         return chosen

@@ -88,9 +88,11 @@ class AutoJob(Job):
             self._write_pictures()
         self._write_settings()
         train, valid = self.setup.sets.train.num_examples, self.setup.sets.valid.num_examples
+        backbone = self.setup.backbone
+        first = backbone.title if backbone else "a pretrained network"
         say(
             "",
-            *titled("network", ["auto: a pretrained network as it comes, then what does better"]),
+            *titled("network", [f"auto: {first} as it comes, then what does better"]),
             *titled("data", [f"{train:,} pictures to learn from, {valid:,} to compare by"]),
             *titled("budget", [self._budget()]),
             *titled("run", [str(self.run)]),
@@ -105,14 +107,17 @@ class AutoJob(Job):
         return f"{self.minutes:.2g} {unit}; Ctrl-C keeps the best so far"
 
     def _note_changes(self) -> None:
-        """What is different from when the resumed run was begun; of other pictures nothing is left to use."""
+        """What is different from when the resumed run was begun; of other pictures, or with another backbone,
+        nothing is left to use."""
         from pigeonhole.runs import checkpoints
 
         before, sets = self.setup.previous_run, self.setup.sets
         of_data = before.changed_data(sets.records, sets.sides)
-        self._changes = [*before.changed_midway, *before.changed_options(self.config, None), *of_data]
-        self._settled = [] if of_data else list(before.candidates)
-        if of_data:
+        digest = self.setup.choice.weights_digest
+        self._changes = [*before.changed_midway, *before.changed_options(self.config, digest), *of_data]
+        is_other = bool(of_data) or digest != before.weights_digest
+        self._settled = [] if is_other else list(before.candidates)
+        if is_other:
             checkpoints.forget_all(self.run)
 
     def _note(self, candidate: SettledCandidate) -> None:
@@ -127,7 +132,7 @@ class AutoJob(Job):
             network=AUTO,
             image_size=self.setup.image_size,
             channels=self.setup.channels,
-            weights_digest=None,
+            weights_digest=self.setup.choice.weights_digest,
             machine=self.setup.machine,
             recipe=None,
             total_steps=0,
@@ -145,9 +150,14 @@ def default_minutes(num_pictures: int) -> float:
 
 
 def slowness(threads: int) -> float:
-    """How many times as long the same work takes on this machine at present, 1 to 4. Takes half a second."""
-    from pigeonhole.features import extractor
+    """How many times as long the same work takes on this machine at present, 1 to 4. Takes half a second.
 
+    1 where the network that is measured by is not installed.
+    """
+    from pigeonhole.features import extractor, pretrained
+
+    if not pretrained.available():
+        return 1.0
     opened = extractor.open_pretrained(threads=threads)
     try:
         speed = extractor.pictures_per_second(opened)

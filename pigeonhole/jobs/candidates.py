@@ -6,17 +6,18 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from pigeonhole.data.dataset import DataSet
-from pigeonhole.features.head import Head
+from pigeonhole.jobs.backbone import Trained
+from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.setup import PRETRAINED_SIZE, Setup
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.building import in_float32
 from pigeonhole.networks.recipes import MANY, THUMBNAIL, Recipe
-from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.networks.registry import NETWORKS, PRETRAINED
 from pigeonhole.runs.config import SettledCandidate
 from pigeonhole.runs.records import Validation
 from pigeonhole.training import initial_weights, precision, weights_source
 from pigeonhole.training.blueprint import Blueprint
+from pigeonhole.training.initial_weights import InitialWeights
 from pigeonhole.training.trainer import Trainer
 
 ENLARGED_MANY = 96  # pixels, of more than MANY thumbnails: each should be seen in the time there is
@@ -27,7 +28,8 @@ FEWEST_MISTAKES = 5  # of the first answer on all pictures, out of fold, from wh
 class Candidate:
     """`name`: of its layers in the saved graph. `network`: in the registry. `image_size`: of photos, in
     pixels. `share`: of the time that is left to all candidates from it on; `share_of_thumbnails`: the same,
-    since a small network has thumbnails learnt soon."""
+    since a small network has thumbnails learnt soon. `weights`: what it starts from, at that size; None: from
+    its own installed weights, or from random ones."""
 
     name: str
     network: str
@@ -35,6 +37,7 @@ class Candidate:
     share: float
     share_of_thumbnails: float
     title: str
+    weights: InitialWeights | None = None
 
     def share_at(self, image_size: int) -> float:
         """The share for pictures of `image_size` pixels."""
@@ -64,10 +67,32 @@ class Tried:
     is_cut_short: bool = False
 
 
-def worth_trying(first: Head, everything: DataSet) -> Sequence[Candidate]:
+def worth_trying(first: FirstAnswer, setup: Setup) -> Sequence[Candidate]:
     """The candidates that may do better than the first answer: none where it hardly makes a mistake."""
-    mistakes = int((first.log_probabilities.argmax(axis=1) != everything.label_indices).sum())
-    return CANDIDATES if mistakes >= FEWEST_MISTAKES else ()
+    answers = first.head.log_probabilities.argmax(axis=1)
+    mistakes = int((answers != setup.sets.everything.label_indices).sum())
+    if mistakes < FEWEST_MISTAKES:
+        return ()
+    tuned, *others = CANDIDATES
+    return (*([tuned] if setup.backbone is None else _further(first.backbone)), *others)
+
+
+def _further(backbone: Trained) -> list[Candidate]:
+    """The backbone trained further, where its recipe has a way to start from trained weights."""
+    network = NETWORKS[backbone.network]
+    if not (network.adapts or network.name in PRETRAINED):
+        return []
+    title = f"{backbone.title}, trained further"
+    tuned = CANDIDATES[0]
+    return [
+        replace(
+            tuned,
+            network=network.name,
+            image_size=backbone.image_size,
+            title=title,
+            weights=backbone.weights,
+        )
+    ]
 
 
 def make(
@@ -95,7 +120,7 @@ def settled(candidate: Candidate, trainer: Trainer) -> SettledCandidate:
     """What a repetition needs to know about the candidate."""
     dtypes = {layer.compute_dtype for layer in trainer.model.layers}
     chosen = "bfloat16" if "bfloat16" in dtypes else "float32"
-    return SettledCandidate(candidate.name, chosen, trainer.recipe, trainer.total_steps)
+    return SettledCandidate(candidate.name, chosen, trainer.recipe, trainer.total_steps, candidate.network)
 
 
 def tried(candidate: Candidate, trainer: Trainer) -> Tried:
@@ -115,8 +140,8 @@ def tried(candidate: Candidate, trainer: Trainer) -> Tried:
 
 def own_setup(setup: Setup, candidate: Candidate) -> Setup:
     """The same data for the candidate's network, with the weights that it starts from."""
-    network, weights = candidate.network, None
-    if NETWORKS[network].has_weights:
+    network, weights = candidate.network, candidate.weights
+    if weights is None and NETWORKS[network].has_weights:
         weights = initial_weights.read(weights_source.find(weights_source.IMAGENET, network), network)
     return replace(setup, choice=replace(setup.choice, network=network), initial_weights=weights)
 
@@ -125,6 +150,8 @@ def recipe_of(candidate: Candidate, own: Setup) -> Recipe:
     """The usual recipe of the candidate's network for a short training on the pictures of its `own` setup."""
     count, photos = own.sets.train.num_examples, own.image_size > THUMBNAIL
     recipe = own.recipe_for(count, brief=True, image_size=candidate.image_size if photos else None)
+    if candidate.weights is not None:
+        return replace(recipe, image_size=candidate.image_size)
     if count > MANY and recipe.image_size > own.image_size:
         return replace(recipe, image_size=ENLARGED_MANY)
     return recipe

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from pigeonhole.errors import UsageError
-from pigeonhole.jobs import tracking
-from pigeonhole.networks.registry import AUTO, DEFAULT, NETWORKS
+from pigeonhole.jobs import backbone, tracking
+from pigeonhole.networks.registry import APPLICATIONS, AUTO, DEFAULT, NETWORKS
 from pigeonhole.runs import creation
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
@@ -16,7 +16,8 @@ from pigeonhole.training.weights_source import Source
 class NetworkChoice:
     """The network, and where its weights come from. `image_size`: in pixels; None: it follows from the data.
 
-    `weights_digest`: sha256 of the weights; None for random ones.
+    `weights_digest`: sha256 of the weights; None for random ones. With `auto` both are of the backbone; None
+    for the one that is installed.
     """
 
     network: str
@@ -72,7 +73,8 @@ def _choose_network(config: TrainingConfig) -> NetworkChoice:
     Raises UsageError where those weights cannot be used.
     """
     if config.network == AUTO:
-        return NetworkChoice(AUTO, None)
+        source = None if about_one_training(config) else backbone.find(config)
+        return NetworkChoice(AUTO, None, source, source.digest() if source else None)
     weights = _asked_weights(config)
     if weights is None:
         return NetworkChoice(config.network or DEFAULT, config.image_size)
@@ -101,6 +103,8 @@ def _check_network(config: TrainingConfig, choice: NetworkChoice) -> None:
         return
     if config.quick or config.single:
         raise UsageError(f"--{'quick' if config.quick else 'single'}: belongs to --network {AUTO}")
+    if config.backbone is not None:
+        raise UsageError(f"--backbone {config.backbone}: belongs to --network {AUTO}")
     network, side = NETWORKS[choice.network], choice.image_size
     if side is not None and side < network.smallest_side:
         raise UsageError(
@@ -116,7 +120,7 @@ def about_one_training(config: TrainingConfig) -> list[str]:
     """The flags given that tell how one network is to be trained, and so say nothing about several ways."""
     given = {
         **config.recipe_changes,
-        "weights": config.weights,
+        "weights": config.weights if config.backbone not in APPLICATIONS else None,
         "image_size": config.image_size,
         "steps": config.steps,
         "channels": config.channels if config.channels == 1 else None,

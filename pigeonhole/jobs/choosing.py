@@ -13,11 +13,16 @@ from pigeonhole.terminal import say
 def decided(config: TrainingConfig) -> TrainingConfig:
     """The config with its network named, where none is asked for and several ways are to be tried.
 
+    With --backbone it is so in any case.
     So it is unless a flag says how one network is to be trained, or the pictures are grey thumbnails: scans,
     digits and letters, which are as unlike the photos of the pretrained network as they are quick to learn.
     Says so where only the pretrained weights are missing. Raises UsageError as `labelled.scan` does.
     """
-    if config.network is not None or checks.about_one_training(config):
+    if config.network is not None:
+        return config
+    if config.backbone is not None:
+        return replace(config, network=AUTO)
+    if checks.about_one_training(config):
         return config
     from pigeonhole.data import labelled
     from pigeonhole.jobs import setup

@@ -11,7 +11,6 @@ from pigeonhole.evaluation.studies.audit import AuditResult, DataAudit
 from pigeonhole.evaluation.studies.learning_curve import Curve
 from pigeonhole.evaluation.studies.unseen import Unseen
 from pigeonhole.features import strangers
-from pigeonhole.jobs import first_answer
 from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.runs.config import TrainingConfig
@@ -63,7 +62,7 @@ def _learning_curve(setup: Setup, first: FirstAnswer) -> Curve | None:
         )
     except PigeonholeError:  # too few pictures; where it was asked for, `require` has said so
         return None
-    return replace(found, learner=first_answer.TITLE)
+    return replace(found, learner=first.title)
 
 
 def _unseen(setup: Setup, first: FirstAnswer) -> Unseen | None:

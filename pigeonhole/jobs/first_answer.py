@@ -8,16 +8,16 @@ import numpy as np
 from pigeonhole.data import cache
 from pigeonhole.data.duplicates import Pair
 from pigeonhole.evaluation.studies import audit
-from pigeonhole.features import copies, extractor, frozen, head, softmax_regression, store
+from pigeonhole.features import copies, frozen, head, softmax_regression, store
+from pigeonhole.features.backbone import Backbone, Pretrained
 from pigeonhole.features.head import Head, Options
 from pigeonhole.features.store import Features
 from pigeonhole.features.threads import one_thread
-from pigeonhole.jobs.setup import PRETRAINED_SIZE, Setup
+from pigeonhole.jobs.setup import Setup
 from pigeonhole.networks import recipes
 from pigeonhole.statistics import CorrectedAccuracy
 from pigeonhole.training import steps
 
-TITLE = "the pretrained network as it comes"
 LEAST_DEVIATION = 1e-3
 MOST_COMPARED = 2_500  # photos among which copies are sought, which takes some 4 ms for each
 STRONG_PENALTY = 0.5  # a head that fits its pictures closely leaves the layers before it little to learn
@@ -28,20 +28,24 @@ class FirstAnswer:
     """What is known before any network was trained.
 
     `head`: with an out-of-fold answer for each of the n pictures of `sets.everything`. `kept`: what the
-    pretrained network sees in these and in their mirror images. `features`: float32 [n, D], as the head takes
-    them. `last`: the columns of D that the pretrained network's own last layer takes. `image_size`: at which
-    it looks at pictures. `groups`: int64 [n], equal for copies of one picture, which share a fold. `copies`:
-    those that are known by their features alone; None: not sought.
+    pretrained network, the `backbone`, sees in these and in their mirror images. `features`: float32 [n, D],
+    as the head takes them. `last`: the columns of D that the pretrained network's own last layer takes.
+    `groups`: int64 [n], equal for copies of one picture, which share a fold. `copies`: those that are known
+    by their features alone; None: not sought.
     """
 
     head: Head
     kept: Features
     features: np.ndarray
     last: slice
-    image_size: int
+    backbone: Backbone
     num_training: int
     groups: np.ndarray
     copies: list[Pair] | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.backbone.title} as it comes"
 
     @property
     def logits(self) -> np.ndarray:
@@ -58,7 +62,7 @@ class FirstAnswer:
     def model(self, shape: tuple[int, int]) -> keras.Model:
         """The network in float32 for pictures of `shape`, side and channels."""
         kernel, bias = self.head.kernel, self.head.bias
-        return frozen.classifier(kernel, bias, shape, self.image_size, self.head.mirror_average)
+        return frozen.classifier(kernel, bias, shape, self.backbone, self.head.mirror_average)
 
     def expected(self, labels: np.ndarray) -> CorrectedAccuracy:
         """What to expect of new pictures: `labels` int [n] against the answers out of fold."""
@@ -81,10 +85,10 @@ class FirstAnswer:
 def fit(setup: Setup) -> FirstAnswer:
     """Compute the features that are not kept yet, and fit the head. Raises PigeonholeError as those do."""
     config, sets = setup.config, setup.sets
-    size = PRETRAINED_SIZE
-    if setup.image_size != PRETRAINED_SIZE:
-        size = recipes.enlarged_side(sets.train.num_examples)
-    opened = extractor.open_pretrained(size, setup.machine.threads)
+    backbone = setup.backbone or Pretrained()
+    if setup.image_size <= recipes.THUMBNAIL and backbone.takes_any_size:
+        backbone = replace(backbone, image_size=recipes.enlarged_side(sets.train.num_examples))
+    opened = backbone.extractor(setup.image_size, setup.machine.threads)
     try:
         kept = store.of_sets(sets, opened, cache.of_flags(config.cache_dir, config.no_cache))
         last = opened.last
@@ -92,7 +96,7 @@ def fit(setup: Setup) -> FirstAnswer:
         opened.close()
     groups = audit.group_numbers(sets)
     fitted = _fitted(setup, kept, last, groups)
-    return FirstAnswer(fitted, kept, _seen(kept, fitted), last, size, sets.train.num_examples, groups)
+    return FirstAnswer(fitted, kept, _seen(kept, fitted), last, backbone, sets.train.num_examples, groups)
 
 
 def with_copies_together(first: FirstAnswer, setup: Setup) -> FirstAnswer:

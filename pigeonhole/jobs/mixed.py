@@ -15,7 +15,6 @@ from pigeonhole.features import strangers
 from pigeonhole.jobs import conclusion, next_steps
 from pigeonhole.jobs import findings as looking
 from pigeonhole.jobs.candidates import Tried
-from pigeonhole.jobs.first_answer import TITLE as FIRST_TITLE
 from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.next_steps import CutShort
 from pigeonhole.jobs.setup import Setup
@@ -49,7 +48,7 @@ class Mixed:
 
     def describe(self) -> str:
         """What answers, in words."""
-        titles = [FIRST_TITLE, *(each.title for each in self.tried)]
+        titles = [self.first.title, *(each.title for each in self.tried)]
         used = [title for title, weight in zip(titles, self.weights, strict=True) if weight]
         return used[0] if len(used) == 1 else f"the weighted mean of {' and '.join(used)}"
 
@@ -62,7 +61,7 @@ class Mixed:
         """What was tried, and what it reached on the validation pictures."""
         judging = self.first.without_copy
         valid = self.labels[self.first.num_training :][judging]
-        rows = [(FIRST_TITLE, self.first.logits[judging], None)]
+        rows = [(self.first.title, self.first.logits[judging], None)]
         rows += [(each.title, each.logits[judging], each.seconds) for each in self.tried]
         found = []
         for (title, logits, seconds), weight in zip(rows, self.weights, strict=True):

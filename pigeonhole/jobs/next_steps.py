@@ -67,6 +67,9 @@ def _command(config: TrainingConfig) -> Callable[..., str]:
 
     def make(*flags: str) -> str:
         network = () if config.network in (None, AUTO) else ("--network", config.network)
+        if config.backbone is not None:
+            network = ("--backbone", cli.quote(config.backbone))
+            network += ("--weights", cli.quote(config.weights)) if config.weights else ()
         return " ".join([cli.command("train"), "--data", cli.quote(config.data), *network, *flags])
 
     return make

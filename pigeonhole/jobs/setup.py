@@ -9,7 +9,8 @@ import numpy as np
 
 from pigeonhole.data.parallel import available_cores
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.jobs import checks
+from pigeonhole.jobs import backbone, checks
+from pigeonhole.jobs.backbone import Trained
 from pigeonhole.jobs.checks import NetworkChoice
 from pigeonhole.networks.recipes import THUMBNAIL, Recipe
 from pigeonhole.networks.registry import AUTO, DEFAULT, NETWORKS
@@ -33,7 +34,10 @@ SPLIT_FLAGS = ("split", "seed", "validation_size")  # what decides the sides, be
 
 @dataclass(frozen=True)
 class Setup:
-    """`previous_run`: the run that is resumed or repeated. `workers`: who trains together, None for one."""
+    """`previous_run`: the run that is resumed or repeated. `workers`: who trains together, None for one.
+
+    `backbone`: with `auto`, whose features it begins with; None for the network that is installed.
+    """
 
     config: TrainingConfig
     previous_run: PreviousRun | None
@@ -42,6 +46,7 @@ class Setup:
     sets: "DataSets"
     machine: Machine
     workers: "Workers | None"
+    backbone: Trained | None = None
 
     @property
     def image_size(self) -> int:
@@ -81,14 +86,14 @@ def prepare(
     """
     choice = checks.check(config, previous_run, writes=workers is None or workers.is_chief)
     # The weights come before the pictures, whose reading may take minutes.
-    weights = _initial_weights(config, choice)
-    sets = _read_data(config, choice, previous_run)
+    weights, trained = _initial_weights(config, choice), _backbone(config, choice)
+    sets = _read_data(config, choice, previous_run, trained)
     threads = start_tensorflow(config.threads)
     if previous_run and (workers is None or workers.is_chief):
         _tell_changed_environment(previous_run, workers)
     if choice.network == AUTO:  # each candidate has a number format of its own
         machine = Machine(config.precision, None, threads, 1)
-        return Setup(config, previous_run, choice, None, sets, machine, None)
+        return Setup(config, previous_run, choice, None, sets, machine, None, trained)
     depthwise = NETWORKS[choice.network].depthwise
     machine, workers = _settle_machine(config.precision, depthwise, threads, workers)
     return Setup(config, previous_run, choice, weights, sets, machine, workers)
@@ -96,7 +101,7 @@ def prepare(
 
 def _initial_weights(config: TrainingConfig, choice: NetworkChoice) -> "InitialWeights | None":
     """What --weights holds."""
-    if choice.source is None:
+    if choice.source is None or choice.network == AUTO:
         return None
     start_tensorflow(config.threads)
     from pigeonhole.training import initial_weights
@@ -104,7 +109,20 @@ def _initial_weights(config: TrainingConfig, choice: NetworkChoice) -> "InitialW
     return initial_weights.read(choice.source, choice.network)
 
 
-def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: PreviousRun | None) -> "DataSets":
+def _backbone(config: TrainingConfig, choice: NetworkChoice) -> Trained | None:
+    """What --backbone names."""
+    if choice.source is None or choice.network != AUTO:
+        return None
+    start_tensorflow(config.threads)
+    return backbone.read(config, choice.source)
+
+
+def _read_data(
+    config: TrainingConfig,
+    choice: NetworkChoice,
+    previous_run: PreviousRun | None,
+    trained: Trained | None,
+) -> "DataSets":
     """Read the pictures at the size that the network looks at, and print the pre-flight check."""
     from pigeonhole.data import dataset, labelled
     from pigeonhole.data.sources import sample
@@ -119,7 +137,7 @@ def _read_data(config: TrainingConfig, choice: NetworkChoice, previous_run: Prev
         seals.check(split)
     sets = dataset.read_train_sets(
         config.data,
-        choice.image_size or _usual_size(choice.network, glance(tree).median_side),
+        choice.image_size or _usual_size(choice.network, glance(tree).median_side, trained),
         config.classes,
         config.validation_size,
         config.seed,
@@ -148,12 +166,14 @@ def _split(config: TrainingConfig, previous_run: PreviousRun | None) -> "Path | 
     return config.split if asked_anew and not config.is_resumed else previous_run.run.split_file
 
 
-def _usual_size(network: str, median_side: float) -> int:
+def _usual_size(network: str, median_side: float, trained: Trained | None) -> int:
     """The side in pixels at which pictures of this median shorter side are looked at by default."""
     if network != AUTO:
         return NETWORKS[network].usual_size(median_side)
     small = NETWORKS[DEFAULT].usual_size(median_side)
-    return PRETRAINED_SIZE if median_side > THUMBNAIL else small
+    if median_side <= THUMBNAIL:
+        return small
+    return max(small, trained.image_size) if trained else PRETRAINED_SIZE
 
 
 class Glance(NamedTuple):

@@ -79,6 +79,15 @@ class TrainingConfig(ReadingFlags):
         type=filled,
         metavar="START",
     )
+    # As of weights.
+    backbone: str | None = flag(
+        Effect.WHERE,
+        NETWORK,
+        "with auto: the network whose features it begins with: one of keras.applications, with its file as "
+        "--weights where it cannot be downloaded, or a run of yours (efficientnet_lite0)",
+        type=filled,
+        metavar="NAME|RUN",
+    )
     freeze: float | None = _network(
         "with --weights: only the head learns in this share of the training, at its beginning",
         type=below_one,
@@ -238,12 +247,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class SettledCandidate:
-    """What is settled about one candidate of `--network auto`, by its name there."""
+    """What is settled about one candidate of `--network auto`, by its name there.
+
+    `network`: in the registry; empty in runs from before it was kept.
+    """
 
     name: str
     precision: str
     recipe: Recipe
     total_steps: int
+    network: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,13 @@ class PreviousRun:
         changed = [name for name in DECISIVE if getattr(config, name) != self.options.get(name)]
         lines = [self._told_change(name, config) for name in changed]
         if weights_digest != self.weights_digest:
-            same_place = config.weights == self.options.get("weights")
-            what = f"what --weights {config.weights} holds has changed"
-            lines.append(what if same_place else self._told_change("weights", config))
+            flags = ("backbone", "weights")
+            others = [name for name in flags if getattr(config, name) != self.options.get(name)]
+            given = config.weights is None and config.backbone
+            what = (
+                f"what {f'--backbone {given}' if given else f'--weights {config.weights}'} holds has changed"
+            )
+            lines += [self._told_change(name, config) for name in others] or [what]
         return lines
 
     def _told_change(self, name: str, config: TrainingConfig) -> str:

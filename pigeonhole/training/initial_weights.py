@@ -28,13 +28,14 @@ class InitialWeights:
     """`values`: arrays by the names of a network's weights, such as `conv1/kernel`.
 
     `classes`: what each row of the head stands for, where that is known. `about`: of what network the values
-    are, in words, for an error.
+    are, in words, for an error, as is the `flag` that named them.
     """
 
     named: str
     values: Mapping[str, np.ndarray]
     classes: tuple[str, ...]
     about: str
+    flag: str = "--weights"
 
     def put_into(self, model: keras.Model, classes: Sequence[str]) -> None:
         """Give `model` these weights. Its head has a row for each of `classes`.
@@ -63,10 +64,10 @@ class InitialWeights:
     def _value(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         value = self.values.get(name)
         if value is None:
-            raise PigeonholeError(f"--weights {self.named}: has no {name}; it is {self.about}")
+            raise PigeonholeError(f"{self.flag} {self.named}: has no {name}; it is {self.about}")
         if value.shape != shape:
             sizes = f"{list(value.shape)}, not {list(shape)}"
-            raise PigeonholeError(f"--weights {self.named}: its {name} is {sizes}; it is {self.about}")
+            raise PigeonholeError(f"{self.flag} {self.named}: its {name} is {sizes}; it is {self.about}")
         return value
 
 

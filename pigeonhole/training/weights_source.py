@@ -47,8 +47,8 @@ class Source:
         return sorted(file for file in self.path.parent.iterdir() if file.name.startswith(beginnings))
 
 
-def find(named: str, network: str | None) -> Source:
-    """The source that `--weights` names. Raises UsageError, and PigeonholeError for an unfinished run.
+def find(named: str, network: str | None, flag: str = "--weights") -> Source:
+    """The source that `flag` names. Raises UsageError, and PigeonholeError for an unfinished run.
 
     For `imagenet` the file for `network` is downloaded to where Keras keeps its own, unless it is there or
     installed as a package.
@@ -59,14 +59,14 @@ def find(named: str, network: str | None) -> Source:
     if path.is_file() and path.suffix in FILES:
         return Source(named, path, is_run=False)
     if path.suffix in FILES:
-        raise UsageError(f"--weights {named}: no such file")
+        raise UsageError(f"{flag} {named}: no such file")
     if difflib.get_close_matches(named.lower(), [IMAGENET], cutoff=0.8) and not path.exists():
-        raise UsageError(f"--weights {named}: no such run or file; did you mean {IMAGENET}?")
-    run = search.find(named, "--weights")
+        raise UsageError(f"{flag} {named}: no such run or file; did you mean {IMAGENET}?")
+    run = search.find(named, flag)
     if run.is_lone:
-        raise UsageError(f"--weights {named}: an ONNX file has no weights to go on from; name a run")
+        raise UsageError(f"{flag} {named}: an ONNX file has no weights to go on from; name a run")
     if run.is_interrupted:
-        raise PigeonholeError(f"--weights {named}: this training is not finished")
+        raise PigeonholeError(f"{flag} {named}: this training is not finished")
     return Source(named, run.prefix, is_run=True)
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from pigeonhole.features.backbone import Pretrained
 from pigeonhole.features.head import Head
 from pigeonhole.jobs import mixed
 from pigeonhole.jobs.candidates import Tried
@@ -17,7 +18,9 @@ def test_the_last_layer_starts_right_but_unsure_from_the_training_pictures_alone
     features = rng.normal(4, 1, (90, 8)).astype(np.float32)
     features[np.arange(90), labels] += 5
     features[60:] = np.nan  # the validation pictures
-    first = FirstAnswer(None, None, features, slice(0, 6), 224, num_training=60, groups=np.arange(90))
+    first = FirstAnswer(
+        None, None, features, slice(0, 6), Pretrained(), num_training=60, groups=np.arange(90)
+    )
     kernel, bias = first.start_of_last_layer(labels)
     assert kernel.shape == (6, 3) and bias.shape == (3,) and kernel.dtype == bias.dtype == np.float32
     logits = features[:60, :6] @ kernel + bias
@@ -28,10 +31,10 @@ def test_the_last_layer_starts_right_but_unsure_from_the_training_pictures_alone
 
 def test_pictures_with_a_copy_among_the_training_pictures_are_not_judged_by():
     groups = np.array([0, 1, 2, 1, 3, 3])
-    first = FirstAnswer(None, None, None, slice(0, 6), 224, num_training=3, groups=groups)
+    first = FirstAnswer(None, None, None, slice(0, 6), Pretrained(), num_training=3, groups=groups)
     assert first.without_copy.tolist() == [False, True, True]
     only_copies = FirstAnswer(
-        None, None, None, slice(0, 6), 224, num_training=3, groups=np.array([0, 1, 2, 2])
+        None, None, None, slice(0, 6), Pretrained(), num_training=3, groups=np.array([0, 1, 2, 2])
     )
     assert only_copies.without_copy.tolist() == [True]
 
@@ -43,7 +46,7 @@ def test_a_network_that_knows_only_copies_counts_for_nothing():
     groups = np.r_[np.arange(80), np.arange(40), 80 + np.arange(40)]
     by_head = np.where(rng.random((160, 1)) < 0.9, 1, -1) * (2.0 * np.eye(2)[labels] - 1)
     fitted = Head(None, None, False, "", by_head.astype(np.float32), groups % 5, np.ones(160, bool))
-    first = FirstAnswer(fitted, None, None, slice(0, 6), 224, num_training=80, groups=groups)
+    first = FirstAnswer(fitted, None, None, slice(0, 6), Pretrained(), num_training=80, groups=groups)
     knows = rng.normal(size=(80, 2)) + 6 * np.eye(2)[labels[80:]] * (np.arange(80) < 40)[:, None]
     tried = Tried("learnt", "by heart", None, knows.astype(np.float32), 1.0, ())
     setup = SimpleNamespace(sets=SimpleNamespace(everything=SimpleNamespace(label_indices=labels)))

@@ -82,6 +82,17 @@ def test_a_run_that_is_older_than_a_flag_did_what_is_its_default(run, again):
     assert before.changed_options(replace(again, single=True), None) == ["--single was False, now True"]
 
 
+def test_what_a_training_starts_from_is_named_by_its_flag(run, again):
+    before = previous.read(Run(run))
+    other = replace(again, network="auto", backbone="runs/old")
+    assert "--backbone was not given, now runs/old" in before.changed_options(other, "1" * 64)
+    before = replace(before, options={**before.options, "backbone": "runs/old"}, weights_digest="0" * 64)
+    assert "what --backbone runs/old holds has changed" in before.changed_options(other, "1" * 64)
+    published = replace(other, backbone="vgg19", weights="other.h5")
+    before = replace(before, options={**before.options, "backbone": "vgg19", "weights": "other.h5"})
+    assert "what --weights other.h5 holds has changed" in before.changed_options(published, "1" * 64)
+
+
 def test_flags_that_decide_the_outcome_are_named(run, again):
     now = replace(again, seed=4, classes=["b"], minutes=None, batch_size=8, data=Path("else"), log_every=3)
     before = previous.read(Run(run))
