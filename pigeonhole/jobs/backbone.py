@@ -112,34 +112,37 @@ def _of_run(source: Source) -> Trained:
         if contract is None:
             raise PigeonholeError(f"{FLAG} {source.named}: is no run of this program")
         values = metagraph.read_weights(session)
-    seen, settings = contract.preprocessing, source.settings()
+    seen = contract.preprocessing
     if seen.channels != CHANNELS:
         raise PigeonholeError(
             f"{FLAG} {source.named}: looks at grey pictures, of 1 channel, and these are read with "
             f"{CHANNELS}; name a run that was trained with --channels {CHANNELS}"
         )
-    network, recipe = contract.network, settings.get("recipe") or {}
-    if network == COMBINED:
-        name, network, recipe = _trained_part(source, settings, values)
-        start = f"{name}_"
-        values = {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
+    try:
+        settings, network, start = source.settings(), contract.network, ""
+        recipe = settings.get("recipe") or {}
+        if network == COMBINED:
+            network, recipe, start = _trained_part(source, settings, values)
+        size = int(recipe.get("image_size") or seen.image_size)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise PigeonholeError(f"{FLAG} {source.named}: its settings are damaged ({error})") from error
     if network not in NETWORKS:
         raise PigeonholeError(f"{FLAG} {source.named}: is of the network {network}, which is not known here")
     about = f"of {network} for pictures of {seen.image_size} pixels"
-    weights = InitialWeights(source.named, values, (), about, FLAG)
-    size = recipe.get("image_size") or seen.image_size
+    own = {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
+    weights = InitialWeights(source.named, own, (), about, FLAG)
     return Trained(network, weights, size, source.named, takes_any_size=False)
 
 
 def _trained_part(
     source: Source, settings: Mapping, values: Mapping[str, object]
-) -> tuple[str, str, Mapping[str, object]]:
-    """The first network that was trained for a run of several ways and counts in its answers: the name of its
-    layers there, the network, and its recipe."""
+) -> tuple[str, Mapping[str, object], str]:
+    """Of a run of several ways the first network that was trained and counts in its answers: the network, its
+    recipe, and what the names of its layers begin with."""
     for candidate in settings.get("candidates") or ():
         name = candidate["name"]
         if any(key.startswith(f"{name}_") for key in values):
-            return name, candidate.get("network") or _NETWORKS.get(name, name), candidate["recipe"]
+            return candidate.get("network") or _NETWORKS.get(name, name), candidate["recipe"], f"{name}_"
     raise PigeonholeError(
         f"{FLAG} {source.named}: answers by features of a network as it came, and nothing else in it was "
         f"trained; name that network, as the run's own {FLAG} did, or leave the flag out"

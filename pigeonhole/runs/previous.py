@@ -50,10 +50,8 @@ class PreviousRun:
         if weights_digest != self.weights_digest:
             flags = ("backbone", "weights")
             others = [name for name in flags if getattr(config, name) != self.options.get(name)]
-            given = config.weights is None and config.backbone
-            what = (
-                f"what {f'--backbone {given}' if given else f'--weights {config.weights}'} holds has changed"
-            )
+            given = "backbone" if config.backbone and not config.weights else "weights"
+            what = f"what --{given} {getattr(config, given)} holds has changed"
             lines += [self._told_change(name, config) for name in others] or [what]
         return lines
 

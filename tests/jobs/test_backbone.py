@@ -110,6 +110,9 @@ def test_of_a_run_of_several_ways_the_first_network_that_was_trained_is_taken(tm
     np.testing.assert_allclose(features_of(opened(run.folder), images), alone, rtol=1e-5, atol=1e-5)
     run.write_settings({"recipe": {}, "candidates": told[2:]})
     assert np.abs(features_of(opened(run.folder), images) - alone).max() > 0.1
+    run.write_settings({"candidates": [{"recipe": 3}]})
+    with pytest.raises(PigeonholeError, match="its settings are damaged"):
+        opened(run.folder)
 
 
 def test_a_run_in_which_no_network_was_trained_is_refused(learnt):
