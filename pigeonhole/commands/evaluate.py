@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     """0 when the folder was tested, 1 when the accuracy is below what was asked for."""
     options = parse(arguments)
     extras.require("evaluating", "sklearn", "scipy")
-    if options.plots or options.report:
+    if options.plots or options.report or options.report_file:
         drawing = "--plots" if options.plots else "the report (--no-report leaves it out)"
         extras.require(drawing, "matplotlib")
     from pigeonhole.jobs.evaluating import EvaluationConfig, EvaluationJob
@@ -76,6 +76,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print everything as JSON")
     output.add_argument("--csv", type=as_path, metavar="FILE", help="write a table, a row per picture")
+    output.add_argument(
+        "--report",
+        dest="report_file",
+        type=as_path,
+        metavar="FILE",
+        help="write a report of this test here, and leave the run's as it is",
+    )
     output.add_argument(
         "--no-report", dest="report", action="store_false", help="leave the run's report.html as it is"
     )

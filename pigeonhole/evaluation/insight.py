@@ -1,7 +1,8 @@
 """What a saved network has learnt: its layers, their weights, what they answer to and where it looks.
 
 Everything is read from the restored graph, whose layers go by name: the output of each is `LAYER/output:0`
-and the weights of a convolution are `LAYER/kernel:0`. A checkpoint of another program has no such layers.
+and the weights of a convolution are `LAYER/kernel:0`. Of a checkpoint of another program these are the
+convolutions alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -108,6 +109,11 @@ def occluded(
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
 
+def as_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Their logarithms, float32, which the softmax makes the same probabilities of; never infinite."""
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+
+
 def spotlight(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """uint8 [S, S, 3] tinted where `heat`, float [S, S] 0..1, is high, from violet to yellow; grey elsewhere.
 
@@ -147,8 +153,14 @@ def _patches(side: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _log_odds(classifier: Classifier, pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
-    """float32 [N], of each one's class against all others; from logits, since probabilities saturate."""
-    (logits,) = classifier.fetch(pixels, ["logits"])
+    """float32 [N], of each one's class against all others; from logits, since probabilities saturate.
+
+    Of a checkpoint of another program the probabilities are what there is.
+    """
+    if classifier.is_foreign:
+        logits = as_logits(classifier.predict_pixels(pixels))
+    else:
+        (logits,) = classifier.fetch(pixels, ["logits"])
     chosen = np.arange(len(logits)), np.asarray(class_indices)
     own = logits[chosen]
     logits[chosen] = -np.inf

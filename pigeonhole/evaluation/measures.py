@@ -98,6 +98,11 @@ class Measures:
         )
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether a temperature changes the confidence; another program's checkpoint has none."""
+        return abs(self.ece_raw - self.ece_calibrated) > 1e-6
+
+    @property
     def _names(self) -> list[str]:
         return [shown(each.name) for each in self.classes]
 
@@ -112,9 +117,10 @@ class Measures:
             yield f"            the class of the most similar training thumbnail would get {thumbnail}"
         if ranks := [f"{k}: {100 * found:.1f} %" for k, found in self.top_k.items() if k > 1]:
             yield f"top-k       the right class is among the first {', '.join(ranks)}"
+        before = f"; {100 * self.ece_raw:.1f} % before temperature scaling" if self.is_scaled else ""
         yield (
             f"confidence  differs from accuracy by {100 * self.ece_calibrated:.1f} % on average "
-            f"(expected calibration error; {100 * self.ece_raw:.1f} % before temperature scaling)"
+            f"(expected calibration error{before})"
         )
         if self.unsure:
             sure = self.accuracy_of_sure

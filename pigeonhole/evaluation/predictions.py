@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pigeonhole.data.pixels import Pixels
+from pigeonhole.evaluation.insight import as_logits
 from pigeonhole.model import doubt
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.pictures.images import as_input
@@ -95,7 +96,7 @@ def answer(
         parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
         inputs = (as_input(part, classifier.preprocessing) for part in parts)
         probabilities = np.concatenate([classifier.predict_pixels(part) for part in inputs])
-        logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+        logits = as_logits(probabilities)
         features = np.zeros((len(probabilities), 0), np.float32)
     else:
         flags = ["unsure"] if classifier.has("unsure") else []

@@ -6,12 +6,14 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from pigeonhole import atomic_file
 from pigeonhole.data import cache, folders, tables
 from pigeonhole.data.folders import Tree
-from pigeonhole.errors import UsageError
-from pigeonhole.evaluation import comparison, evaluation
+from pigeonhole.errors import PigeonholeError, UsageError
+from pigeonhole.evaluation import comparison, evaluation, misread
 from pigeonhole.evaluation.comparison import Comparison
 from pigeonhole.evaluation.evaluation import FolderTest
+from pigeonhole.evaluation.misread import BetterWay
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.engines import engine as engines
 from pigeonhole.model.engines.engine import AUTO
@@ -34,6 +36,7 @@ class EvaluationConfig:
     plots          the folder for figures; `layer`, `input_channel` and `picture` choose what is drawn,
                    `smooth` and `plot_format` how
     report         whether the run's report gets its part about the test
+    report_file    the file for a report of the test alone, in place of that
     foreign        what `model`, a checkpoint of another program, does not say about itself
     """
 
@@ -51,20 +54,27 @@ class EvaluationConfig:
     smooth: bool | None = None
     plot_format: str | None = None
     report: bool = True
+    report_file: Path | None = None
     foreign: ForeignCheckpoint | None = None
 
 
 @dataclass(frozen=True)
 class Tested:
-    """The result of the run and, where another was compared, that one's result and how the two differ."""
+    """The result of the run and, where another was compared, that one's result and how the two differ.
+
+    `better_way`: how another program's checkpoint would have to see pictures to answer better.
+    """
 
     result: FolderTest
     second: FolderTest | None = None
     comparison: Comparison | None = None
+    better_way: BetterWay | None = None
 
     def lines(self) -> Iterator[str]:
         """All that was found, for people."""
         yield from self.result.lines()
+        if self.better_way:
+            yield self.better_way.line()
         if self.comparison:
             yield ""
             yield from self.comparison.lines(str(self.result.run), str(self.second.run))
@@ -75,7 +85,8 @@ class Tested:
     def to_json(self) -> dict[str, object]:
         """All that was found, for programs."""
         compared = self.comparison and {"second": self.second.to_json(), **asdict(self.comparison)}
-        return self.result.to_json() | {"comparison": compared}
+        better_way = self.better_way and asdict(self.better_way)
+        return self.result.to_json() | {"comparison": compared, "better_way": better_way}
 
 
 class EvaluationJob(AbstractContextManager):
@@ -111,10 +122,11 @@ class EvaluationJob(AbstractContextManager):
     def test(self) -> Tested:
         """Ask the model, and the other one, for every picture."""
         result = evaluation.judge(self._classifier, self._model, self._tree, self._cache)
+        way = misread.better_way(self._classifier, result.evaluation)
         if self._other is None:
-            return Tested(result)
+            return Tested(result, better_way=way)
         second = evaluation.judge(self._second, self._other, self._tree, self._cache)
-        return Tested(result, second, comparison.compare(result.evaluation, second.evaluation))
+        return Tested(result, second, comparison.compare(result.evaluation, second.evaluation), way)
 
     def write(self, tested: Tested) -> dict[str, Path]:
         """Write what was asked for; gives each file's or folder's path by its kind."""
@@ -131,10 +143,14 @@ class EvaluationJob(AbstractContextManager):
             chosen = plots.Chosen(**{name: value for name, value in choice.items() if value is not None})
             plots.write(config.plots, result.run, self._classifier, result.evaluation, chosen)
             written["figures"] = config.plots
-        if config.report and self._classifier.is_foreign:
-            say(f"no report: {self._model.prefix} is a checkpoint of another program", to=sys.stderr)
+        if config.report_file:
+            _write_report_file(config.report_file, self._classifier, result)
+            written["report"] = config.report_file
+        elif config.report and self._classifier.is_foreign:
+            told = f"{self._model.prefix} is a checkpoint of another program"
+            say(f"no report: {told}; --report FILE writes one", to=sys.stderr)
         elif config.report and not self._model.keeps_files:
-            say(f"no report: {self._model} is no run's folder", to=sys.stderr)
+            say(f"no report: {self._model} is no run's folder; --report FILE writes one", to=sys.stderr)
         elif config.report and (page := _write_report(self._classifier, result)):
             written["report"] = page
         return written
@@ -142,9 +158,7 @@ class EvaluationJob(AbstractContextManager):
     def _check_plots(self) -> None:
         from pigeonhole.report import plots
 
-        if self._classifier.is_foreign:
-            raise UsageError("--plots: draws layers, which a checkpoint of another program does not name")
-        if not self._classifier.layers:
+        if not (self._classifier.layers or self._classifier.is_foreign):
             raise UsageError(
                 f"--plots: draws the inside of the network, which the engine {self._classifier.engine} "
                 "does not have; add --engine tensorflow"
@@ -168,6 +182,8 @@ def _read_folder(config: EvaluationConfig) -> Tree:
         )
     if config.csv:
         tables.check("--csv", config.csv, (entry.path for entry in tree.entries))
+    if config.report_file:
+        atomic_file.check("--report", config.report_file, (entry.path for entry in tree.entries))
     return tree
 
 
@@ -178,6 +194,17 @@ def _load(run: Run, engine: str, foreign: ForeignCheckpoint | None = None) -> Cl
         return Classifier.load(run, engine=engine, foreign=foreign)
     except UsageError as error:  # it was found, so what is missing is what it should say of itself
         raise UsageError(f"{run.prefix}: {error}") from error
+
+
+def _write_report_file(file: Path, classifier: Classifier, result: FolderTest) -> None:
+    from pigeonhole.report import writing
+
+    try:
+        writing.write_test_alone(
+            file, result.run, result.evaluation, result.measures, result.copies, classifier
+        )
+    except OSError as error:
+        raise PigeonholeError(f"--report {file}: cannot be written ({error.strerror or error})") from error
 
 
 def _write_report(classifier: Classifier, result: FolderTest) -> Path | None:

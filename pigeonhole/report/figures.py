@@ -94,16 +94,19 @@ def reliability(
     upper.grid()
     upper.spines[:].set_visible(False)
     upper.axline((0, 0), slope=1, color=theme.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
-    series = ((before, theme.ACCENT_2, "s", 2.0), (after, theme.ACCENT, "o", 2.4))
+    is_scaled = abs(ece_before - ece_after) > 1e-6  # else nothing was, as in another program's checkpoint
+    series = ((before, theme.ACCENT_2, "s", 2.0), (after, theme.ACCENT, "o", 2.4))[not is_scaled :]
+    told = (
+        (0.94, f"before scaling: error {100 * ece_before:.1f} %", theme.ACCENT_2),
+        (0.87, f"after scaling: error {100 * ece_after:.1f} %", theme.ACCENT),
+    )
     for bins, colour, marker, width in series:
         filled = [each for each in bins if each.count]
         confidences = [100 * each.confidence for each in filled]
         accuracies = [100 * each.accuracy for each in filled]
         upper.plot(confidences, accuracies, color=colour, marker=marker, markersize=5, linewidth=width)
-    for height, text, colour in (
-        (0.94, f"before scaling: error {100 * ece_before:.1f} %", theme.ACCENT_2),
-        (0.87, f"after scaling: error {100 * ece_after:.1f} %", theme.ACCENT),
-    ):
+    alone = ((0.94, f"error {100 * ece_after:.1f} %", theme.ACCENT),)
+    for height, text, colour in told if is_scaled else alone:
         upper.text(0.03, height, text, color=colour, transform=upper.transAxes, weight="bold")
     _draw_counts(lower, after)
     upper.set(title="Reliability", ylabel="accuracy", xlim=(0, 100), ylim=(0, 102))

@@ -13,6 +13,7 @@ from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.interface import Layer
+from pigeonhole.pictures.images import as_input
 from pigeonhole.pictures.thumbnails import data_uri
 from pigeonhole.report import theme
 from pigeonhole.report.page import Section, render
@@ -51,7 +52,10 @@ class Filters:
 
 @dataclass(frozen=True)
 class Inside:
-    """What is read from a classifier once: filters float [kh, kw, in, out] and maps [n, h, w, c] by layer."""
+    """What is read from a classifier once: filters float [kh, kw, in, out] and maps [n, h, w, c] by layer.
+
+    `layers`: none of another program's network, of which only the convolutions are known.
+    """
 
     layers: list[Layer]
     filters: dict[str, np.ndarray]
@@ -65,9 +69,9 @@ class Inside:
         names = mapped = insight.shown_convolutions(classifier)
         if names == insight.convolutions(classifier):  # those of a deep network would take most of the page
             mapped = [layer for name in names for layer in insight.mapped_layers(classifier, name)]
-        pixels = evaluation.images[rows]
+        pixels = as_input(evaluation.images[rows], classifier.preprocessing)
         return Inside(
-            classifier.layers,
+            [] if classifier.is_foreign else classifier.layers,
             {name: insight.filters(classifier, name) for name in names},
             {name: insight.feature_maps(classifier, pixels, name) for name in mapped},
             rows,
@@ -75,8 +79,8 @@ class Inside:
         )
 
     def sections(self, limits: Limits) -> list[Section]:
-        """The drawing and, where there are convolutions, what they have learnt."""
-        drawn = [_layers(self.layers, self.evaluation.images.shape[1:])]
+        """The drawing of the layers and, where there are convolutions, what they have learnt."""
+        drawn = [_layers(self.layers, self.evaluation.images.shape[1:])] if self.layers else []
         if self.filters:
             drawn += [self._filters(limits), self._maps(limits)]
         return drawn

@@ -69,9 +69,12 @@ def write(
     PigeonholeError where a file cannot be written.
     """
     kernels = chosen_filters(classifier, chosen.layer, chosen.input_channel)
-    pixels = _read(chosen.picture, classifier) if chosen.picture else evaluation.images[0]
+    if chosen.picture:
+        pixels = _read(chosen.picture, classifier)
+    else:
+        pixels = images.as_input(evaluation.images[0], classifier.preprocessing)
     drawings = [
-        *_of_training(run, pixels),
+        *([] if classifier.is_foreign else _of_training(run, pixels)),
         ("class_balance", partial(figures.class_balance, evaluation.classes, _counts(run, evaluation))),
         *_of_answers(classifier, evaluation),
         *_of_network(classifier, kernels, chosen.input_channel, pixels),
@@ -187,7 +190,8 @@ def _attention(classifier: "Classifier", evaluation: Evaluation) -> "Figure":
 def _of_network(
     classifier: "Classifier", kernels: dict[str, np.ndarray], input_channel: int, pixels: np.ndarray
 ) -> Iterator[Drawing]:
-    yield "network", partial(figures.network, classifier.layers, pixels.shape)
+    if not classifier.is_foreign:
+        yield "network", partial(figures.network, classifier.layers, pixels.shape)
     for layer, kernel in kernels.items():
         yield from _sharp_and_smooth(f"filters_{layer}", sheets.filters, kernel, layer, input_channel)
         for name in insight.mapped_layers(classifier, layer):

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pigeonhole import atomic_file
 from pigeonhole.data.augmentation import NONE, Augmentation
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.features import known
 from pigeonhole.features.known import KnownPictures
+from pigeonhole.pictures.images import as_input
 from pigeonhole.report import data, page, training
 from pigeonhole.report.answers import LOOKED_AT, Answers, least_confident_hits, most_confident_mistakes
 from pigeonhole.report.atlas import Atlas
@@ -19,7 +21,7 @@ from pigeonhole.report.copies import copies_section, skipped_section
 from pigeonhole.report.network import Inside
 from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import Limits, fitting
-from pigeonhole.runs.run import Run
+from pigeonhole.runs.run import MODEL, Run
 
 if TYPE_CHECKING:
     from pigeonhole.evaluation.leakage import Copy
@@ -107,21 +109,54 @@ def write_test(
     `evaluation` and `measures` are of all readable test pictures; `copies` those that are copies of pictures
     of the training, by name, None where that cannot be known. Raises OSError where it cannot be written.
     """
-    heat = attention(classifier, evaluation)
-    answers = Answers(evaluation, measures, heat, True, copies=copies, known=known.read(run))
-
-    def build(limits: Limits) -> list[Section]:
-        sections = answers.sections(limits)
-        sections.append(copies_section(evaluation, copies))
-        if evaluation.skipped:
-            sections.append(skipped_section(evaluation))
-        return sections
-
-    path = page.update(run, fitting(build, TEST_BYTES))
+    answers = _tested(run, evaluation, measures, copies, classifier)
+    path = page.update(run, fitting(lambda limits: _of_test(answers, limits), TEST_BYTES))
     run.write_tested(
         {"accuracy": answers.accuracy, "interval_95": answers.interval, "pictures": evaluation.total}
     )
     return path
+
+
+def write_test_alone(
+    file: Path,
+    run: Run,
+    evaluation: Evaluation,
+    measures: "Measures",
+    copies: "Mapping[str, Copy] | None",
+    classifier: "Classifier",
+) -> None:
+    """Write a report of the test, and of what the model's convolutions show, into `file`; not into the run.
+
+    The rest as for `write_test`.
+    """
+    answers = _tested(run, evaluation, measures, copies, classifier)
+    inside = Inside.of(classifier, evaluation, telling(evaluation))
+
+    def build(limits: Limits) -> list[Section]:
+        return [*_of_test(answers, limits), *inside.sections(limits)]
+
+    sections = fitting(build, page.MAX_BYTES - page.FRAME_BYTES)
+    title = run.name if run.model_name == MODEL else f"{run.name}/{run.model_name}"
+    with atomic_file.write_out(file) as written:
+        written.write(page.assemble(title, {section.id: section for section in sections}))
+
+
+def _tested(
+    run: Run,
+    evaluation: Evaluation,
+    measures: "Measures",
+    copies: "Mapping[str, Copy] | None",
+    classifier: "Classifier",
+) -> Answers:
+    heat = attention(classifier, evaluation)
+    return Answers(evaluation, measures, heat, True, copies=copies, known=known.read(run))
+
+
+def _of_test(answers: Answers, limits: Limits) -> list[Section]:
+    sections = [*answers.sections(limits), copies_section(answers.evaluation, answers.copies)]
+    if answers.evaluation.skipped:
+        sections.append(skipped_section(answers.evaluation))
+    return sections
 
 
 def _varying(run: Run) -> tuple[Augmentation, str]:
@@ -140,7 +175,8 @@ def _atlas(kept: KnownPictures, evaluation: Evaluation, findings: "AuditResult")
 def attention(classifier: "Classifier", evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the most confident mistakes, and the heat float32 [n, S, S] of what was answered there."""
     rows = most_confident_mistakes(evaluation)[:LOOKED_AT]
-    return rows, insight.occlusion(classifier, evaluation.images[rows], evaluation.predicted[rows])
+    pixels = as_input(evaluation.images[rows], classifier.preprocessing)
+    return rows, insight.occlusion(classifier, pixels, evaluation.predicted[rows])
 
 
 def telling(evaluation: Evaluation) -> np.ndarray:

@@ -38,7 +38,7 @@ def checkpoint(tmp_path) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path) -> Path:
-    for number in range(6):
+    for number in range(8):
         for name, channel in (("blue", 0), ("red", 2)):
             pixels = np.full((12, 12, 3), 10 * number, np.uint8)
             pixels[..., channel] = 200 + number
@@ -67,13 +67,37 @@ def test_described_once_every_command_answers(checkpoint, pictures, capsys):
 def test_flags_count_more_than_what_was_kept_and_evaluate_takes_them(checkpoint, pictures, capsys):
     arguments = ["--model", str(checkpoint), "--data", str(pictures), "--no-cache", "--json"]
     assert evaluate.main([*arguments, *LABELS, "--colour-order", "rgb"]) == 0
-    assert json.loads(capsys.readouterr().out)["accuracy"] == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"] == 0
+    assert told["better_way"] == {
+        "flags": "--colour-order bgr", "right": 16, "right_as_told": 0, "total": 16
+    }  # fmt: skip
     describe.main([str(checkpoint), *LABELS, "--colour-order", "rgb"])
     capsys.readouterr()
     assert evaluate.main([*arguments, "--colour-order", "bgr"]) == 0
-    assert json.loads(capsys.readouterr().out)["accuracy"] == 1
-    with pytest.raises(UsageError, match="--plots: draws layers"):
-        evaluate.main([*arguments, "--plots", str(pictures.parent / "figures")])
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"] == 1 and told["better_way"] is None
+    assert evaluate.main([*arguments[:-1], "--no-report", "--scale", "1"]) == 0
+    line = "note        with --colour-order bgr 16 of 16 pictures would be right, not 0: was it trained so?"
+    assert line in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.slow
+def test_plots_and_a_report_of_a_graph_without_convolutions_show_its_answers(checkpoint, pictures, capsys):
+    arguments = ["--model", str(checkpoint), "--data", str(pictures), "--no-cache", *LABELS]
+    drawing = [*arguments, "--plots", str(pictures.parent / "figures")]
+    with pytest.raises(UsageError, match="--layer conv1: the network has no such convolution"):
+        evaluate.main([*drawing, "--layer", "conv1"])
+    before = {file: file.read_bytes() for file in checkpoint.iterdir()}
+    page = pictures.parent / "tested.html"
+    assert evaluate.main([*drawing, "--report", str(page)]) == 0
+    drawn = {file.stem for file in (pictures.parent / "figures").iterdir()}
+    assert drawn == {"class_balance", "confusion", "reliability", "random_predictions"}
+    html = page.read_text("utf-8")
+    assert all(f'id="test-{name}"' in html for name in ("confusion", "mistakes", "classes", "random"))
+    assert 'id="layers"' not in html and 'id="filters"' not in html and "old/net" in html
+    assert {file: file.read_bytes() for file in checkpoint.iterdir()} == before
+    assert f"report      {page}" in capsys.readouterr().out
 
 
 def test_what_does_not_fit_is_not_kept(checkpoint):

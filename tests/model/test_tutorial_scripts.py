@@ -11,8 +11,10 @@ import pytest
 import tensorflow as tf
 
 from pigeonhole import Classifier
-from pigeonhole.commands import predict
+from pigeonhole.commands import evaluate, predict
 from pigeonhole.data.dataset import DataSet, read_train_sets
+from pigeonhole.evaluation import insight
+from pigeonhole.model.interface import ForeignCheckpoint
 from tests.support import saved_runs, tutorial_scripts
 from tests.support.drawn_folders import draw_patches
 from tests.support.tutorial_scripts import SCRIPTS, Script
@@ -85,6 +87,32 @@ def test_what_a_script_trained_and_saved_is_answered_the_same_by_predict(trained
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
     right = answers.argmax(axis=1) == np.repeat(range(len(classes)), 10)
     assert right.mean() > 0.7, "it has learnt from next_batch"
+
+
+@pytest.mark.slow
+def test_evaluate_draws_the_answers_and_convolutions_of_a_script(trained, tmp_path):
+    data, folder, _ = trained("dogs and cats")
+    classes = ",".join(sorted(path.name for path in data.iterdir()))
+    arguments = ["--data", str(data), "--model", str(folder), "--labels", classes, "--no-cache"]
+    where = ["--plots", str(tmp_path / "drawn"), "--report", str(tmp_path / "report.html")]
+    assert evaluate.main([*arguments, *where]) == 0
+    drawn = {file.stem for file in (tmp_path / "drawn").iterdir()}
+    of_network = {"filters_Conv2D", "feature_maps_Conv2D", "feature_maps_Conv2D.activation"}
+    assert of_network | {"confusion", "mistakes", "attention", "filters_Conv2D_2"} <= drawn
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert all(f'id="{name}"' in html for name in ("test-confusion", "test-classes", "filters", "maps"))
+    newest = tf.train.latest_checkpoint(str(folder))
+    kernel = tf.train.load_variable(newest, "Variable")
+    picture = next(next(data.iterdir()).iterdir())
+    with Classifier.load(folder, foreign=ForeignCheckpoint(labels=classes.split(","))) as classifier:
+        np.testing.assert_array_equal(insight.filters(classifier, "Conv2D"), kernel[:, :, ::-1])
+        pixels = classifier.read(picture.read_bytes())[None]
+        maps = insight.feature_maps(classifier, pixels, "Conv2D")
+        (behind,) = insight.mapped_layers(classifier, "Conv2D")[1:]
+        positive = insight.feature_maps(classifier, pixels, behind)
+    np.testing.assert_allclose(maps, tf.nn.conv2d(pixels, kernel, 1, "SAME"), rtol=1e-4, atol=1e-5)
+    pooled = tf.nn.max_pool2d(maps, 2, 2, "SAME") + tf.train.load_variable(newest, "Variable_1")
+    np.testing.assert_allclose(positive, tf.nn.relu(pooled), rtol=1e-4, atol=1e-5)
 
 
 def test_a_script_goes_on_from_its_newest_checkpoint(trained, tmp_path):

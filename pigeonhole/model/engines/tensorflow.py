@@ -22,9 +22,11 @@ class TensorFlow:
 
     name = "tensorflow"
 
-    def __init__(self, session, interface: Interface):
+    def __init__(self, session, interface: Interface, layers: tuple[Layer, ...] | None = None):
+        """`layers`: those of a checkpoint of another program; None: the graph names its own."""
         self._session = session
         self.interface = interface
+        self._foreign_layers = layers
 
     def run(self, names: Sequence[str], pixels: np.ndarray) -> list[np.ndarray]:
         """The tensors of these names, such as `y_pred` or `conv1/output`, for pictures [N, S, S, C]."""
@@ -37,10 +39,12 @@ class TensorFlow:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The named layers, in the graph's order; none in a checkpoint of another program.
+        """The named layers, in the graph's order; of another program's checkpoint the convolutions.
 
         The output of each is `LAYER/output` and its weights are variables such as `LAYER/kernel`.
         """
+        if self._foreign_layers is not None:
+            return self._foreign_layers
         from pigeonhole.model.coverage import VARIABLES
 
         operations = self._operations.items()
@@ -59,13 +63,16 @@ class TensorFlow:
 def load(run: Run, threads: int | None, foreign: ForeignCheckpoint | None) -> TensorFlow:
     """The model of `run`, or the best network so far of an interrupted one."""
     quiet.import_tensorflow()
-    from pigeonhole.model import metagraph, unfinished
+    from pigeonhole.model import foreign_layers, metagraph, unfinished
     from pigeonhole.model.foreign import interface
 
     with unfinished.model(run) as complete:
         session = metagraph.restore(complete, threads)
     try:
-        return TensorFlow(session, interface(session, foreign or ForeignCheckpoint(), run))
+        asked = interface(session, foreign or ForeignCheckpoint(), run)
+        is_foreign = metagraph.read_contract(session) is None
+        layers = foreign_layers.name_convolutions(session.graph, asked) if is_foreign else None
+        return TensorFlow(session, asked, layers)
     except BaseException:
         session.close()
         raise
