@@ -21,6 +21,8 @@ COUNTED_CLASSES = 20  # the largest confusion matrix whose cells have room for t
 SHARED_CLASSES = 12  # and for the row's share beneath
 NAMED_CLASSES = 50  # the most classes whose names stay legible at an axis
 
+USUAL_LOSSES = 0.98  # the share of the logged losses that the drawing has room for
+
 _STRONGEST = 0.6  # opacity of a full cell with a number on it
 _SIDES = (theme.ACCENT, theme.ACCENT_2, theme.MUTED)
 
@@ -37,6 +39,12 @@ def curves(history: Mapping[str, np.ndarray], logged: Mapping[str, np.ndarray] |
         if logged and len(logged["epoch"]):
             values = scale * logged[f"train_{measure}"]
             axes.plot(logged["epoch"], values, color=theme.ACCENT_2, linewidth=0.7, alpha=0.45)
+    if logged and len(logged["epoch"]):
+        # A few batches, most of them at the start, would press all the rest against the axis.
+        usual = np.nanquantile(logged["train_loss"], (0, USUAL_LOSSES))
+        shown = np.concatenate([usual, history["train_loss"], history["valid_loss"]])
+        room = 0.05 * (np.nanmax(shown) - np.nanmin(shown)) or 1
+        loss.set_ylim(np.nanmin(shown) - room, np.nanmax(shown) + room)
     _curve_pair(loss, history, "loss", 1, "{:.2f}")
     _curve_pair(accuracy, history, "accuracy", 100, "{:.1f} %")
     loss.set_title("Loss (cross-entropy)")

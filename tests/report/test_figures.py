@@ -72,6 +72,14 @@ def test_curves_are_the_history():
     assert {"validation\n0.50", "training\n0.75", "validation\n84.5 %", "training\n70.0 %"} <= {*texts(drawn)}
 
 
+def test_a_batch_with_a_great_loss_leaves_the_curves_their_room():
+    steps = np.arange(200)
+    losses = np.where(steps == 3, 1e4, 1.5)
+    logged = {"epoch": steps / 60, "step": steps, "train_loss": losses, "train_accuracy": steps / 200}
+    low, high = figures.curves(HISTORY, logged).axes[0].get_ylim()
+    assert low < 0.5 and 1.5 < high < 2, "of the validation, which is lower than any batch"
+
+
 def test_names_of_curves_that_end_together_lie_apart():
     history = HISTORY | {"train_loss": HISTORY["valid_loss"]}
     places = [text.get_position()[1] for text in figures.curves(history).axes[0].texts]
