@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pigeonhole.errors import PigeonholeError
-from pigeonhole.model import doubt
+from pigeonhole.model import colour_order, doubt
 from pigeonhole.model.engines.engine import AUTO, Engine, load_engine
 from pigeonhole.model.interface import ForeignCheckpoint, Layer
 from pigeonhole.pictures import images
@@ -59,6 +59,7 @@ class Classifier(AbstractContextManager):
     def __init__(self, engine: Engine, passed_over: Sequence[str] = ()):
         self._engine = engine
         self._interface = engine.interface
+        self._knows_order = False  # of the colours that are handed over
         self.passed_over = tuple(passed_over)  # why each faster engine could not load the model
         size = self._interface.preprocessing.image_size
         self._batch_size = self._interface.batch_size or max(1, min(64, _BATCH_PIXELS // size**2))
@@ -137,15 +138,27 @@ class Classifier(AbstractContextManager):
     def predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, K] of pictures that are preprocessed already, [N, S, S, C].
 
-        Warns where the values of colour pictures for a model that takes 0..255 are 0..1 throughout.
+        Warns where the values of colour pictures for a model that takes 0..255 are 0..1 throughout, and once
+        where the model is more certain of many colour pictures with red and blue exchanged.
         """
         takes_bytes = self.preprocessing.scale == 1 and self.preprocessing.channels == 3
-        if takes_bytes and isinstance(pixels, np.ndarray) and 0 < np.max(pixels, initial=0) <= 1:
-            warnings.warn(
-                "no value of these pictures is above 1, but the model takes 0..255, RGB: multiply by 255",
-                stacklevel=2,
-            )
+        if takes_bytes and isinstance(pixels, np.ndarray) and (mistake := self._mistake(pixels)):
+            warnings.warn(mistake, stacklevel=2)
         return self._answer_pixels(pixels)[0]
+
+    def _mistake(self, pixels: np.ndarray) -> str | None:
+        """What seems to be wrong with pixels [N, S, S, 3]. The order is looked at with the first many."""
+        if 0 < np.max(pixels, initial=0) <= 1:
+            return "no value of these pictures is above 1, but the model takes 0..255, RGB: multiply by 255"
+        if self._knows_order or len(pixels) < colour_order.FEWEST or not self.has("certainty"):
+            return None
+        self._knows_order = True
+        if colour_order.seems_reversed(lambda part: self._fetch(part, ["certainty"])[0], pixels):
+            return (
+                "the model is more certain of these pictures with red and blue exchanged, and takes RGB: "
+                "hand over pixels[..., ::-1] where OpenCV has read them"
+            )
+        return None
 
     @staticmethod
     def inspect(data: bytes) -> images.Facts:

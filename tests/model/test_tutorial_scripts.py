@@ -90,12 +90,14 @@ def test_what_a_script_trained_and_saved_is_answered_the_same_by_predict(trained
 
 
 @pytest.mark.slow
-def test_evaluate_draws_the_answers_and_convolutions_of_a_script(trained, tmp_path):
+def test_evaluate_draws_the_answers_and_convolutions_of_a_script(trained, tmp_path, capsys):
+    """Of one that is told wrongly how it sees, so that there are mistakes, and evaluate says so."""
     data, folder, _ = trained("dogs and cats")
     classes = ",".join(sorted(path.name for path in data.iterdir()))
     arguments = ["--data", str(data), "--model", str(folder), "--labels", classes, "--no-cache"]
     where = ["--plots", str(tmp_path / "drawn"), "--report", str(tmp_path / "report.html")]
-    assert evaluate.main([*arguments, *where]) == 0
+    assert evaluate.main([*arguments, *where, "--colour-order", "rgb"]) == 0
+    assert "note        with --colour-order bgr 90 of 90 pictures would be right" in capsys.readouterr().out
     drawn = {file.stem for file in (tmp_path / "drawn").iterdir()}
     of_network = {"filters_Conv2D", "feature_maps_Conv2D", "feature_maps_Conv2D.activation"}
     assert of_network | {"confusion", "mistakes", "attention", "filters_Conv2D_2"} <= drawn
