@@ -62,6 +62,7 @@ class Attempts:
             f"first answer after {seconds:.0f} s: expect {result.expected.expectation()}",
             f"            it answers now: {cli.command('predict')} --model {cli.quote(self._run)} PICTURE",
         )
+        mixed.export(self._run)  # by which a server answers already while others are tried
         together = first_answer.with_copies_together(answer, self._setup)
         self._keep_known(together)
         if not together.copies:

@@ -122,7 +122,8 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float, 
     `began`: when the command did, by `time.perf_counter`. `minutes`: the budget that it had.
     """
     config, sets = setup.config, setup.sets
-    _export(run)
+    if not run.onnx_file.is_file():  # that of the first answer is there, if this is its model
+        export(run)
     if result.tried:
         terminal.say("", *result.table())
     with Classifier.load(run, engine="tensorflow") as classifier:
@@ -144,7 +145,7 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float, 
     terminal.say(*conclusion.last_lines(run, sets, result.describe(), times, judged.next_steps))
 
 
-def _export(run: Run) -> None:
+def export(run: Run) -> None:
     """Write the saved model as an ONNX file, too, or say why there is none."""
     try:
         exporting.export(run.folder)

@@ -11,8 +11,9 @@ from pigeonhole import cli
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.evaluation import judged_answers
 from pigeonhole.evaluation.comparison import Comparison
+from pigeonhole.jobs import page_words
 from pigeonhole.jobs.process import Process
-from pigeonhole.runs import creation, search
+from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import say
 
@@ -22,6 +23,7 @@ LISTED = 20  # runs
 SAID = 40  # lines told of a job
 QUICK, FULL, RESUME, EXPORT = KINDS = ("quick", "full", "resume", "export")
 RUNNING, DONE, STOPPED, FAILED = ("running", "done", "stopped", "failed")
+READING, FITTING, JUDGING = range(3)  # stages of a training; from the last on, its model answers
 # That the page offers, and where `export` puts them: to ask it would import TensorFlow.
 FORMS = {"bundle": "bundle.zip", "onnx": Run.onnx_file.name, "web": "web"}
 
@@ -46,7 +48,8 @@ class Source:
 class Job:
     """What was started last. `form`: of an export; `reason`: why it failed, a line; `said`: its last lines.
 
-    `done` and `total`: steps of a training; `seconds_left`: None where it is not known.
+    `stage`: of a training, READING to JUDGING; full ones try other networks in the last. `done` and `total`:
+    its steps there; `seconds_left`: None where it is not known.
     """
 
     kind: str
@@ -56,6 +59,7 @@ class Job:
     seconds: float
     reason: str
     said: list[str]
+    stage: int = READING
     done: int | None = None
     total: int | None = None
     seconds_left: float | None = None
@@ -64,12 +68,15 @@ class Job:
 @dataclass(frozen=True)
 class Kept:
     """A run that was trained on the folder. `accuracy`: value, low, high and number of pictures; None
-    where it says nothing. `forms`: those that it is exported to. `state`: finished, stopped or training."""
+    where it says nothing. `out_of_fold`: these are all that it was given, each answered by a head that was
+    not fitted to it; else those that it kept apart. `forms`: those that it is exported to. `state`: finished,
+    stopped or training."""
 
     name: str
     state: str
     has_model: bool
     accuracy: tuple[float, float, float, int] | None
+    out_of_fold: bool
     has_report: bool
     has_curves: bool
     forms: list[str]
@@ -127,7 +134,7 @@ class Workbench:
         Raises UsageError where another job is running or nothing can be written.
         """
         source = self.source
-        creation.check_output(source.output)
+        page_words.check_output(source.output)
         name = self._free_name()
         arguments = ["--data", str(source.folder), "--output", str(source.output), "--name", name]
         arguments += [source.flag, str(source.decisions)] if source.decisions.is_file() else []
@@ -142,6 +149,8 @@ class Workbench:
         """Begin to write a run's model in a form of FORMS. Raises UsageError as `resume` does."""
         if form not in FORMS:
             raise UsageError(f"There is no form {form!r}.")
+        if form == "web":
+            page_words.check_web()
         self._start(EXPORT, name, "export", [str(self.run(name).folder), "--to", form], form)
 
     def stop(self) -> None:
@@ -174,7 +183,7 @@ class Workbench:
             state = DONE if process.exit_status == 0 else STOPPED if is_stopping else FAILED
         told = {"state": state, "seconds": process.seconds, "said": process.lines[-SAID:]}
         if state == FAILED:
-            told["reason"] = process.reason
+            told["reason"] = page_words.reason(process.reason)
         if state == RUNNING and job.kind != EXPORT:
             told |= _progress(self.run_of(job))
         return dataclasses.replace(job, **told)
@@ -240,11 +249,13 @@ def _is_of(run: Run, folder: Path) -> bool:
 def _kept(run: Run) -> Kept:
     state = "finished" if run.is_complete else "training" if run.is_held else "stopped"
     forms = [form for form in FORMS if exported(run, form)]
+    accuracy, out_of_fold = _judged(run)
     return Kept(
         run.name,
         state,
         run.has_model,
-        _accuracy(run),
+        accuracy,
+        out_of_fold,
         has_report=run.report_page.is_file(),
         has_curves=run.history_file.is_file(),
         forms=forms,
@@ -260,33 +271,32 @@ def exported(run: Run, form: str) -> Path | None:
         return None
 
 
-def _accuracy(run: Run) -> tuple[float, float, float, int] | None:
+def _judged(run: Run) -> tuple[tuple[float, float, float, int] | None, bool]:
+    """`accuracy` and `out_of_fold` of `Kept`."""
     try:
         result = run.result()
-        low, high = result["interval_95"]
-        return (
-            float(result["expected_accuracy"]),
-            float(low),
-            float(high),
-            int(result["validation_pictures"]),
-        )
+        low, high = map(float, result["interval_95"])
+        pictures = int(result["validation_pictures"])
+        return (float(result["expected_accuracy"]), low, high, pictures), result.get("out_of_fold") is True
     except (PigeonholeError, KeyError, TypeError, ValueError):
-        return None
+        return None, False
 
 
 def _progress(run: Run) -> dict[str, float | int | None]:
-    """Of a training that has begun; empty before it says anything."""
+    """How far a training is; it says more while it tries other networks."""
+    stage = JUDGING if run.has_model else FITTING if run.settings_file.is_file() else READING
     try:
         said = run.progress()
         if said["state"] != "training":
-            return {}
+            return {"stage": stage}
         return {
+            "stage": stage,
             "done": int(said["step"]),
             "total": int(said["total_steps"]),
             "seconds_left": float(said["seconds_left"]),
         }
     except (PigeonholeError, KeyError, TypeError, ValueError):
-        return {}
+        return {"stage": stage}
 
 
 def _compare(before: Run, now: Run) -> Compared:

@@ -29,12 +29,14 @@ class Accuracy(NamedTuple):
     `low` and `high` would be a 95 % interval if the labelled pictures were drawn at random. Where they were
     proposed, the truth is more often outside, mostly above: see docs/labelling.md.
     `total`: the judged pictures that it was found by, those that are copies of one another counted once.
+    `labelled`: the share of these alone that is answered right, as a training by the labels measures it.
     """
 
     value: float
     low: float
     high: float
     total: int
+    labelled: float
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
@@ -61,6 +63,7 @@ def accuracy(
     if total < FEWEST:
         return None
     own = 1 / counts[np.unique(groups, return_inverse=True)[1]]
+    labelled = float(np.average(right, weights=own))
     coefficients, covariance = _logistic(certainty, right.astype(np.float64), own)
     if len(others):
         gap = np.average(others, weights=weights) - np.average(certainty, weights=own)
@@ -74,7 +77,7 @@ def accuracy(
     variance = slope @ covariance @ slope + value * (1 - value) * (own @ own) / size**2
     spread = max(value * (1 - value), 1 / (4 * total**2))
     equal = float(min(total, spread / max(variance, spread / total)))
-    return Accuracy(value, *wilson_interval(value * equal, equal), total)
+    return Accuracy(value, *wilson_interval(value * equal, equal), total, labelled)
 
 
 def _logistic(certainty: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

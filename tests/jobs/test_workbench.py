@@ -68,6 +68,19 @@ def test_runs_of_other_folders_are_not_listed(tmp_path):
         other.resume("run")
 
 
+def test_a_run_says_by_which_pictures_it_is_judged(tmp_path):
+    run = run_folders.make(tmp_path)
+    run.settings_file.write_text(json.dumps({"options": {"data": str(tmp_path / "pictures")}}))
+    bench = Workbench(Source(tmp_path / "pictures", tmp_path / "labels.csv", tmp_path))
+    result = {"expected_accuracy": 0.9, "interval_95": [0.8, 0.95], "validation_pictures": 40}
+    for kept_apart, told in ((result, False), ({**result, "out_of_fold": True}, True)):
+        run.write_result(kept_apart)
+        (kept,) = bench.runs
+        assert (kept.accuracy, kept.out_of_fold) == ((0.9, 0.8, 0.95, 40), told)
+    run.write_result({"expected_accuracy": 0.9})
+    assert bench.runs[0].accuracy is None
+
+
 @pytest.mark.slow
 def test_a_training_by_the_journal_then_another_that_is_stopped_and_resumed(heap):
     written = []
@@ -96,6 +109,20 @@ def test_a_training_by_the_journal_then_another_that_is_stopped_and_resumed(heap
     assert bench.runs[0].state == "stopped"
     with pytest.raises(UsageError, match="about to end"):
         bench.train(quick=True)
+
+
+@pytest.mark.slow
+def test_a_model_answers_while_it_is_judged(heap):
+    with open_bench(heap) as bench:
+        bench.train(quick=True)
+        stages = []
+        while (job := bench.job).state == workbench.RUNNING:
+            if not stages or stages[-1][0] != job.stage:
+                stages.append((job.stage, bench.run_of(job).has_model))
+            time.sleep(0.02)
+    assert job.state == workbench.DONE, job.said
+    assert [stage for stage, _ in stages] == [workbench.READING, workbench.FITTING, workbench.JUDGING]
+    assert stages[-1][1] and bench.runs[0].out_of_fold and bench.runs[0].accuracy[-1] == 24
 
 
 @pytest.mark.slow

@@ -46,6 +46,12 @@ def test_the_judged_count_less_the_more_others_there_are():
     assert found == sorted(found) and found[0] == 0.5 and found[-1] > 0.85
 
 
+def test_the_share_of_the_judged_alone_is_told_beside():
+    right = np.arange(20) % 4 > 0
+    found = accuracy(right, np.zeros(20), np.arange(20), np.full(2000, 3.0), np.ones(2000))
+    assert found.labelled == pytest.approx(0.75) and found.value > 0.85
+
+
 def test_copies_count_once_and_few_pictures_tell_nothing():
     right, groups = np.repeat([True, False], FEWEST), np.repeat([0, 1], FEWEST)
     none = np.empty(0)

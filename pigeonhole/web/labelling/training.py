@@ -14,7 +14,7 @@ from pigeonhole.errors import PigeonholeError
 from pigeonhole.jobs import workbench
 from pigeonhole.jobs.workbench import Workbench
 from pigeonhole.runs.run import Run
-from pigeonhole.terminal import say
+from pigeonhole.terminal import say, shown
 from pigeonhole.web import models
 from pigeonhole.web.labelling import asking
 from pigeonhole.web.models import Models
@@ -97,6 +97,7 @@ def _state() -> flask.Response:
     if job and job.state == workbench.RUNNING and job.run not in asked:
         _load_early(bench.run_of(job))
     return flask.jsonify(
+        folder=shown(str(bench.source.output)),
         job=job and dataclasses.asdict(job),
         runs=[dataclasses.asdict(run) | {"asked": run.name in asked} for run in bench.runs],
         compared=compared

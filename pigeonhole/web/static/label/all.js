@@ -1,5 +1,6 @@
 // All pictures, or some of them, as one long grid.
 import { counted, element } from "./dom.js";
+import { whatNow } from "./done.js";
 import { Grid } from "./grid.js";
 import { calledNow, decide, get, store } from "./store.js";
 
@@ -31,7 +32,7 @@ export class All {
     );
     this.out = element("button", { class: "button", type: "button", onclick: () => this.remove() }, "Leave out ", element("kbd", {}, "x"));
     this.grid = new Grid("Pictures", { selected: () => this.#told(), opened: (id) => this.openPicture(id) });
-    this.none = element("p", { class: "lead none", hidden: true }, "There is no such picture.");
+    this.none = element("div", { class: "nothing none", hidden: true });
     this.element = element(
       "section",
       { class: "all", "aria-label": "All pictures" },
@@ -97,6 +98,9 @@ export class All {
     this.grid.show(ids);
     if (hadFocus) this.grid.focus();
     this.none.hidden = ids.length > 0;
+    const isWhole = ["all", "undecided"].includes(this.show.value);
+    const now = isWhole && whatNow(store.state);
+    this.none.replaceChildren(...(now || [element("p", { class: "lead" }, "There is no such picture.")]));
     this.#told();
   }
 

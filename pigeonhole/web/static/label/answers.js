@@ -1,5 +1,6 @@
 // What a model answered, as one sheet for each class and the doubtful apart, to be looked over.
 import { counted, element, percent, say } from "./dom.js";
+import { whatNow } from "./done.js";
 import { Grid } from "./grid.js";
 import { Sorting } from "./sorting.js";
 import { calledNow, decide, get, store } from "./store.js";
@@ -10,6 +11,7 @@ const titleOf = ({ kind, name }) => NAMES[kind] ?? name;
 export class Answers {
   constructor({ show }) {
     this.lead = element("p", { class: "small hint" });
+    this.nothing = element("div", { class: "nothing none", hidden: true });
     this.tabs = element("ul", { class: "answer-classes" });
     this.count = element("p", { class: "small count", role: "status" });
     this.agree = element("button", { class: "button", type: "button", onclick: () => this.accept() });
@@ -24,8 +26,9 @@ export class Answers {
       "section",
       { class: "all answers", "aria-label": "Answers" },
       element("div", { class: "toolbar" }, this.lead, element("span", { class: "actions" }, this.sorting.button)),
+      this.nothing,
       this.tabs,
-      element("div", { class: "toolbar" }, this.count, element("span", { class: "actions" }, this.agree, this.out)),
+      element("div", { class: "toolbar" }, this.count, element("span", { class: "actions" }, this.out, this.agree)),
       this.grid.element,
     );
     this.sheets = [];
@@ -112,6 +115,7 @@ export class Answers {
     const chosen = this.grid.selection.ids.size;
     const { sheet } = this;
     this.lead.textContent = this.#lead();
+    this.#settled();
     this.count.textContent = !sheet
       ? ""
       : chosen
@@ -124,13 +128,21 @@ export class Answers {
   }
 
   #lead() {
-    const { pictures, removed } = store.state.counts;
     if (this.sheets.length) {
       const by = this.file ? `The answers of ${this.file}` : "The answers of the model that learns along";
       return `${by}. Select what is wrong and give it its class; then accept the rest.`;
     }
-    if (this.answered || this.file) return `All ${(pictures - removed).toLocaleString("en")} pictures have a label.`;
-    return "Answers are shown once two classes have labels. To look over those of a model, start with --answers and the file that predict --csv has written.";
+    return whatNow(store.state) ? "" : "What the model says of the other pictures is shown here once two classes have labels.";
+  }
+
+  #settled() {
+    const now = this.sheets.length ? null : whatNow(store.state);
+    this.nothing.hidden = !now;
+    const drawn = JSON.stringify([Boolean(now), store.state.counts]);
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
+    this.nothing.replaceChildren(...(now ?? []));
+    this.sorting.button.hidden = !store.state.counts.pictures;
   }
 
   #least() {
@@ -156,7 +168,6 @@ export class Answers {
   }
 
   #decide(ids, name) {
-    this.answered = true;
     decide(ids, name, { source: "answers" });
     say(`${name}: ${counted(ids.length, "picture", "pictures")}`);
   }

@@ -18,7 +18,7 @@ export function counted(count, one, many) {
 
 // "97.1 %"; no rounding up to certainty.
 export function percent(share) {
-  return share < 1 ? `${Math.min(100 * share, 99.9).toFixed(1)} %` : "100 %";
+  return share < 1 - 1e-9 ? `${Math.min(100 * share, 99.9).toFixed(1)} %` : "100 %";
 }
 
 // Tells a screen reader, and shows for a moment, what has happened.

@@ -50,7 +50,7 @@ export class Grid {
   }
 
   #measure() {
-    const width = this.element.clientWidth - 2 * GAP;
+    const width = this.canvas.clientWidth;
     if (width <= 0) return;
     this.columns = Math.max(2, Math.ceil((width + GAP) / (WIDEST + GAP)));
     if ((width + GAP) / this.columns - GAP < NARROWEST) this.columns = Math.max(2, this.columns - 1);

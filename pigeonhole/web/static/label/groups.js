@@ -1,5 +1,6 @@
 // Pictures that look alike as sheets: name a whole group, take pictures out of it, split it, merge it.
 import { counted, element, percent, say } from "./dom.js";
+import { whatNow } from "./done.js";
 import { Grid } from "./grid.js";
 import { decide, get, post, store, details } from "./store.js";
 import { fillTile, makeTile } from "./tile.js";
@@ -16,8 +17,9 @@ export class Groups {
     this.list = element("div", { class: "sheets" });
     this.lead = element("p", { class: "lead hint" }, "");
     this.anew = element("button", { class: "button", type: "button", onclick: () => this.regroup() }, "Regroup ", element("kbd", {}, "g"));
+    this.nothing = element("div", { class: "nothing" });
     const top = element("div", { class: "title" }, this.lead, this.anew);
-    this.element = element("section", { class: "groups", "aria-label": "Groups" }, top, this.list);
+    this.element = element("section", { class: "groups", "aria-label": "Groups" }, top, this.nothing, this.list);
   }
 
   enter() {
@@ -47,7 +49,9 @@ export class Groups {
     wanted.forEach((each, place) => {
       if (this.list.children[place] !== each) this.list.insertBefore(each, this.list.children[place] ?? null);
     });
-    this.lead.textContent = this.#hint(groups.length);
+    const now = groups.length ? null : whatNow(store.state);
+    this.nothing.replaceChildren(...(now ?? []));
+    this.lead.textContent = now ? "" : this.#hint(groups.length);
     this.anew.hidden = !groups.length;
     if (!found.has(this.active?.id)) {
       const sheets = [...found.values()];
@@ -58,7 +62,7 @@ export class Groups {
   #hint(count) {
     if (count) return "The pictures of a group look alike. Click what does not belong, then name the rest.";
     if (store.state.progress) return "Groups appear here once the pictures have been looked at. Until then, label them one by one under Next, or under All.";
-    return store.state.counts.undecided ? "Sorting into groups …" : "Every picture has a label. Review lists those that look wrong; Train saves a model.";
+    return "Sorting into groups …";
   }
 
   activate(sheet, takesFocus = true) {
@@ -142,9 +146,11 @@ class Sheet {
     this.out = new Set(); // ids taken out of the group
     this.heading = element("h2", { id: `group-${id}` });
     this.proposal = element("p", { class: "small" });
+    this.hidden = element("p", { class: "small" });
     this.tiles = element("ul", { class: "tiles" });
     const act = (text, key, act) =>
       element("button", { class: "button", type: "button", onclick: act }, text, element("kbd", {}, key));
+    this.agree = element("button", { class: "button primary", type: "button", onclick: () => this.label(this.proposed) }, "", element("kbd", {}, "space"));
     this.split = act("Split", "s", () => groups.split(this));
     this.all = act("Show all", "o", () => this.open());
     this.element = element(
@@ -154,9 +160,10 @@ class Sheet {
         "div",
         { class: "title" },
         element("div", {}, this.heading, this.proposal),
-        element("span", { class: "actions" }, this.all, this.split, act("Merge", "m", () => groups.merge(this))),
+        element("span", { class: "actions" }, this.agree, this.all, this.split, act("Merge", "m", () => groups.merge(this))),
       ),
       this.tiles,
+      this.hidden,
     );
     this.element.addEventListener("focusin", () => groups.active !== this && groups.activate(this, false));
     this.element.addEventListener("pointerdown", () => groups.active !== this && groups.activate(this, false));
@@ -168,7 +175,7 @@ class Sheet {
     this.proposed = proposed;
     for (const id of this.out) if (!ids.includes(id)) this.out.delete(id);
     if (this.out.size === ids.length) this.out.clear(); // what was taken out is a group now
-    this.proposal.textContent = proposed ? `probably ${proposed}: ${percent(share)} of them` : "";
+    this.proposal.textContent = proposed ? `${share < 1 ? `${percent(share)} of them` : "all"} probably ${proposed}` : "";
     const least = ids.slice(TYPICAL).slice(-LEAST);
     this.shown = [...ids.slice(0, TYPICAL), ...least];
     this.#tiles();
@@ -199,7 +206,12 @@ class Sheet {
     const rest = this.ids.length - this.out.size;
     const text = counted(this.ids.length, "picture", "pictures");
     this.heading.textContent = this.out.size ? `${rest.toLocaleString("en")} of ${text}` : text;
-    this.all.hidden = this.ids.length <= this.shown.length && !this.grid;
+    const more = this.ids.length - this.shown.length;
+    this.all.hidden = !more && !this.grid;
+    this.hidden.hidden = !more || Boolean(this.grid);
+    this.hidden.textContent = `${more.toLocaleString("en")} more ${more === 1 ? "is" : "are"} not shown here. The last ${LEAST} are the least alike.`;
+    this.agree.hidden = !this.proposed;
+    this.agree.firstChild.textContent = this.out.size ? `The rest: ${this.proposed}` : `All: ${this.proposed}`;
     this.split.firstChild.textContent = this.out.size ? "Split these off" : "Split";
     const pictures = details(this.shown);
     [...this.tiles.children].forEach((item, place) => {

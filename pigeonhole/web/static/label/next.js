@@ -1,5 +1,6 @@
 // One large picture after the other, those first whose label teaches most, each with the proposed class.
 import { element, percent, say } from "./dom.js";
+import { whatNow } from "./done.js";
 import { decide, details, get, large, store } from "./store.js";
 import { fillTile, makeTile } from "./tile.js";
 
@@ -111,14 +112,15 @@ export class Next {
     this.current = picture;
     this.proposal = picture?.ranked ?? [];
     this.shownAt = performance.now();
-    this.figure.replaceChildren(
-      picture
-        ? this.#image(picture)
-        : element("p", { class: "lead" }, store.state?.counts.undecided ? "Looking for the next picture …" : "Every picture has a label."),
-    );
+    this.figure.replaceChildren(picture ? this.#image(picture) : this.#nothing());
     this.figure.dataset.id = picture?.id ?? "";
     this.#words();
     this.#strip();
+  }
+
+  #nothing() {
+    const now = store.state && whatNow(store.state);
+    return element("div", { class: "nothing" }, now ?? element("p", { class: "lead" }, "Looking for the next picture …"));
   }
 
   #words() {
@@ -135,9 +137,9 @@ export class Next {
     }
     if (!this.proposal.length) {
       const text = store.state.classes.length
-        ? "Press the number of its class, or type a new one."
-        : "What is this? Type the name of its class: press n.";
-      return this.proposed.replaceChildren(element("p", { class: "given" }, text));
+        ? "What is this? Choose its class, or type a new one."
+        : "What is this? Type the name of its class.";
+      return this.proposed.replaceChildren(element("p", { class: "given" }, text, element("kbd", {}, "n")));
     }
     const [best, ...others] = this.proposal;
     return this.proposed.replaceChildren(

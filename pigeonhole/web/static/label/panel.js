@@ -63,7 +63,7 @@ export class Panel {
     const unreadable = document.getElementById("unreadable");
     unreadable.hidden = !state.unreadable;
     unreadable.textContent = `${counted(state.unreadable, "file", "files")} cannot be read`;
-    this.#accuracy(state);
+    this.#accuracy(state, pictures - removed);
     this.#progress(state.progress);
     this.#notice(state);
     const problem = document.getElementById("problem");
@@ -102,14 +102,19 @@ export class Panel {
     if (focused) this.classes.querySelector(`[data-class="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  #accuracy({ accuracy, curve, advice }) {
+  #accuracy({ accuracy, curve, advice }, pictures) {
     const value = document.getElementById("accuracy");
     const interval = document.getElementById("interval");
+    const labelled = document.getElementById("labelled");
     if (accuracy) {
       value.textContent = percent(accuracy.value);
-      interval.textContent = `roughly ${percent(accuracy.low)} to ${percent(accuracy.high)}`;
+      const all = accuracy.total >= pictures;
+      interval.textContent = `roughly ${percent(accuracy.low)} to ${percent(accuracy.high)}, expected of ${all ? "pictures like these" : `all ${pictures.toLocaleString("en")} pictures`}`;
+      labelled.hidden = all;
+      labelled.textContent = `Of the labelled ones alone: ${percent(accuracy.labelled)}. That is less where Next has chosen hard ones. A saved model is judged by these.`;
     } else {
       value.textContent = "–";
+      labelled.hidden = true;
       interval.textContent = `shown once about ${FEWEST} pictures of two classes have a label`;
     }
     document.getElementById("short-accuracy").textContent = accuracy ? percent(accuracy.value) : "";

@@ -5,6 +5,7 @@ const BASE = document.body.dataset.base;
 const TOKEN = document.body.dataset.token;
 const POLL = { busy: 400, idle: 1500, hidden: 5000 }; // milliseconds
 const MOST_AT_ONCE = 400; // pictures asked for in one request
+const MOST_KNOWN = 20_000; // pictures whose details are kept: those that were seen last
 const RETRIES = [300, 1000, 2000, 4000, 8000]; // milliseconds before a request that failed is sent again
 
 export const REMOVED = "remove"; // what the server calls leaving a picture out; see `decide`
@@ -58,8 +59,8 @@ async function fetchDetails(ids, now) {
   try {
     const { pictures } = await get(`pictures?ids=${ids.join(",")}`);
     for (const picture of pictures) {
-      store.known.set(picture.id, picture);
-      fetched.set(picture.id, now);
+      keep(store.known, picture.id, picture);
+      keep(fetched, picture.id, now);
     }
   } catch {
     return; // the next state has them fetched
@@ -67,6 +68,13 @@ async function fetchDetails(ids, now) {
     for (const id of ids) if (asked.get(id) === now) asked.delete(id);
   }
   tell();
+}
+
+// A map keeps the order in which its entries came.
+function keep(map, id, value) {
+  map.delete(id);
+  map.set(id, value);
+  if (map.size > MOST_KNOWN) map.delete(map.keys().next().value);
 }
 
 export async function get(path) {

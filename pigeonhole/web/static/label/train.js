@@ -1,14 +1,9 @@
 // Training from the page: what is started, how far it is, and the runs that have come of it.
-import { element, percent, say } from "./dom.js";
+import { counted, element, percent, say } from "./dom.js";
+import { FORMS, JobCard, told, watched } from "./job.js";
 import { get, post, store } from "./store.js";
 
 const POLL = { running: 1000, idle: 5000 }; // milliseconds
-const FORMS = [
-  ["bundle", "Bundle", "Everything in one archive, with the rule in words: for pigeonhole predict and serve"],
-  ["web", "Web page", "A page that answers in any browser, also on a phone, without a server"],
-  ["onnx", "ONNX", "One file for ONNX Runtime, in any language"],
-];
-const TITLES = Object.fromEntries(FORMS);
 
 export class Train {
   constructor() {
@@ -18,10 +13,12 @@ export class Train {
     this.quick = button("Save this model", () => this.#start({ quick: true }), "primary");
     this.full = button("Train in full", () => this.#start({ minutes: Number(this.minutes.value) || null }));
     this.why = element("p", { class: "small", hidden: true });
+    this.trouble = element("p", { class: "trouble", role: "alert", hidden: true });
     this.job = new JobCard();
     this.compared = element("section", { class: "compared", "aria-label": "Compared", hidden: true });
     this.runs = element("ul", { class: "runs" });
     this.none = element("p", { class: "small" }, "None yet.");
+    this.kept = element("p", { class: "small" }, "They lie in ", element("code"), ". To take one along: the bundle is for Pigeonhole on another computer, the web page for browsers and phones, ONNX for programs.");
     this.element = element(
       "section",
       { class: "train", "aria-label": "Train" },
@@ -32,22 +29,24 @@ export class Train {
           "article",
           { class: "sheet" },
           element("h2", {}, "Save this model"),
-          element("p", {}, "The model that learns along is fitted to all labels so far and saved as a run, with its accuracy and a report. Nothing else is tried."),
+          element("p", {}, "A model like the one that learns along is fitted to all labels so far, and saved with its accuracy and a report. It can be asked after some seconds."),
           element("p", { class: "buttons" }, this.quick),
         ),
         element(
           "article",
           { class: "sheet" },
           element("h2", {}, "Train in full"),
-          element("p", {}, "Other networks are trained for some minutes, and what does better is kept. You can label meanwhile; those labels are for the next training."),
+          element("p", {}, "The same, then other networks are trained for some minutes, and what does better is kept. You can label meanwhile; those labels are for the next training."),
           element("p", { class: "buttons" }, element("label", { for: "minutes" }, "Minutes "), this.minutes, this.full),
         ),
       ),
       this.why,
+      this.trouble,
       this.job.element,
       this.compared,
       element("h2", { class: "heading" }, "Models of these pictures"),
       this.none,
+      this.kept,
       this.runs,
     );
   }
@@ -58,11 +57,11 @@ export class Train {
   }
 
   update({ classes }) {
-    const few = classes.filter(({ count }) => count > 0).length < 2;
     const isRunning = this.state?.job?.state === "running";
-    this.quick.disabled = this.full.disabled = few || isRunning;
-    this.why.hidden = !few;
-    this.why.textContent = "Training needs pictures of two classes.";
+    const lacking = whatIsLacking(classes);
+    this.quick.disabled = this.full.disabled = Boolean(lacking) || isRunning;
+    this.why.hidden = !lacking;
+    this.why.textContent = lacking;
   }
 
   async #poll() {
@@ -76,12 +75,15 @@ export class Train {
   #take(state) {
     const before = this.state?.job;
     this.state = state;
-    this.job.draw(state.job);
+    this.job.draw(state.job, state.runs.some(({ name, asked }) => asked && name === state.job?.run));
     if (before?.state === "running" && state.job.state !== "running") this.#ended(state.job);
     this.#draw("compared", this.compared, state.compared, () => this.#comparison(state.compared));
     const isRunning = state.job?.state === "running";
     this.#draw("runs", this.runs, [state.runs, isRunning], () => state.runs.map((run) => this.#run(run, isRunning)));
+    if (state.runs.some(({ asked }) => asked)) offerAsking();
     this.none.hidden = state.runs.length > 0;
+    this.kept.hidden = !this.none.hidden;
+    this.kept.querySelector("code").textContent = state.folder;
     if (store.state) this.update(store.state);
   }
 
@@ -104,11 +106,15 @@ export class Train {
   }
 
   async #ask(path, body = {}) {
+    this.trouble.hidden = true;
     try {
       this.#take(await post(`training/${path}`, body));
+      this.job.element.scrollIntoView({ block: "nearest" });
       this.enter();
     } catch (error) {
-      say(error.message, true);
+      this.trouble.textContent = error.message;
+      this.trouble.hidden = false;
+      this.trouble.scrollIntoView({ block: "nearest" });
     }
   }
 
@@ -117,18 +123,18 @@ export class Train {
   }
 
   #run(run, isRunning) {
-    const { name, accuracy, state, has_model: hasModel } = run;
-    const judged = accuracy && `${percent(accuracy[0])}, 95 % interval ${percent(accuracy[1])} to ${percent(accuracy[2])}, by ${accuracy[3].toLocaleString("en")} pictures`;
+    const { name, state, has_model: hasModel } = run;
+    const judged = judgement(run);
     const words = { training: "training", stopped: "stopped before its end" }[state];
     return element(
       "li",
       { class: "sheet" },
       element("h3", {}, name, words ? element("span", { class: "small" }, ` ${words}`) : null),
-      element("p", { class: "small" }, judged ?? (hasModel ? "no accuracy yet" : "no model yet")),
+      element("p", { class: "small" }, judged ?? (hasModel ? "not judged yet" : "no model yet")),
       element(
         "p",
         { class: "buttons" },
-        run.asked ? link("Ask it", `/?model=${encodeURIComponent(name)}`, "primary") : null,
+        run.asked ? link("Ask it", `/?model=${encodeURIComponent(name)}`) : null,
         run.has_report && run.asked ? link("Report", `/models/${encodeURIComponent(name)}/report`) : null,
         state === "stopped" ? button("Go on", () => this.#ask("resume", { run: name }), "", { disabled: isRunning, key: `${name}/resume` }) : null,
         run.has_curves ? link(state === "training" ? "Watch" : "Curves", watched(name)) : null,
@@ -181,65 +187,7 @@ export class Train {
   }
 }
 
-// What was started last. Its parts stay, so that the focus does.
-class JobCard {
-  constructor() {
-    this.title = element("h2");
-    this.words = element("p", { class: "small" });
-    this.bar = element("progress", { "aria-label": "Steps done" });
-    this.stop = button("Stop", () => this.#stop());
-    this.watch = element("a", { class: "button" }, "Watch");
-    this.said = element("pre", { tabindex: "0" });
-    this.element = element(
-      "article",
-      { class: "sheet job", hidden: true },
-      this.title,
-      this.bar,
-      this.words,
-      element("p", { class: "buttons" }, this.stop, this.watch),
-      element("details", {}, element("summary", {}, "What it says"), this.said),
-    );
-  }
-
-  draw(job) {
-    this.element.hidden = !job;
-    if (!job) return;
-    const isRunning = job.state === "running";
-    if (this.title.textContent !== told(job)) this.title.textContent = told(job);
-    this.element.classList.toggle("failed", job.state === "failed");
-    this.bar.hidden = !isRunning || !job.total;
-    this.bar.max = job.total || 1;
-    this.bar.value = job.done || 0;
-    const left = job.seconds_left ? `, about ${clock(job.seconds_left)} to go` : "";
-    this.words.textContent = job.reason || `${clock(job.seconds)}${left}${isRunning && job.kind !== "export" ? ". You can close this page; it goes on." : ""}`;
-    this.stop.hidden = !isRunning;
-    this.stop.textContent = job.kind === "export" ? "Stop" : "Stop and keep the best so far";
-    this.watch.hidden = !["full", "resume"].includes(job.kind) || !isRunning;
-    this.watch.href = watched(job.run);
-    this.said.textContent = job.said.join("\n");
-  }
-
-  async #stop() {
-    this.stop.disabled = true;
-    await post("training/stop").catch((error) => say(error.message, true));
-    this.stop.disabled = false;
-  }
-}
-
-// What happens, or has happened, in a few words.
-function told({ kind, run, form, state }) {
-  const what = { quick: "Saving this model", export: `${TITLES[form]} of ${run}` }[kind] ?? `Training ${run}`;
-  const done = { quick: `${run} is saved`, export: `${TITLES[form]} of ${run} is written` }[kind] ?? `${run} is trained`;
-  return { running: `${what} …`, done, stopped: `${what}: stopped`, failed: `${what} has failed` }[state];
-}
-
-const watched = (name) => `/watch?run=${encodeURIComponent(name)}`;
 const address = (name, form) => `${store.base}/api/training/${encodeURIComponent(name)}/${form}`;
-
-function clock(seconds) {
-  const rest = Math.round(seconds) % 60;
-  return `${Math.floor(Math.round(seconds) / 60)}:${String(rest).padStart(2, "0")}`;
-}
 
 function button(text, act, kind = "", { key, ...attributes } = {}) {
   return element("button", { class: `button ${kind}`, type: "button", onclick: act, "data-key": key, ...attributes }, text);
@@ -247,4 +195,28 @@ function button(text, act, kind = "", { key, ...attributes } = {}) {
 
 function link(text, href, kind = "", attributes = {}) {
   return element("a", { class: `button ${kind}`, href, ...attributes }, text);
+}
+
+// The page may have been loaded before there was a model to be asked.
+function offerAsking() {
+  const pages = document.querySelector("header nav");
+  if (!pages.querySelector('a[href="/"]')) pages.firstElementChild.after(element("a", { href: "/" }, "Ask"));
+}
+
+// Why nothing can be trained yet; empty if it can.
+function whatIsLacking(classes) {
+  const present = classes.filter(({ count }) => count > 0);
+  if (present.length < 2) return "Label pictures of two classes first.";
+  const single = present.filter(({ count }) => count === 1).map(({ name }) => name);
+  if (!single.length) return "";
+  return `Of ${single.join(", ")} only one picture has a label. Label another one, or take that label away.`;
+}
+
+// How good a run is, and by which pictures; null where it does not say.
+function judgement({ accuracy, out_of_fold: isOutOfFold }) {
+  if (!accuracy) return null;
+  const [value, low, high, total] = accuracy;
+  const pictures = counted(total, "labelled picture", "labelled pictures");
+  const by = isOutOfFold ? `of the ${pictures} are right, each answered without having learnt from it` : `right, by ${pictures} that it did not learn from`;
+  return `${percent(value)} ${by}; 95 % interval ${percent(low)} to ${percent(high)}`;
 }
