@@ -66,10 +66,13 @@ def test_a_model_is_saved_asked_and_exported(address, browser, tmp_path):
     browser.get(f"{address}/label/#train")
     press(browser, "Save this model")
     wait_for(browser, ".job h2", "Saving this model")
+    wait_for(browser, ".job .now", "Judge it")
+    wait_for(browser, ".job", "The model")  # answers, or will in a moment
     browser.get("about:blank")  # a job goes on without its page
     browser.get(f"{address}/label/#train")
     wait_for(browser, ".job h2", "heap-1 is saved")
-    wait_for(browser, ".runs", "95 % interval")
+    wait_for(browser, ".runs", "of the 16 labelled pictures are right")
+    wait_for(browser, "header nav", "Ask")
     press(browser, "ONNX")
     wait_for(browser, ".job h2", "ONNX of heap-1 is written")
     if AXE.exists():
@@ -80,3 +83,16 @@ def test_a_model_is_saved_asked_and_exported(address, browser, tmp_path):
     browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(os.fspath(picture))
     wait_for(browser, "article.answer:not(.waiting) h3", "moss")
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_a_class_of_one_picture_is_told_before_the_training(address, browser):
+    browser.get(f"{address}/label/#next")
+    wait_for(browser, ".given, .accept", "")
+    browser.find_element(By.ID, "name").send_keys("owl\n")
+    wait_for(browser, "#classes", "owl")
+    browser.find_element(By.LINK_TEXT, "Train").click()
+    wait_for(browser, ".train", "Of owl only one picture has a label")
+    save = browser.find_element(By.CSS_SELECTOR, ".ways .primary")
+    assert not save.is_enabled()
+    browser.find_element(By.ID, "undo").click()
+    WebDriverWait(browser, 20).until(lambda _: save.is_enabled())
