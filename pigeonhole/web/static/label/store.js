@@ -59,8 +59,8 @@ async function fetchDetails(ids, now) {
   try {
     const { pictures } = await get(`pictures?ids=${ids.join(",")}`);
     for (const picture of pictures) {
-      keep(store.known, picture.id, picture);
-      keep(fetched, picture.id, now);
+      hold(store.known, picture.id, picture);
+      hold(fetched, picture.id, now);
     }
   } catch {
     return; // the next state has them fetched
@@ -71,7 +71,7 @@ async function fetchDetails(ids, now) {
 }
 
 // A map keeps the order in which its entries came.
-function keep(map, id, value) {
+function hold(map, id, value) {
   map.delete(id);
   map.set(id, value);
   if (map.size > MOST_KNOWN) map.delete(map.keys().next().value);
