@@ -107,7 +107,7 @@ export class All {
   #told() {
     const chosen = this.grid.selection.ids.size;
     this.count.textContent = chosen
-      ? `${chosen.toLocaleString("en")} of ${counted(this.ids.length, "picture", "pictures")} selected`
+      ? `${chosen.toLocaleString("en")} of ${this.ids.length.toLocaleString("en")} selected`
       : counted(this.ids.length, "picture", "pictures");
     this.agree.disabled = !chosen;
     this.out.disabled = !chosen;

@@ -13,7 +13,7 @@ export class Answers {
     this.lead = element("p", { class: "small hint" });
     this.nothing = element("div", { class: "nothing none", hidden: true });
     this.tabs = element("ul", { class: "answer-classes" });
-    this.count = element("p", { class: "small count", role: "status" });
+    this.count = element("p", { class: "small count listed", role: "status" });
     this.agree = element("button", { class: "button", type: "button", onclick: () => this.accept() });
     this.out = element("button", { class: "button", type: "button", onclick: () => this.remove() }, "Leave out ", element("kbd", {}, "x"));
     this.sorting = new Sorting();
@@ -119,7 +119,7 @@ export class Answers {
     this.count.textContent = !sheet
       ? ""
       : chosen
-        ? `${chosen.toLocaleString("en")} of ${counted(sheet.ids.length, "picture", "pictures")} selected`
+        ? `${chosen.toLocaleString("en")} of ${sheet.ids.length.toLocaleString("en")} selected`
         : `${counted(sheet.ids.length, "picture", "pictures")}${this.#least()}`;
     this.agree.replaceChildren(chosen ? "Accept the selected " : `All of them show ${sheet?.name} `, element("kbd", {}, "space"));
     this.agree.hidden = !sheet || sheet.kind === "without" || (!chosen && sheet.kind !== "class");
@@ -130,7 +130,7 @@ export class Answers {
   #lead() {
     if (this.sheets.length) {
       const by = this.file ? `The answers of ${this.file}` : "The answers of the model that learns along";
-      return `${by}. Select what is wrong and give it its class; then accept the rest.`;
+      return `${by}. Select what is wrong and give it its class, then accept the rest.`;
     }
     return whatNow(store.state) ? "" : "What the model says of the other pictures is shown here once two classes have labels.";
   }

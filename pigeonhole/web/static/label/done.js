@@ -16,6 +16,6 @@ export function whatNow({ counts: { pictures, undecided } }) {
   ];
 }
 
-function link(text, href, kind = "primary") {
+export function link(text, href, kind = "primary") {
   return element("a", { class: `button ${kind}`, href }, text);
 }

@@ -1,6 +1,6 @@
 // Pictures that look alike as sheets: name a whole group, take pictures out of it, split it, merge it.
 import { counted, element, percent, say } from "./dom.js";
-import { whatNow } from "./done.js";
+import { link, whatNow } from "./done.js";
 import { Grid } from "./grid.js";
 import { decide, get, post, store, details } from "./store.js";
 import { fillTile, makeTile } from "./tile.js";
@@ -49,7 +49,7 @@ export class Groups {
     wanted.forEach((each, place) => {
       if (this.list.children[place] !== each) this.list.insertBefore(each, this.list.children[place] ?? null);
     });
-    const now = groups.length ? null : whatNow(store.state);
+    const now = groups.length ? null : (whatNow(store.state) ?? whileLooking(store.state));
     this.nothing.replaceChildren(...(now ?? []));
     this.lead.textContent = now ? "" : this.#hint(groups.length);
     this.anew.hidden = !groups.length;
@@ -61,7 +61,6 @@ export class Groups {
 
   #hint(count) {
     if (count) return "The pictures of a group look alike. Click what does not belong, then name the rest.";
-    if (store.state.progress) return "Groups appear here once the pictures have been looked at. Until then, label them one by one under Next, or under All.";
     return "Sorting into groups …";
   }
 
@@ -137,6 +136,14 @@ export class Groups {
     else return false;
     return true;
   }
+}
+
+function whileLooking({ progress }) {
+  if (!progress) return null;
+  return [
+    element("p", { class: "lead" }, "Groups appear here once the pictures have been looked at. You can label some until then."),
+    element("p", { class: "buttons" }, link("Label one by one", "#next")),
+  ];
 }
 
 class Sheet {
