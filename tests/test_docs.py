@@ -36,7 +36,7 @@ LANGUAGES |= {"javascript", "cpp"}  # which tests/test_rule.py runs
 MOST_README_LINES = 200
 # What takes more than a moment: trainings, and whatever needs TensorFlow or scikit-learn.
 SLOW = re.compile(
-    r"\btrain\b|\bevaluate\b|\bexport\b|\bdream\b|\bstylize\b|sklearn|pigeonhole\.art|tensorflow|keras|TrainingJob|make_sample|runs/CUT"
+    r"\btrain\b|\bevaluate\b|\bexport\b|\bdream\b|\bstylize\b|sklearn|pigeonhole\.art|tensorflow|keras|TrainingJob|Candidate|Extractor\.of|make_sample|runs/CUT"
 )
 FENCE = re.compile(r"(?:^<!-- (?P<remark>.*?) -->\n)?^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S)
 
@@ -106,7 +106,7 @@ def prepared(tmp_path_factory) -> Path:
     for name in ("dog.jpg", "cat.png", "new_leaf.jpg"):
         shutil.copy(picture, folder / name)
     command = [sys.executable, "-m", "pigeonhole", "train", "--data", "training_data", "--name", "NAME"]
-    run(folder, [*command, "--steps", "60", "--batch-size", "20", "--no-report"])
+    run(folder, [*command, "--steps", "30", "--batch-size", "20", "--precision", "float32", "--no-report"])
     (folder / "runs" / "NAME" / "fixes.csv").write_text(f"file,new_label\nhealthy/{wrong.name},rust\n")
     for name in ("OLD", "leaves", "scans"):
         shutil.copytree(folder / "runs" / "NAME", folder / "runs" / name)

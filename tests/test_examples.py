@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pigeonhole.model.classifier import Classifier
-from pigeonhole.model.export import exporting
 from tests.support import bulk_jobs, saved_runs
 
 ROOT = Path(__file__).parents[1]
@@ -22,8 +21,7 @@ def test_every_picture_has_its_row(tmp_path, name, needed):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     if name == "spark" and not shutil.which("java"):
         pytest.skip("Spark needs Java")
-    run = saved_runs.save(tmp_path / "run")
-    exporting.export(run)
+    run = saved_runs.ready(tmp_path / "run", onnx=True)
     names = bulk_jobs.write_pictures(tmp_path / "photos")
     done = subprocess.run(
         [sys.executable, f"examples/{name}_predict.py", tmp_path / "photos", run, tmp_path / "answers"],

@@ -239,10 +239,10 @@ def imported_tests(path: Path, own: str) -> list[str]:
     return [name for name in names if name != own]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda path: path.stem)
-def test_tests_share_by_way_of_support(path):
-    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    assert not imported_tests(path, own)
+def test_tests_share_by_way_of_support():
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        assert not imported_tests(path, own), path
 
 
 def test_a_test_that_imports_another_is_found(tmp_path):
@@ -311,12 +311,11 @@ NAMING = sorted(
 )
 
 
-@pytest.mark.parametrize("path", [*NAMING, *PROGRAMS], ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_names_of_run_files_stand_in_runs_alone(path):
-    other = (
-        NOT_OF_A_RUN.get(path.relative_to(PACKAGE).as_posix(), set()) if PACKAGE in path.parents else set()
-    )
-    assert not named_run_files(path) - other, "ask pigeonhole.runs.run.Run for it"
+def test_names_of_run_files_stand_in_runs_alone():
+    for path in (*NAMING, *PROGRAMS):
+        within = path.relative_to(PACKAGE).as_posix() if PACKAGE in path.parents else None
+        found = named_run_files(path) - NOT_OF_A_RUN.get(within, set())
+        assert not found, f"{path}: ask pigeonhole.runs.run.Run for it"
 
 
 @pytest.mark.parametrize(
@@ -347,33 +346,34 @@ def called(path: Path) -> Iterator[tuple[str, str]]:
             yield from ((node.module or "", alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_pictures_are_decoded_and_resized_in_one_place(path):
-    for module, name in called(path):
+def test_pictures_are_decoded_and_resized_in_one_place():
+    for path in SOURCES:
         place = module_name(path) if PACKAGE in path.parents else path.stem
-        assert not (name in DECODERS and not place.startswith("pictures.")), f"{module}.{name}"
-        assert not (module == "cv2" and name == "resize" and place not in RESIZERS)
-        assert (module, name) not in {("PIL", "Image"), ("image", "decode_image"), ("image", "resize")}
+        for module, name in called(path):
+            assert not (name in DECODERS and not place.startswith("pictures.")), f"{path}: {module}.{name}"
+            assert not (module == "cv2" and name == "resize" and place not in RESIZERS), path
+            others = {("PIL", "Image"), ("image", "decode_image"), ("image", "resize")}
+            assert (module, name) not in others, path
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_nothing_unpickles_or_evaluates(path):
-    modules = {name.split(".")[0] for name in imported(path)}
-    if path != UNPICKLER:
-        assert not modules & {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-    for node in nodes(path):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in {"eval", "exec"}
-        assert not (isinstance(node, ast.keyword) and node.arg == "allow_pickle")
+def test_nothing_unpickles_or_evaluates():
+    for path in SOURCES:
+        modules = {name.split(".")[0] for name in imported(path)}
+        if path != UNPICKLER:
+            assert not modules & {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}, path
+        for node in nodes(path):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"eval", "exec"}, path
+            assert not (isinstance(node, ast.keyword) and node.arg == "allow_pickle"), path
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_one_word_for_each_thing(path):
-    assert path.stem not in {"utils", "util", "helpers", "misc"}
-    for node in nodes(path):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            assert node.id not in {"cls", "img", "imgs", "pp"}
-        assert not (isinstance(node, ast.arg) and node.arg in {"img", "imgs", "pp"})
+def test_one_word_for_each_thing():
+    for path in SOURCES:
+        assert path.stem not in {"utils", "util", "helpers", "misc"}, path
+        for node in nodes(path):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                assert node.id not in {"cls", "img", "imgs", "pp"}, path
+            assert not (isinstance(node, ast.arg) and node.arg in {"img", "imgs", "pp"}), path
 
 
 def modules_after(*command: str | Path) -> set[str]:

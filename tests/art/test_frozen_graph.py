@@ -96,7 +96,7 @@ def test_the_published_example_climbs(graph):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
-    run = saved_runs.save(tmp_path_factory.mktemp("exported") / "run")
+    run = saved_runs.ready(tmp_path_factory.mktemp("exported") / "run")
     form = Form("pb")
     with ExportJob([form], str(run)) as job:
         return job.export(form).place

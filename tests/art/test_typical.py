@@ -28,7 +28,7 @@ def test_a_network_is_sure_of_its_own_pictures(tmp_path, channels):
 
 
 def test_the_gradient_is_that_of_the_log_odds(tmp_path):
-    odds = ClassOdds(Run(saved_runs.save(tmp_path / "run"))).of([2, 0])
+    odds = ClassOdds(Run(saved_runs.ready(tmp_path / "run"))).of([2, 0])
     random = np.random.default_rng(0)
     pictures = random.uniform(60, 180, (2, saved_runs.SIZE, saved_runs.SIZE, 3)).astype(np.float32)
     whole = np.tile(np.float32([0, 0, 1, 1]), (2, 1))

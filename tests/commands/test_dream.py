@@ -24,7 +24,7 @@ QUICK = ["--steps", "2", "--octaves", "2"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return saved_runs.save(tmp_path_factory.mktemp("dreams") / "run")
+    return saved_runs.ready(tmp_path_factory.mktemp("dreams") / "run")
 
 
 @pytest.fixture

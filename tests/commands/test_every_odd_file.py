@@ -41,7 +41,7 @@ def test_strict_preflight_fails_on_them(folder, tmp_path, capsys):
 
 
 def test_predict_gives_every_file_its_verdict(folder, tmp_path, capsys):
-    run = saved_runs.save(tmp_path / "run")
+    run = saved_runs.ready(tmp_path / "run")
     status = predict.main([str(folder / "odd"), "--model", str(run), "--json"])
     answers = json.loads(capsys.readouterr().out)
     verdicts = {answer["file"].rpartition("/")[2]: answer.get("error", USED) for answer in answers}

@@ -92,12 +92,18 @@ def status(url, password=None):
         return error.code
 
 
-def test_others_in_the_network_need_a_key_which_this_computer_alone_does_not(tmp_path):
+def test_others_in_the_network_need_a_key(tmp_path):
     draw_heap(tmp_path / "heap", 2)
     flags = ("--cache-dir", str(tmp_path / "cache"))
     with labelling(tmp_path / "heap", "--host", "0.0.0.0", *flags) as said:
         url, key = re.search(r"open +(\S+)", said)[1], re.search(r"key +(\S+)", said)[1]
         assert status(url) == status(url, "wrong") == status(url + "thumbnails/0") == 401
         assert status(url, key) == status(url + "thumbnails/0", key) == 200
+
+
+@pytest.mark.slow
+def test_this_computer_alone_needs_no_key(tmp_path):
+    draw_heap(tmp_path / "heap", 2)
+    flags = ("--cache-dir", str(tmp_path / "cache"))
     with labelling(tmp_path / "heap", *flags) as said:
         assert "key " not in said and status(re.search(r"open +(\S+)", said)[1]) == 200

@@ -22,7 +22,7 @@ PROGRAM = Path(__file__).parents[2] / "predict.py"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return saved_runs.save(tmp_path_factory.mktemp("home") / "runs" / "first")
+    return saved_runs.ready(tmp_path_factory.mktemp("home") / "runs" / "first")
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ import pytest
 from pigeonhole.commands import predict
 from pigeonhole.errors import UsageError
 from pigeonhole.jobs.bulk import job, text_files
-from pigeonhole.model.export import exporting
 from pigeonhole.model.interface import ForeignCheckpoint
 from pigeonhole.runs.run import Run
 from tests.support import bulk_jobs, saved_runs
@@ -27,15 +26,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    return saved_runs.save(tmp_path_factory.mktemp("home") / "run")
+    return saved_runs.ready(tmp_path_factory.mktemp("home") / "run")
 
 
 @pytest.fixture(scope="module")
 def onnx_run(run) -> Path:
     """The same with its ONNX file, so that a process starts in a moment."""
-    copied = shutil.copytree(run, run.with_name("onnx_run"))
-    exporting.export(copied)
-    return copied
+    return saved_runs.ready(run.with_name("onnx_run"), onnx=True)
 
 
 @pytest.fixture(autouse=True)

@@ -81,7 +81,7 @@ def test_a_port_in_use_is_told(home):
 
 def test_two_models_of_one_name_are_told(home):
     for folder in ("a", "b"):
-        saved_runs.save(home / folder / "same")
+        saved_runs.ready(home / folder / "same")
     with pytest.raises(UsageError, match="same name"):
         serve.main(["--model", "a/same", "--model", "b/same"])
 
@@ -133,8 +133,7 @@ def post(url: str, data: bytes = PNG) -> dict:
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
     """The prefix of a saved model's files, its ONNX file among them."""
-    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
-    exporting.export(run)
+    run = saved_runs.ready(tmp_path_factory.mktemp("runs") / "run", onnx=True)
     return search.find(run).prefix
 
 

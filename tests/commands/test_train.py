@@ -176,6 +176,7 @@ def test_copies_of_training_pictures_in_the_test_folder_are_named(finished, data
     assert sorted(known.names) == paths and set(known.sides) == {"train", "valid"}
 
 
+@pytest.mark.slow
 def test_edited_fixes_change_labels_and_no_file(arguments, data, tmp_path):
     before = {path: path.read_bytes() for path in data.glob("*/*.png")}
     fixes = tmp_path / "fixes.csv"
@@ -465,12 +466,12 @@ def test_mistakes_are_named(arguments, flags, named):
         train.main([*arguments, *flags])
 
 
-def test_a_run_is_never_trained_over(arguments, tmp_path):
-    train.main([*arguments, "--steps", "1", "--name", "taken"])
-    before = (tmp_path / "runs/taken/model.index").stat().st_mtime_ns
-    with pytest.raises(UsageError, match="taken"):
-        train.main([*arguments, "--steps", "1", "--name", "taken"])
-    assert (tmp_path / "runs/taken/model.index").stat().st_mtime_ns == before
+def test_a_run_is_never_trained_over(arguments, finished):
+    run, _ = finished
+    before = {file: file.stat().st_mtime_ns for file in run.iterdir()}
+    with pytest.raises(UsageError, match=run.name):
+        train.main([*arguments, "--steps", "1", "--output", str(run.parent), "--name", run.name])
+    assert {file: file.stat().st_mtime_ns for file in run.iterdir()} == before
 
 
 def test_no_usable_picture_is_one_clear_error(tmp_path):

@@ -54,6 +54,7 @@ def test_a_loss_that_is_no_number_from_the_start_leaves_no_model(config):
     assert progress(job.run.folder) == "stopped"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_later_keeps_the_best_network_before_it(config, capsys):
     # The decay turns into growth as the rate rises: 30 times a step at its peak.
     job = TrainingJob(replace(config, optimizer="adamw", learning_rate=5e-3, weight_decay=6000))

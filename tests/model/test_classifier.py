@@ -21,7 +21,7 @@ v1 = tf.compat.v1
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
+    return saved_runs.ready(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")

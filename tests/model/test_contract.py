@@ -13,7 +13,6 @@ from pigeonhole import Classifier
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.model import golden
 from pigeonhole.model.contract import Contract, class_names
-from pigeonhole.model.export import exporting
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
@@ -84,9 +83,7 @@ def test_class_names_are_different_texts(names):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
-    exporting.export(run)
-    return run
+    return saved_runs.ready(tmp_path_factory.mktemp("runs") / "run", onnx=True)
 
 
 def describe(run, name: str, change) -> None:

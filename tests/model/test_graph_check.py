@@ -20,7 +20,7 @@ SECRET = b"what only the user may read"
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
-    return saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
+    return saved_runs.ready(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture

@@ -76,7 +76,13 @@ def _answers(script: Script, folder: Path, pictures: list[Path], classes: list[s
     return np.array([[shares[name] for name in classes] for shares in found])
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("augmented", "mnist") else pytest.param(name, marks=pytest.mark.slow)
+        for name in SCRIPTS
+    ],
+)
 def test_what_a_script_trained_and_saved_is_answered_the_same_by_predict(trained, name, capsys):
     script, (data, folder, losses) = SCRIPTS[name], trained(name)
     classes = sorted(path.name for path in data.iterdir())

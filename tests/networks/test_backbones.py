@@ -179,7 +179,9 @@ def test_pictures_too_small_for_it_are_refused_before_any_is_read(tmp_path):
         train.main(["--data", str(tmp_path), "--network", SMALL, "--image-size", "31"])
 
 
-@pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True)])
+@pytest.mark.parametrize(
+    "averaging", [pytest.param(Averaging(), marks=pytest.mark.slow), Averaging(flip=True)]
+)
 def test_its_head_alone_learns_while_the_rest_is_frozen(averaging):
     model = building.build(SMALL, SIDE, 3, 5, averaging=averaging)
     steps.freeze(model, True)

@@ -158,7 +158,13 @@ def test_the_networks_without_activations_are_linear_but_for_their_pools():
     np.testing.assert_allclose(model(2 * pixels), 2 * np.array(model(pixels)), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("classic_lrn", "classic_augmented") else pytest.param(name, marks=pytest.mark.slow)
+        for name in NAMES
+    ],
+)
 def test_the_saved_network_answers_alike_everywhere(name, tmp_path):
     size = NETWORKS[name].usual_size(32)
     model = saved_runs.network(name=name, size=size, channels=NETWORKS[name].channels)

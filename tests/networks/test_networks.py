@@ -71,7 +71,14 @@ def test_any_size_and_channels_give_logits(name, size, channels):
     assert replaced == list(NETWORKS[name].dropout)
 
 
-@pytest.mark.parametrize("name", [network.name for network in NETWORKS.values() if network.smallest_side > 1])
+def bounded() -> list:
+    """Networks with a smallest side; of the large ones one is enough for every day."""
+    names = [network.name for network in NETWORKS.values() if network.smallest_side > 1]
+    large = set(PRETRAINED) - {"mobilenet_v3_small"}
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in large else []) for name in names]
+
+
+@pytest.mark.parametrize("name", bounded())
 def test_below_the_smallest_side_nothing_is_left_behind_the_layers(name):
     side = NETWORKS[name].smallest_side
     building.build(name, side, 3, 2)
@@ -113,17 +120,17 @@ def test_a_network_of_several_variants_answers_by_their_mean(name):
     shifted = (wider[:, 2:, 2:], wider[:, :-2, :-2])
 
     def both(images):
-        return (plain.predict(images, verbose=0) + plain.predict(images[:, :, ::-1], verbose=0)) / 2
+        return (np.asarray(plain(images)) + np.asarray(plain(images[:, :, ::-1]))) / 2
 
-    once = plain.predict(pixels, verbose=0)
+    once = np.asarray(plain(pixels))
     means = [
         both(pixels),
-        once / 2 + sum(plain.predict(images, verbose=0) for images in shifted) / 4,
+        once / 2 + sum(np.asarray(plain(images)) for images in shifted) / 4,
         both(pixels) / 2 + sum(both(images) for images in shifted) / 4,
     ]
     size = np.abs(once).max()
     for model, mean in zip(averaged, means, strict=True):
-        np.testing.assert_allclose(model.predict(pixels, verbose=0), mean, atol=1e-5 * size)
+        np.testing.assert_allclose(model(pixels), mean, atol=1e-5 * size)
         assert np.abs(mean - once).max() > 1e-3 * size
         assert [weight.path for weight in model.weights] == [weight.path for weight in plain.weights]
     assert np.abs(means[0] - means[2]).max() > 1e-3 * size

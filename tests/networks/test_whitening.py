@@ -82,7 +82,9 @@ def test_computes_in_the_precision_of_the_network():
     assert {str(weight.dtype) for weight in layer.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True, shift=True)])
+@pytest.mark.parametrize(
+    "averaging", [Averaging(), pytest.param(Averaging(flip=True, shift=True), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", ["deep", pytest.param("wide", marks=pytest.mark.slow)])
 def test_a_trainer_sets_the_filters_and_learns_only_the_bias(name, averaging):
     model = network(name, averaging=averaging)

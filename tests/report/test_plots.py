@@ -30,7 +30,7 @@ HISTORY = """epoch,step,learning_rate,train_loss,train_accuracy,valid_loss,valid
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = saved_runs.save(tmp_path_factory.mktemp("run"))
+    folder = saved_runs.ready(tmp_path_factory.mktemp("runs") / "run")
     (folder / "history.csv").write_text(HISTORY, encoding="utf-8")
     how = Augmentation(flip=True, shift=0.2).__dict__
     settings = {"recipe": {"augmentation": how}, "options": {"network": "standard"}}

@@ -1,4 +1,3 @@
-import base64
 import itertools
 import re
 from dataclasses import dataclass, field, replace
@@ -6,12 +5,10 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import pytest
 
-from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
 from pigeonhole.data.fixes import Suspect
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import measures, predictions
@@ -24,7 +21,7 @@ from pigeonhole.features import known
 from pigeonhole.model import metagraph
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.networks import building
-from pigeonhole.report import answers, atlas, confusion, data, network, page, pictures, training, writing
+from pigeonhole.report import answers, atlas, data, page, pictures, writing
 from pigeonhole.report.page import Section
 from pigeonhole.report.pictures import GENEROSITY
 from pigeonhole.runs.records import NextStep
@@ -148,6 +145,22 @@ def explained(case, tmp_path_factory) -> Case:
     write_training(kept, findings=AuditResult(suspects=suspects, all_labels=True))
     writing.write_test(kept.run, case.evaluation, case.measures, {}, case.classifier)
     return kept
+
+
+def shown(sections: list[Section]) -> str:
+    """The words of these sections."""
+    parsed = Page()
+    for each in sections:
+        parsed.feed(each.html)
+    return parsed.text
+
+
+def summary(case: Case, told: measures.Measures, corrected: CorrectedAccuracy | None = None, **more) -> str:
+    """The words of the page's first section, as a training (or, of_test, a test) writes it."""
+    nowhere = (np.arange(0), np.empty((0, SIZE, SIZE)))
+    given = {"of_test": False, **more}
+    made = answers.Answers(case.evaluation, told, nowhere, corrected=corrected, **given)
+    return shown([made._summary(GENEROSITY[0])])
 
 
 def section(case: Case, name: str) -> str:
@@ -334,23 +347,20 @@ def test_the_page_warns_of_what_cannot_be_trusted(case):
         (30.0, 0.5, 0.8, "it is not better than a rule without learning (the class of the most similar"),
     ],
 )
-def test_the_page_says_first_that_nothing_useful_was_learnt(case, tmp_path, right, majority, thumbnail, said):
+def test_the_page_says_first_that_nothing_useful_was_learnt(case, right, majority, thumbnail, said):
     told = replace(case.measures, right=30, majority=("cat", majority), nearest_thumbnail=thumbnail)
     corrected = CorrectedAccuracy(right, total=40, optimism=0.0, validations=1, kept=2)
-    judged = writing.Judged(case.evaluation, told, corrected)
-    run = another_run(case, tmp_path).run
-    rest = (case.classifier, AuditResult())
-    text = parse(writing.write_training(run, case.sets, judged, *rest)).text
+    text = summary(case, told, corrected)
     assert text.count(f"The network has learnt nothing useful: {said}") == 1
     assert "then try another --network" in text and "Of 100 new pictures" not in text
-    useful = judged._replace(corrected=replace(corrected, right=39.5))
-    assert "learnt nothing" not in parse(writing.write_training(run, case.sets, useful, *rest)).text
+    assert "learnt nothing" not in summary(case, told, replace(corrected, right=39.5))
 
 
-def test_a_chosen_network_is_told_without_its_luck(case, tmp_path):
+def test_a_chosen_network_is_told_without_its_luck(case):
     corrected = CorrectedAccuracy(right=20.0, total=40, optimism=0.05, validations=7, kept=2)
-    written = write_training(another_run(case, tmp_path), corrected=corrected)
-    text = parse(written).text
+    nowhere = (np.arange(0), np.empty((0, SIZE, SIZE)))
+    made = answers.Answers(case.evaluation, case.measures, nowhere, of_test=False, corrected=corrected)
+    text = shown(made.sections(GENEROSITY[-1]))
     low, high = wilson_interval(20.0, 40)
     assert "50.0 % of new pictures expected right" in text
     assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in text
@@ -441,49 +451,61 @@ def test_test_pictures_from_the_training_are_named(case, tmp_path):
     assert "cat/other.png valid looks the same" in text
 
 
-def test_the_summary_depends_on_copies_of_training_pictures(case, tmp_path):
+def test_the_summary_depends_on_copies_of_training_pictures(case):
     no_part = "The test pictures took no part in the training"
     names, total = case.evaluation.names, case.evaluation.total
     few = {names[0]: Copy("cat/original.png", "train", True)}
     every = {name: Copy(name, "train", True) for name in names}
 
-    def summary(copies) -> str:
-        writing.write_test(Run(tmp_path), case.evaluation, case.measures, copies, case.classifier)
-        return page.read(Run(tmp_path))["test-summary"].html
+    def told(copies) -> str:
+        return summary(case, case.measures, of_test=True, copies=copies)
 
-    assert no_part in summary({})
+    assert no_part in told({})
     for copies in (few, every):
-        html = summary(copies)
+        html = told(copies)
         assert no_part not in html and f"near-copies of them: {len(copies)} of {total}." in html
     assert f"nothing about new pictures: {total} of the {total} test pictures, or near-copies" in html
-    html = summary(None)
+    html = told(None)
     assert no_part not in html and "is not known" in html
 
 
-def test_suspected_labels_are_shown(case, tmp_path):
-    name = case.sets.everything.names[3]
-    found = [Suspect(name, "cat", HOSTILE, 0.031, 0.942, 0.9)]
-    findings = AuditResult(suspects=found, all_labels=True)
-    parsed = parse(write_training(another_run(case, tmp_path), findings=findings))
-    text = parsed.text
+@pytest.fixture(scope="module")
+def found(case, tmp_path_factory) -> tuple[AuditResult, str]:
+    """All that a training can look for and find, and the words of its page."""
+    every, records = case.sets.everything, {record.entry.name: record for record in case.sets.records}
+    halved = PowerLaw(1000, error=np.full(9, 0.4), floor=np.zeros(9), exponent=np.ones(9), noise=np.zeros(9))
+    outlook = Outlook("cat", 300, 0.5, Forecast(0.75, 0.7, 0.8), 0.25)
+    findings = AuditResult(
+        suspects=[Suspect(every.names[3], "cat", HOSTILE, 0.031, 0.942, 0.9)],
+        all_labels=True,
+        shortcuts=shortcuts.check(
+            [records[name] for name in every.names], every.images, every.label_indices, every.class_names
+        ),
+        unseen=Unseen(
+            "combined", 0.05, {"cat": (3, 8), HOSTILE: (2, 5)}, 0.3875, 0.2, 0.6, {"combined": 0.8}
+        ),
+        learning_curve=Curve((500, 1000), (0.2, 0.6), 200, (outlook,), 1000, halved),
+    )
+    written = write_training(another_run(case, tmp_path_factory.mktemp("found")), findings=findings)
+    return findings, parse(written).text
+
+
+def test_suspected_labels_are_shown(case, found):
+    name, (_, text) = case.sets.everything.names[3], found
     assert f"in cat 3.1 % looks like {HOSTILE} 94.2 % {name}" in text
     assert f": 1 of {case.sets.everything.num_examples}." in text
     assert "--check-labels" not in text
 
 
-def test_it_says_where_labels_were_not_looked_at(case, tmp_path):
-    findings = AuditResult(suspects=[])
-    text = parse(write_training(another_run(case, tmp_path), findings=findings)).text
+def test_it_says_where_labels_were_not_looked_at(case):
+    text = shown(data.sections(case.sets, None, AuditResult(suspects=[]), GENEROSITY[-1]))
     assert "Only the validation pictures were checked; training with --check-labels checks all." in text
     assert f"None of the {case.sets.valid.num_examples} labels looks wrong." in text
 
 
-def test_the_shortcut_check_is_told(case, tmp_path):
-    every, records = case.sets.everything, {record.entry.name: record for record in case.sets.records}
-    check = shortcuts.check(
-        [records[name] for name in every.names], every.images, every.label_indices, every.class_names
-    )
-    text = parse(write_training(another_run(case, tmp_path), findings=AuditResult(shortcuts=check))).text
+def test_the_shortcut_check_is_told(found):
+    findings, text = found
+    check = findings.shortcuts
     warned = check.lines()[0] if check.fires else "No shortcut was found."
     assert warned in text
     for finding in check.findings:
@@ -491,9 +513,8 @@ def test_the_shortcut_check_is_told(case, tmp_path):
         assert " ".join([finding.kind, *(f"{100 * share:.1f} %" for share in both)]) in text
 
 
-def test_unseen_classes_are_told(case, tmp_path):
-    unseen = Unseen("combined", 0.05, {"cat": (3, 8), HOSTILE: (2, 5)}, 0.3875, 0.2, 0.6, {"combined": 0.8})
-    text = parse(write_training(another_run(case, tmp_path), findings=AuditResult(unseen=unseen))).text
+def test_unseen_classes_are_told(found):
+    _, text = found
     assert "About 39 in 100 pictures of a class" in text
     assert "prediction interval 20 to 60), compared with 5 in 100" in text
     assert "cat 3 8 37.5 %" in text
@@ -504,14 +525,10 @@ def test_what_was_not_looked_for_is_not_there(parsed):
     assert not {"suspects", "shortcuts", "unseen", "learning-curve"} & set(parsed.ids)
 
 
-def test_the_learning_curve_is_told(case, tmp_path):
-    halved = PowerLaw(1000, error=np.full(9, 0.4), floor=np.zeros(9), exponent=np.ones(9), noise=np.zeros(9))
-    outlook = Outlook("cat", 300, 0.5, Forecast(0.75, 0.7, 0.8), 0.25)
-    curve = Curve((500, 1000), (0.2, 0.6), 200, (outlook,), 1000, halved)
-    written = write_training(another_run(case, tmp_path), findings=AuditResult(learning_curve=curve))
-    text = parse(written).text
+def test_the_learning_curve_is_told(found):
+    findings, text = found
     assert "With twice as many (2,000): 80.0 %" in text
-    for line in curve.lines()[1:]:
+    for line in findings.learning_curve.lines()[1:]:
         assert line[1:] in text
     assert "1,000 4,000" in text  # at the drawing's axis
 
@@ -573,178 +590,3 @@ def test_a_long_list_of_findings_is_cut(case):
     facts = case.sets.preflight.to_json() | {"strays": [f"stray {number}" for number in range(1000)]}
     stray = next(remark for remark in data.remarks(facts) if "outside" in remark.title)
     assert (stray.count, len(stray.names)) == (1000, data.NAMED)
-
-
-# --- its parts ---
-
-
-def test_mistakes_come_by_confidence(case):
-    rows = answers.most_confident_mistakes(case.evaluation)
-    assert not case.evaluation.right[rows].any()
-    assert len(rows) == (~case.evaluation.right).sum()
-    assert (np.diff(case.evaluation.confidence[rows]) <= 0).all()
-    hits = answers.least_confident_hits(case.evaluation)
-    assert case.evaluation.right[hits].all()
-    assert (np.diff(case.evaluation.confidence[hits]) >= 0).all()
-
-
-def test_behind_a_cell_are_its_own_pictures(case):
-    told, matrix = case.evaluation, case.measures.confusion
-    behind = confusion.rows_behind(told, matrix, GENEROSITY[0], with_hits=True)
-    assert behind.keys() == {(i, j) for i, j in np.argwhere(matrix).tolist()}
-    for (true, predicted), rows in behind.items():
-        assert len(rows) == min(matrix[true, predicted], GENEROSITY[0].pile)
-        assert (told.labels[rows] == true).all()
-        assert (told.predicted[rows] == predicted).all()
-        rising = np.diff(told.confidence[rows]) * (1 if true == predicted else -1)
-        assert (rising >= 0).all()
-
-
-def test_confusions_come_by_number():
-    matrix = np.array([[9, 2, 0], [5, 9, 1], [0, 0, 9]])
-    assert confusion.confusions(matrix) == [(1, 0), (0, 1), (1, 2)]
-    assert confusion.confusions(np.eye(3, dtype=int)) == []
-
-
-def test_shades_tell_hits_by_row_and_mistakes_by_the_worst():
-    shades = confusion.shade(np.array([[8, 2, 0], [4, 6, 0], [0, 0, 0]]))
-    np.testing.assert_allclose(shades, [[0.8, 0.5, 0], [1, 0.6, 0], [0, 0, 0]])
-
-
-def test_a_large_matrix_is_drawn():
-    sheet = confusion.drawing(np.array([[1.0, 0.0], [0.25, 0.0]]))
-    assert sheet[0, 0].tolist() == [0x00, 0x63, 0xA8, 255]
-    assert sheet[1, 0].tolist() == [0xB8, 0x50, 0x0A, 128]
-    assert sheet[0, 1, 3] == 0
-
-
-def test_filters_are_coloured_by_sign_and_strength():
-    colours = network.diverging(np.array([-1.0, 0.0, 1.0, 0.5]))
-    assert colours[0].tolist() == [0xB8, 0x50, 0x0A, 255]
-    assert colours[1].tolist() == [255, 255, 255, 255]
-    assert colours[2].tolist() == [0x00, 0x63, 0xA8, 255]
-    assert colours[3].tolist() == [128, 177, 212, 255]
-
-
-def test_filters_come_with_their_statistics():
-    weights = np.random.default_rng(0).normal(size=(3, 5, 3, 7)).astype(np.float32)
-    drawn = network.filters("conv1", weights, channels=2)
-    assert (drawn.size, drawn.inputs, drawn.outputs) == ("3×5", 3, 7)  # noqa: RUF001
-    assert drawn.peak == pytest.approx(np.abs(weights).max())
-    assert [channel.name for channel in drawn.channels] == ["red", "green"]
-    green = weights[:, :, 1]
-    measured = [getattr(drawn.channels[1], name) for name in ("minimum", "maximum", "mean", "deviation")]
-    np.testing.assert_allclose(measured, [green.min(), green.max(), green.mean(), green.std()], rtol=1e-5)
-
-
-def test_small_pictures_are_laid_side_by_side():
-    maps = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 4), np.uint8)
-    sheet = pictures.tiled(maps, columns=3)
-    assert sheet.shape == (5, 11, 4)
-    assert sheet[:2, :3].min() == sheet[:2, :3].max() == 1
-    assert (sheet[3:, 4:7] == 5).all()
-    assert not sheet[2].any()
-    assert not sheet[:, 3].any()
-
-
-def test_a_drawing_keeps_every_pixel():
-    sheet = np.random.default_rng(0).integers(0, 256, (5, 4, 4), np.uint8)
-    uri = pictures.lossless_uri(sheet)
-    encoded = np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8)
-    np.testing.assert_array_equal(
-        cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA), sheet
-    )
-
-
-def test_the_drawing_of_the_network_has_its_shapes(case):
-    layers = case.classifier.layers
-    drawn = network.blocks(layers, (SIZE, SIZE, 3))
-    assert [block.shape.replace("\N{MULTIPLICATION SIGN}", "x") for block in drawn][:3] == [
-        "16x16x3",
-        "16x16x32",
-        "8x8x32",
-    ]
-    assert drawn[0].layers == ["picture", "standardise"]
-    assert sum(block.parameters for block in drawn) == sum(layer.parameters for layer in layers)
-    assert [block.left for block in drawn] == sorted(block.left for block in drawn)
-
-
-def shown_varied(case, augmentation: Augmentation, network: str) -> tuple[str, str, list[str]]:
-    """The section's title, its words, and the pictures in it."""
-    section = data._augmentation(case.sets.train, augmentation, network, GENEROSITY[0])
-    return section.title, section.html, re.findall('src="(data:[^"]+)"', section.html)
-
-
-def test_the_variations_are_the_trainings_own(case):
-    title, html, sources = shown_varied(case, Augmentation(shift=0.4, colour=0.3), "standard")
-    assert "varied by shift 0.4, colour 0.3" in html
-    assert title == "One picture, varied" and len(sources) == 10 and len(set(sources)) > 5
-
-
-def test_what_the_networks_own_layers_make_of_a_picture_is_shown(case):
-    title, html, sources = shown_varied(case, IN_NETWORK, "classic_augmented")
-    crop = round(SIZE * 24 / 32)
-    told = (
-        f"random crop {crop} x {crop}, flip, hue 0.05, contrast 0.3 to 1, brightness 0.2, saturation 0 to 2"
-    )
-    assert told in html and title == "One picture, varied" and len(set(sources)) == 10
-    widths = [
-        cv2.imdecode(np.frombuffer(base64.b64decode(each.partition(",")[2]), np.uint8), 1).shape[1]
-        for each in sources
-    ]
-    assert widths == [SIZE] + 9 * [crop]
-
-
-@pytest.mark.parametrize("network", ["standard", "classic_augmented"])
-def test_no_variations_are_told_of_where_there_are_none(case, network):
-    title, html, sources = shown_varied(case, NONE, network)
-    assert title == "Pictures as they are" and "without variations" in html
-    assert "changed" not in html and not sources
-
-
-def test_the_sample_takes_the_classes_in_turn(case):
-    html = data._sample(case.sets.train, GENEROSITY[0]).html
-    named = [parsed.strip() for parsed in re.findall(r'<figcaption><span class="name">(.*?)</span>', html)]
-    turns = min(np.bincount(case.sets.train.label_indices))
-    assert turns > 4
-    assert [len(set(named[3 * turn : 3 * turn + 3])) for turn in range(turns)] == [len(CLASSES)] * turns
-
-
-@pytest.mark.parametrize(
-    ("classes", "question"),
-    [
-        (["cats", "dogs"], "cats or dogs?"),
-        (["a", "b", "c"], "a, b or c?"),
-        (list("abcdefghij"), "a, b, c or 7 more?"),
-    ],
-)
-def test_the_heading_is_a_question(classes, question):
-    assert training.heading(classes) == question
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(42.4, "42 seconds"), (231, "3 min 51 s"), (7512, "2 h 5 min"), (5399.8, "1 h 30 min")],
-)
-def test_durations_are_read_easily(seconds, words):
-    assert training.duration(seconds) == words
-
-
-def test_settings_are_flattened():
-    values = {"a_b": 1, "c": {"d": True, "e": None, "f": [1, 2]}, "g": 0.25}
-    assert list(training.flat(values)) == [("a b", "1"), ("c: d", "yes"), ("c: f", "1, 2"), ("g", "0.25")]
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(0.8164, "81.6 %"), (0, "0.0 %"), (1, "100.0 %"), (0.00012, "0.01 %"), (0.99987, "99.99 %")],
-)
-def test_percentages_keep_what_matters(share, text):
-    assert page.percent(share) == text.replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def test_history_is_read_by_column(tmp_path):
-    report_runs.write_facts(tmp_path, list(CLASSES))
-    history = Run(tmp_path).history()
-    np.testing.assert_array_equal(history["epoch"], [1, 2, 3])
-    np.testing.assert_array_equal(history["valid_accuracy"], [0.5, 0.75, 0.75])

@@ -67,7 +67,10 @@ def whole() -> State:
     return run.state()
 
 
-@pytest.mark.parametrize("step", [1, 6, 15, 23, STEPS])
+# Within an epoch, and before a validation that is due; the others are like one of these.
+@pytest.mark.parametrize(
+    "step", [15, 6, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 23, STEPS))]
+)
 def test_a_training_that_is_taken_up_ends_like_one_that_was_never_stopped(tmp_path, whole, step):
     before = stopped_at(step).state()
     checkpoints.write(Run(tmp_path), before)

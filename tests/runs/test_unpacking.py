@@ -13,7 +13,6 @@ from pigeonhole import Classifier
 from pigeonhole.commands import evaluate, predict
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs import trained
-from pigeonhole.model.export import exporting
 from pigeonhole.runs import search, unpacking
 from tests.support import saved_runs
 
@@ -22,8 +21,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "pets")
-    exporting.export(run)
+    run = saved_runs.ready(tmp_path_factory.mktemp("runs") / "pets", onnx=True)
     saved_runs.keep_pictures(run)
     return run
 

@@ -16,7 +16,8 @@ def make(folder: Path, **fitted) -> Run:
 
     The network has random weights: whatever it answers, an export must answer too.
     """
-    saved_runs.save(folder / "run", **fitted)
+    make = saved_runs.save if fitted else saved_runs.ready
+    make(folder / "run", **fitted)
     run = Run(folder / "run")
     pictures = folder / "pictures"
     with run.split_file.open("w", newline="") as file:

@@ -1,5 +1,8 @@
 """Small networks with random weights, saved as finished runs, and pictures to ask them about."""
 
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -10,6 +13,7 @@ from pigeonhole.data.dataset import DataSet
 from pigeonhole.features import known
 from pigeonhole.model import metagraph, rejection
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.export import exporting
 from pigeonhole.networks import building
 from pigeonhole.pictures.images import resize
 from pigeonhole.runs.run import Run
@@ -42,6 +46,25 @@ def save(folder: Path, model: keras.Model | None = None, replace: bool = False, 
     model = model or network()
     known = metagraph.Fitted(**{"global_step": 7, **fitted})
     metagraph.save(model, CLASSES[: model.output.shape[-1]], folder, known, replace)
+    return folder
+
+
+def ready(folder: Path, seed: int = 0, classes: int = len(CLASSES), ruled=False, onnx=False) -> Path:
+    """The run of `network(seed, classes=classes)` in `folder`: a copy of one that is made once in a process.
+
+    `ruled`: it can call a picture unsure. `onnx`: with its ONNX file.
+    """
+    made = Path(_made(seed, classes, ruled, onnx).name)
+    return shutil.copytree(made / "run", folder, copy_function=shutil.copy)
+
+
+@functools.cache
+def _made(seed: int, classes: int, ruled: bool, onnx: bool) -> tempfile.TemporaryDirectory:
+    folder = tempfile.TemporaryDirectory(prefix="pigeonhole-test-")
+    model = network(seed, classes=classes)
+    run = save(Path(folder.name) / "run", model, **({"rejection": rule(model)} if ruled else {}))
+    if onnx:
+        exporting.export(run)
     return folder
 
 

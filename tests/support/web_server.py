@@ -11,7 +11,6 @@ from pathlib import Path
 from flask import Flask
 
 from pigeonhole import Classifier
-from pigeonhole.model.export import exporting
 from pigeonhole.runs.run import Run
 from pigeonhole.web import Model
 from pigeonhole.web.gateway import Limits
@@ -22,12 +21,9 @@ ROOT = Path(__file__).parents[2]
 LOG = "log.txt"  # of the program, in its working folder
 
 
-def model(folder: Path, seed: int = 0, onnx: bool = False, **options) -> Model:
+def model(folder: Path, seed: int = 0, onnx: bool = False) -> Model:
     """A small random network as a finished run in `folder`, restored, by way of its ONNX file if asked."""
-    network = saved_runs.network(seed)
-    run = saved_runs.save(folder, network, rejection=saved_runs.rule(network), **options)
-    if onnx:
-        exporting.export(run)
+    run = saved_runs.ready(folder, seed, ruled=True, onnx=onnx)
     return Model(run.name, Classifier.load(run, threads=1), Run(run))
 
 

@@ -13,7 +13,7 @@ def test_what_is_asked_for_is_taken_without_measuring(asked):
     assert precision.choose(asked) == (asked, None)
 
 
-@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("depthwise", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_auto_measures_quietly_and_follows_the_measurement(capfd, depthwise):
     chosen, gain = precision.choose("auto", depthwise)
     assert capfd.readouterr() == ("", "")

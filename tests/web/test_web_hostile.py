@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pigeonhole.model.export import exporting
 from tests.support import saved_runs, web_server
 from tests.support.odd_files import (
     CORPUS,
@@ -272,7 +271,7 @@ KINDS = {
 def served(tmp_path_factory):
     """The program, with a model: (process, address)."""
     home = tmp_path_factory.mktemp("served")
-    exporting.export(saved_runs.save(home / "first"))
+    saved_runs.ready(home / "first", onnx=True)
     with web_server.program("--model", "first", "--watch", ".", cwd=home) as (process, url):
         yield process, url
         process.terminate()

@@ -198,6 +198,7 @@ def test_the_bounds_leave_room_for_the_largest_version():
     assert 3 * sum(1 for _ in pickletools.genops(data)) < MOST_OPCODES
 
 
+@pytest.mark.slow
 def test_hostile_pickles_cost_neither_memory_nor_time():
     pytest.importorskip("resource", reason="limits of a process are a matter of POSIX")
     program = (

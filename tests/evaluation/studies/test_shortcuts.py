@@ -18,6 +18,7 @@ from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
 from pigeonhole.pictures import images
 
 SIZE = 32
+BLANK = np.zeros((4000, 4, 4, 1), np.uint8)  # pictures that tell nothing, where it is about their files
 ROOT = Path(__file__).parents[3]
 DATA = ROOT.parent / "shared" / "data"
 
@@ -107,7 +108,7 @@ def test_silent_where_only_the_object_tells_the_classes(num_classes):
     assert found.lines()[0].startswith("Shortcuts: no shortcut found; ")
 
 
-@pytest.mark.parametrize("width", [1, 3, 7])
+@pytest.mark.parametrize("width", [1, 7])
 def test_a_white_border_on_one_of_two_classes(width):
     pictures, labels = drawn(300, 2)
     pictures = np.where((labels == 1)[:, None, None, None], framed(pictures, width), pictures)
@@ -209,21 +210,20 @@ def test_a_quality_for_each_class(tmp_path):
 
 @pytest.mark.parametrize(("fact", "values"), [("format", ["png", "jpeg"]), ("oddities", [("grey",), ()])])
 def test_a_format_for_each_class(fact, values):
-    pictures, labels = drawn(200, 2)
+    labels = np.arange(200) % 2
     records = [
         replace(record, **{fact: values[label]})
         for record, label in zip(records_of(200), labels, strict=True)
     ]
-    assert firing(check(pictures, labels, records)) == [FORMAT]
+    assert firing(check(BLANK[:200], labels, records)) == [FORMAT]
 
 
 def test_a_size_for_each_class():
-    pictures, labels = drawn(200, 2)
-    random = np.random.default_rng(1)
+    labels, random = np.arange(200) % 2, np.random.default_rng(1)
     wide = random.integers(300, 500, 200)
     records = records_of(200, width=wide, height=np.where(labels, wide * 3 // 4, wide))
-    assert SHAPE in firing(check(pictures, labels, records))
-    assert SHAPE not in firing(check(pictures, random.permutation(labels), records))
+    assert SHAPE in firing(check(BLANK[:200], labels, records))
+    assert SHAPE not in firing(check(BLANK[:200], random.permutation(labels), records))
 
 
 def landscape_share(share: float, count: int) -> ShortcutCheck:
@@ -285,7 +285,7 @@ def test_a_large_set_is_sampled_in_proportion():
     class Pictures:
         def __getitem__(self, rows):
             looked_at.extend(rows)
-            return np.random.default_rng(0).integers(0, 256, (len(rows), 4, 4, 1), np.uint8)
+            return BLANK[: len(rows)]
 
     found = check(Pictures(), labels, records_of(12_000))
     assert found.pictures == len(looked_at) == len(set(looked_at)) == 4000
@@ -301,7 +301,7 @@ def test_very_few_pictures_fire_nothing():
 
 
 def test_it_repeats():
-    assert check(*drawn(120, 3)) == check(*drawn(120, 3))
+    assert check(*drawn(60, 2)) == check(*drawn(60, 2))
 
 
 def test_silent_on_the_sample_of_digits():

@@ -154,6 +154,7 @@ def test_figures_belong_together(measured):
     assert result.auroc[result.rule] == max(result.auroc.values())
 
 
+@pytest.mark.slow
 def test_a_class_s_count_is_that_of_a_network_without_it(measured):
     result, _, _ = measured
     data = sets()

@@ -47,7 +47,7 @@ def killed(file: ParquetFile) -> None:
 def test_the_file_holds_what_the_table_does(tmp_path, monkeypatch):
     monkeypatch.setattr("pigeonhole.jobs.bulk.streaming.MOST_AT_ONCE", 2)
     photos = bulk_jobs.write_pictures(tmp_path / "photos")
-    with Classifier.load(saved_runs.save(tmp_path / "run"), threads=1) as classifier:
+    with Classifier.load(saved_runs.ready(tmp_path / "run"), threads=1) as classifier:
         job = bulk_jobs.answer(classifier, tmp_path / "photos", parquet=FILE)
         shares = classifier.predict([photo for photo in photos if photo.endswith("0.png")])
     table = parquet.read_table(FILE)

@@ -298,7 +298,7 @@ def test_a_broken_link_has_nothing_to_copy():
 
 def test_a_job_sorts_and_writes_a_table_at_once(tmp_path):
     bulk_jobs.write_pictures(tmp_path / "heap")
-    with Classifier.load(saved_runs.save(tmp_path / "run"), threads=1) as classifier:
+    with Classifier.load(saved_runs.ready(tmp_path / "run"), threads=1) as classifier:
         bulk_jobs.answer(classifier, "heap", csv=Path("out.csv"), sort_into=TARGET)
         with Path("out.csv").open(encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))

@@ -27,7 +27,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
-    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
+    run = saved_runs.ready(tmp_path_factory.mktemp("runs") / "run")
     with Classifier.load(run, engine="tensorflow") as classifier:
         yield classifier
 

@@ -20,7 +20,7 @@ KINDS = ("csv", "jsonl")
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
-    with Classifier.load(saved_runs.save(tmp_path_factory.mktemp("home") / "run"), threads=1) as loaded:
+    with Classifier.load(saved_runs.ready(tmp_path_factory.mktemp("home") / "run"), threads=1) as loaded:
         yield loaded
 
 

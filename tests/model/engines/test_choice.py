@@ -9,7 +9,6 @@ import pytest
 from pigeonhole import Classifier
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.model.engines import engine
-from pigeonhole.model.export import exporting
 from pigeonhole.model.interface import ForeignCheckpoint
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
@@ -17,9 +16,7 @@ from tests.support import saved_runs
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    run = saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
-    exporting.export(run)
-    return run
+    return saved_runs.ready(tmp_path_factory.mktemp("runs") / "run", onnx=True)
 
 
 @pytest.fixture

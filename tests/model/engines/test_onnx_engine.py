@@ -67,8 +67,7 @@ def test_answers_are_those_of_the_meta_graph(original, threads):
 
 
 def test_a_model_without_a_rule_is_never_unsure(tmp_path):
-    run = saved_runs.save(tmp_path / "run")
-    exporting.export(run)
+    run = saved_runs.ready(tmp_path / "run", onnx=True)
     with Classifier.load(run, engine="onnx") as classifier:
         assert not any(answer.unsure for answer in classifier.answer_each(NOISE))
 
@@ -246,7 +245,7 @@ def test_onnx_runtime_alone_does_read_other_files(run, monkeypatch):
     assert session.run(["y_pred"], {"x": NOISE.astype(np.float32)})[0].shape == (20, 3)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_no_damage_of_a_byte_is_a_traceback_or_another_answer(original, run, seed):
     random, file = np.random.default_rng(seed), run / Run.onnx_file.name
     whole = (original / Run.onnx_file.name).read_bytes()

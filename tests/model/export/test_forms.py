@@ -95,6 +95,7 @@ os.kill(os.getpid(), signal.SIGINT)
 """
 
 
+@pytest.mark.slow
 def test_openvino_leaves_the_handling_of_signals_as_it_was(made):
     place, _ = made("openvino", False)
     done = subprocess.run(
@@ -176,8 +177,8 @@ def test_the_weights_of_a_saved_model_are_stored_once(made):
     assert size(made("savedmodel")[0]) < 1.5 * size(made("pb")[0])
 
 
-# Keras' own networks are deep, and take long to translate.
-OWN = {"tutorial", "standard", "deep", "wide"} | {name for name in NETWORKS if name.startswith("classic")}
+# Keras' own networks are deep, and take long to translate; `wide` is a `deep` with more filters.
+OWN = {"tutorial", "standard", "deep"} | {name for name in NETWORKS if name.startswith("classic")}
 
 
 @pytest.mark.parametrize(
@@ -201,6 +202,7 @@ def frozen(model: keras.Model) -> tf.compat.v1.GraphDef:
     return concrete.graph.as_graph_def()
 
 
+@pytest.mark.slow
 def test_a_keras_file_loads_without_this_project(made, tmp_path):
     place, answer = made("keras")
     np.save(tmp_path / "pixels.npy", PIXELS[:3])

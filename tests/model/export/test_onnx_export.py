@@ -41,7 +41,13 @@ def test_answers_equal_the_meta_graph_for_any_number_of_pictures(run):
                 np.testing.assert_allclose(answer, wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("rule", rejection.RULES)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        each if each == rejection.COMBINED else pytest.param(each, marks=pytest.mark.slow)
+        for each in rejection.RULES
+    ],
+)
 def test_the_rule_for_pictures_of_no_class_is_exported_too(tmp_path, rule):
     model = saved_runs.network()
     run = saved_runs.save(tmp_path / "run", model, rejection=saved_runs.rule(model, rule))

@@ -24,7 +24,7 @@ needs_runtime = pytest.mark.skipif(not web_pages.RUNTIME.is_dir(), reason=web_pa
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return saved_runs.save(tmp_path_factory.mktemp("runs") / "run")
+    return saved_runs.ready(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
