@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import binomtest, norm
 
 from pigeonhole.statistics import (
+    CorrectedAccuracy,
     accuracy_line,
     fewest_right,
     majority_share,
@@ -53,6 +54,14 @@ def test_one_validation_needs_no_correction():
     assert (corrected.right, corrected.total, corrected.optimism) == (41, 50, 0)
     assert corrected.interval == wilson_interval(41, 50)
     assert corrected.lines() == [accuracy_line(41, 50)]
+
+
+def test_the_interval_of_answers_out_of_fold_is_that_of_fewer_independent_ones():
+    told = CorrectedAccuracy(90.0, 150, 0.0, 1, 0, out_of_fold=True)
+    low, high = told.interval
+    assert (low, high) == pytest.approx(wilson_interval(60, 100))
+    shown = f"60.0 % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+    assert told.expectation() == shown and told.lines() == [f"90 of 150 right: {shown}"]
 
 
 def test_equal_validations_need_no_correction():

@@ -67,7 +67,7 @@ class FirstAnswer:
     def expected(self, labels: np.ndarray) -> CorrectedAccuracy:
         """What to expect of new pictures: `labels` int [n] against the answers out of fold."""
         right = self.head.log_probabilities.argmax(axis=1) == labels
-        return CorrectedAccuracy(float(right.sum()), len(labels), 0.0, 1, 0)
+        return CorrectedAccuracy(float(right.sum()), len(labels), 0.0, 1, 0, out_of_fold=True)
 
     def start_of_last_layer(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Kernel [D, K] and bias [K] for the pretrained network's last layer: a strongly regularised head on
