@@ -49,6 +49,13 @@ def test_labelled_pictures_become_class_folders_and_undo_takes_them_away(link):
     assert not TARGET.exists() and files(Path("heap")) == before
 
 
+def test_a_class_folder_whose_class_has_another_name_is_made_by_that():
+    draw_tree(Path("tree"), {"cat": 2, "dog": 1})
+    workbench("tree").journal.rename("r", "cat", "kitten", {})
+    assert materialising.materialise(workbench("tree"), TARGET, progress=False).made == 3
+    assert folders.scan(TARGET).classes == ["dog", "kitten"]
+
+
 def test_further_labels_are_added_and_changed_ones_told():
     materialising.materialise(workbench(), TARGET, progress=False)
     found = workbench()
