@@ -93,10 +93,9 @@ def test_what_speaks_for_the_proposed_class_is_beside_the_suspect(opened, top):
     (top / "moss" / "copy.png").unlink()
     with opened() as page:
         page.open("review")
-        page.wait(lambda: page.text(".heat figcaption").startswith("What speaks for "))
+        page.wait(lambda: page.ask("document.querySelector('.heat img')?.naturalWidth") == 40)
         proposed = page.text(".heat figcaption").removeprefix("What speaks for ")
         assert f"Change to {proposed}" in page.text(".case")
-        assert page.ask("document.querySelector('.heat img').naturalWidth") == 40
         name = page.text(".words .small").split("; ")[1]
         page.press(Keys.ARROW_RIGHT)
         page.wait(lambda: page.text(".words .small").split("; ")[1] != name)
@@ -148,7 +147,7 @@ def test_a_file_that_was_replaced_is_told_until_it_is_back(opened, tmp_path):
         page.open("review")
         page.wait(lambda: page.text(".case"))
         page.press("k")
-        page.wait(lambda: page.rows())
+        page.wait(lambda: page.text(".review .hint").startswith("2 of"))
         former = file.read_bytes()
         file.write_text("some,other,table\n1,2,3\n")
         page.wait(

@@ -12,6 +12,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// A place in the proportions of a picture, there before that is loaded, so that nothing moves.
+export function frame(picture, image) {
+  const made = element("div", { class: "frame" }, image);
+  made.style.aspectRatio = `${picture.width} / ${picture.height}`;
+  return made;
+}
+
 export function counted(count, one, many) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }

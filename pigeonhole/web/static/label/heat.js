@@ -1,5 +1,5 @@
 // Where a picture speaks for a class: asked for once the picture is looked at for a moment, and given up for another.
-import { element } from "./dom.js";
+import { element, frame } from "./dom.js";
 import { heatmap } from "./store.js";
 
 const LOOKED_AT = 300; // milliseconds: whoever goes through the pictures by keys has none computed
@@ -11,18 +11,20 @@ export class Heat {
     this.made = new Map(); // id and class -> the address of what was made
     this.words = element("figcaption", { class: "small" });
     this.image = element("img", { alt: "" });
-    this.element = element("figure", { class: "heat" }, this.image, this.words);
+    this.element = element("figure", { class: "heat" });
   }
 
   // Shows the heatmap of a picture for a class in `element`, which hides where there is none.
-  show(id, label) {
+  show(picture, label) {
+    const { id } = picture;
     const key = JSON.stringify([id, label]);
     if (key === this.key) return this.element;
     this.stop();
     this.key = key;
     this.element.hidden = false;
+    this.element.replaceChildren(frame(picture, this.image), this.words);
     this.image.hidden = true;
-    this.words.textContent = `Looking for what speaks for ${label} …`;
+    this.words.textContent = `What speaks for ${label} …`;
     if (this.made.has(key)) this.#put(key, label);
     else this.timer = setTimeout(() => this.#ask(key, id, label), LOOKED_AT);
     return this.element;

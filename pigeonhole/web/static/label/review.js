@@ -1,5 +1,5 @@
 // Labels that look wrong, the likeliest first, each beside labelled pictures like it; and copies that disagree.
-import { counted, element, percent, say } from "./dom.js";
+import { counted, element, frame, percent, say } from "./dom.js";
 import { Heat } from "./heat.js";
 import { decide, details, get, keep, large, store } from "./store.js";
 import { fillTile, makeTile } from "./tile.js";
@@ -81,8 +81,8 @@ export class Review {
       element(
         "div",
         { class: "looks" },
-        element("figure", { class: "stage" }, element("img", { src: large(picture), alt: picture.name })),
-        this.heat.show(id, proposed),
+        element("figure", {}, frame(picture, element("img", { src: large(picture), alt: picture.name }))),
+        this.heat.show(picture, proposed),
       ),
       element(
         "div",
