@@ -2,7 +2,7 @@
 
 After Mordvintsev, Olah and Tyka, "Inceptionism: Going deeper into neural networks" (2015), and the program
 that was published with it: gradient ascent at several sizes, the octaves, from the smallest to the picture's
-own, each computed in tiles whose edges lie elsewhere at every step.
+own, each computed in tiles whose edges lie elsewhere at every step. With its variant by a Laplacian pyramid.
 """
 
 import itertools
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from pigeonhole.errors import PigeonholeError, UsageError
@@ -17,6 +18,7 @@ from pigeonhole.pictures import images
 
 SMALLEST = 16  # pixels of a picture's shorter side; smaller octaves are left out
 NOISE_SIZE, NOISE_LEVEL = 224, 100.0
+_NEXT_TO_NOTHING = 1e-30
 TINY = 1e-7  # beside the mean absolute gradient, as published
 
 # A picture float32 [h, w, 3], RGB 0..255 and perhaps beyond, to its objective and the gradient, shaped alike.
@@ -33,6 +35,8 @@ class Settings:
     scale      how much larger each of them is than the one before it
     tile       the longest side in pixels that the network is shown at once
     seed       decides where the edges of the tiles lie
+    levels     how many finer levels of detail count as much as the coarsest in a step; 0: all as it comes,
+               which is mostly the finest
     """
 
     steps: int = 10
@@ -41,6 +45,7 @@ class Settings:
     scale: float = 1.4
     tile: int = 512
     seed: int = 0
+    levels: int = 0
 
 
 class Step(NamedTuple):
@@ -99,7 +104,11 @@ def dream(picture: np.ndarray, objective: Objective, settings: Settings = Settin
             place = octave + 1, len(details) + 1, number, settings.steps
             yield Step(*place, value, changed, details[octave:])
             if number < settings.steps:
-                changed = changed + gradient * np.float32(settings.step_size / _mean_of(gradient))
+                mean = _mean_of(gradient)
+                if settings.levels:
+                    gradient = evened(gradient, settings.levels)
+                    mean = _mean_of(gradient)
+                changed = changed + gradient * np.float32(settings.step_size / mean)
 
 
 def split(picture: np.ndarray, settings: Settings) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -135,6 +144,23 @@ def tiled(
             gradient[rows, columns] *= np.float32(share)
             value += share * of_part
     return value, np.roll(gradient, np.negative(shift), axis=(0, 1))
+
+
+def evened(gradient: np.ndarray, levels: int) -> np.ndarray:
+    """float32 [h, w, 3] in other proportions: each level of its Laplacian pyramid with a mean square of 1."""
+    details = []
+    while len(details) < levels and min(gradient.shape[:2]) >= SMALLEST:
+        smaller = cv2.pyrDown(gradient)
+        details.append(gradient - cv2.pyrUp(smaller, dstsize=gradient.shape[1::-1]))
+        gradient = smaller
+    found = _of_size_one(gradient)
+    for detail in reversed(details):
+        found = cv2.pyrUp(found, dstsize=detail.shape[1::-1]) + _of_size_one(detail)
+    return found
+
+
+def _of_size_one(values: np.ndarray) -> np.ndarray:
+    return values / np.float32(max(np.sqrt(np.square(values).mean(dtype=np.float64)), _NEXT_TO_NOTHING))
 
 
 def _spans(side: int, tile: int) -> list[slice]:

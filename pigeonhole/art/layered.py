@@ -175,10 +175,10 @@ class GraphNetwork:
         """The part of the graph that computes these layers, as a function of its input."""
         if names not in self._parts:
             wanted = [self._tensors[name] for name in names]
+            part, fed = _between(self._graph_def, self._replaced, wanted)
 
             def compute(pixels: tf.Tensor) -> list[tf.Tensor]:
-                mapped = dict.fromkeys(self._replaced, pixels)
-                return tf.graph_util.import_graph_def(self._graph_def, mapped, wanted, name="")
+                return tf.graph_util.import_graph_def(part, dict.fromkeys(fed, pixels), wanted, name="")
 
             shape = tf.TensorSpec([1, None, None, self._preprocessing.channels], tf.float32)
             try:
@@ -188,6 +188,31 @@ class GraphNetwork:
                     f"{self.title}: cannot take pictures of another size ({first_line(error)})"
                 ) from error
         return self._parts[names]
+
+
+def _between(
+    graph_def: v1.GraphDef, sources: Sequence[str], wanted: Sequence[str]
+) -> tuple[v1.GraphDef, set[str]]:
+    """The part of a graph from the tensors `sources` to those wanted, and which of them it takes.
+
+    What is left out, as a mean over variants of a picture, may need pictures of one size.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    waiting, found, taken = [name.partition(":")[0] for name in wanted], set(), set()
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for source in nodes[name].input:
+            tensor = source if ":" in source else f"{source}:0"
+            if tensor in sources:
+                taken.add(tensor)
+            else:
+                waiting.append(source.removeprefix("^").partition(":")[0])
+    part = v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    part.node.extend(node for node in graph_def.node if node.name in found)
+    return part, taken
 
 
 def require_numbers(title: str, name: str, values: np.ndarray) -> None:

@@ -89,7 +89,7 @@ def _of_run(run: Run) -> GraphNetwork:
         seen = contract.preprocessing if contract else Preprocessing(1, channels, "bilinear", "bgr", 1 / 255)
         wanted = [name.partition(":")[0] for name in tensors.values()]
         frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), wanted)
-        replaced = [name for name in _replaced(graph) if name.partition(":")[0] in _nodes(frozen)]
+        replaced = _replaced(graph)
     return GraphNetwork(frozen, tensors, replaced, seen, str(run))
 
 
@@ -135,10 +135,6 @@ def _replaced(graph: tf.Graph) -> list[str]:
         and _is_resized(operation.name.removesuffix("/output"))
     ]
     return ["x:0", *found]
-
-
-def _nodes(graph_def: v1.GraphDef) -> set[str]:
-    return {source.partition(":")[0] for node in graph_def.node for source in node.input}
 
 
 # Suffix -> what opens such a file, given its path and title.

@@ -36,7 +36,7 @@ class Recipe:
     style_layers: Mapping[str, float]
     content_weight: float = 1.0
     style_weight: float = 60.0
-    variation_weight: float = 1e-4
+    variation_weight: float = 1e-3
     relative: bool = True
     optimizer: str = "adam"
     rate: float = 8.0
@@ -128,4 +128,4 @@ def spread(layers: Sequence[tuple[str, int]]) -> Recipe:
     last = len(convolved) - 1 if len(convolved) <= _STYLE_LAYERS else (2 * len(convolved) - 1) // 3
     places = sorted({round(last * part / (_STYLE_LAYERS - 1)) for part in range(_STYLE_LAYERS)})
     style = [convolved[place] for place in places]
-    return Recipe(_equally(convolved[last]), _equally(*style), content_weight=2.0, variation_weight=1e-3)
+    return Recipe(_equally(convolved[last]), _equally(*style), content_weight=2.0)

@@ -1,9 +1,9 @@
 """Let a network see more in a picture than is there: what its layers answer to is brought out step by step.
 
-    pigeonhole dream photo.jpg --layer block8_expand_bn
+    pigeonhole dream photo.jpg --layer block12_project_bn --levels 4
     pigeonhole dream --layer block15_project_bn --channel 30         out of noise
     pigeonhole dream --list-layers --network runs/NAME
-    pigeonhole dream photo.jpg --layer block8_expand_bn --zoom 60
+    pigeonhole dream photo.jpg --layer block8_project_bn --zoom 60
     pigeonhole dream --classes runs/NAME            what a run finds most typical of each of its classes
 
 Ctrl-C ends it early and writes what is there.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pigeonhole.art.layered import LayeredNetwork
 
 BUNDLED = "efficientnet_lite0"
-MOST_STEPS, MOST_OCTAVES, MOST_ZOOMED = 10_000, 20, 10_000
+MOST_STEPS, MOST_OCTAVES, MOST_ZOOMED, MOST_LEVELS = 10_000, 20, 10_000, 10
 
 
 def main(arguments: list[str]) -> int:
@@ -102,6 +102,14 @@ def add_how(group: argparse._ArgumentGroup) -> None:
     add("--octaves", type=octaves, default=4, metavar="N", help="sizes, the picture's own included (4)")
     scale = values.Bounds("a number above 1 and up to 10", lambda value: 1 < value <= 10)
     add("--octave-scale", type=scale, default=1.4, metavar="FACTOR", help="between two octaves (1.4)")
+    levels = values.up_to(MOST_LEVELS, least=0)
+    add(
+        "--levels",
+        type=levels,
+        default=0,
+        metavar="N",
+        help="finer levels of detail that count as much as the coarsest (0: all as it comes)",
+    )
     tile = values.Bounds("a whole number from 64 to 4,096", lambda value: 64 <= value <= 4096, is_whole=True)
     add("--tile", type=tile, default=512, metavar="PIXELS", help="shown to the network at once (512)")
     add(
@@ -152,6 +160,7 @@ def dreamt(options: argparse.Namespace, network: "LayeredNetwork") -> int:
         options.octave_scale,
         options.tile,
         options.seed,
+        options.levels,
     )
     output = options.output or free_name(options.picture, ".gif" if options.zoom else ".png")
     wish = dreaming.Wish(options.picture, output, settings, options.size, options.zoom)

@@ -7,12 +7,13 @@ import pytest
 import tensorflow as tf
 
 from pigeonhole import Classifier
-from pigeonhole.art import dream, frozen_graph
+from pigeonhole.art import dream, frozen_graph, opening
 from pigeonhole.art.dream import Settings
 from pigeonhole.art.frozen_graph import Feeding
 from pigeonhole.art.objectives import Goal, MeanOfChannels
 from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.jobs.exporting import ExportJob, Form
+from pigeonhole.networks.averaging import Averaging
 from tests.support import saved_runs
 
 v1 = tf.compat.v1
@@ -125,6 +126,20 @@ def test_an_exported_graph_dreams_at_sizes_that_it_was_not_trained_for(exported)
     noise *= np.linalg.norm(change) / np.linalg.norm(noise)
     before, dreamt, noisy = (objective(each)[0] for each in (start, steps[-1].picture, start + noise))
     assert dreamt - before > 5 * abs(noisy - before)
+
+
+def test_a_network_that_mirrors_its_picture_is_shown_one_of_another_size(tmp_path):
+    """By its graph and by its run, also where the size is known when the function is made."""
+    run = saved_runs.save(tmp_path / "run", saved_runs.network(averaging=Averaging(flip=True)))
+    form = Form("pb")
+    with ExportJob([form], str(run)) as job:
+        networks = [frozen_graph.read(job.export(form).place), opening.open_network(str(run))]
+    plain = saved_runs.save(tmp_path / "plain", saved_runs.network())
+    pixels = tf.constant(picture(saved_runs.SIZE + 10)[None, :, 5:])
+    (expected,) = opening.open_network(str(plain)).outputs(pixels, ["conv2"])
+    for network, name in zip(networks, (networks[0].names()[1].name, "conv2"), strict=True):
+        (found,) = tf.function(network.outputs)(pixels, [name])
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 # --- what is none ---
