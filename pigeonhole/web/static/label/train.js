@@ -160,15 +160,18 @@ export class Train {
     const { run, before, figures, lines } = compared;
     if (!figures) return [element("p", { class: "small" }, `${run} and ${before} are not compared: ${lines[0]}.`)];
     const { total, both, only_before: old, only_now: now, p } = figures;
+    const heading = element("h2", { class: "heading" }, `${run} against ${before}`);
+    const judged = `Of ${total.toLocaleString("en")} pictures that both answered without having learnt from them,`;
+    if (!now && !old) return [heading, element("p", {}, `${judged} both have the same ${both.toLocaleString("en")} right.`)];
     const better = old > now ? before : run;
     const verdict = p < 0.05 ? `${better} is better: chance alone would seldom do this` : "Chance alone could make this difference";
     return [
-      element("h2", { class: "heading" }, `${run} against ${before}`),
+      heading,
       element(
         "p",
         {},
-        `Of ${total.toLocaleString("en")} pictures that both answered without having learnt from them, ${run} has ${(both + now).toLocaleString("en")} right, ${now} of them alone, and ${before} ${(both + old).toLocaleString("en")}, ${old} of them alone. `,
-        element("strong", {}, now || old ? verdict : "There is no difference"),
+        `${judged} ${run} has ${(both + now).toLocaleString("en")} right, ${now} of them alone, and ${before} ${(both + old).toLocaleString("en")}, ${old} of them alone. `,
+        element("strong", {}, verdict),
         ` (McNemar's exact test, p ${p < 0.0001 ? "< 0.0001" : `= ${p.toFixed(4)}`}).`,
       ),
     ];
