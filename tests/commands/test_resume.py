@@ -28,7 +28,7 @@ from tests.support.training_program import ROOT, WEIGHTS, command, done, flags, 
 KILLS = 20
 ATTEMPTS = 5
 REPETITIONS = 10
-STEPS = 54  # of a whole training
+STEPS, LONGER = 54, 72  # of a whole training, and of one that is lengthened by two epochs
 
 
 @pytest.fixture(scope="module")
@@ -376,6 +376,51 @@ def test_flags_that_exclude_each_other(capsys):
 def test_an_unfinished_run_cannot_be_repeated(interrupted):
     with pytest.raises(UsageError, match="is not finished"):
         train.main(["--repeat", str(interrupted)])
+
+
+# --- lengthened ---
+
+
+@pytest.fixture
+def run(whole, tmp_path) -> Path:
+    """A copy of the run that was never stopped."""
+    return shutil.copytree(whole, tmp_path / "runs" / "finished")
+
+
+def last_state(run: Path) -> dict[str, np.ndarray]:
+    with np.load(run / Run.last_state_file.name) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def test_it_goes_on_from_weights_optimizer_and_step_and_keeps_what_was_reached(run, capsys):
+    history, reached = Run(run).history(), Run(run).result()
+    assert resume(run, "--epochs", "8", "--schedule", "one-cycle", "--learning-rate", "0.02") == 0
+    said = capsys.readouterr().out
+    assert f"from step {STEPS}, epoch 6.0" in said and f"lengthened after {STEPS} steps, epoch 6," in said
+    settings, lengthened = Run(run).settings(), Run(run).history()
+    assert settings["total_steps"] == LONGER == last_state(run)["step"] and not settings["changed_midway"]
+    assert LONGER in [value for value in last_state(run).values() if value.shape == ()]  # Adam's iterations
+    rows = len(history["step"])
+    for column in history:
+        np.testing.assert_array_equal(lengthened[column][:rows], history[column])
+    assert lengthened["step"][rows:].min() > STEPS and lengthened["step"][-1] == LONGER
+    assert lengthened["learning_rate"][rows - 1] != 0.02
+    assert lengthened["learning_rate"][-1] < 1e-3  # a cycle's end
+    (before,) = Run(run).result()["before"]
+    assert before["expected_accuracy"] == reached["expected_accuracy"]
+    assert Run(run).is_complete and search.newest(run.parent).folder == run
+
+
+def test_nothing_is_lengthened_without_more_steps(run):
+    with pytest.raises(UsageError, match=r"finished; nothing is left to do, but --epochs"):
+        resume(run)
+    with pytest.raises(UsageError, match=r"--epochs 6: .* trained for 6 epochs already, 54 steps"):
+        resume(run, "--epochs", "6")
+    with pytest.raises(UsageError, match=r"--dropout was not given, now 0.3"):
+        resume(run, "--steps", "60", "--dropout", "0.3")
+    (run / Run.last_state_file.name).unlink()
+    with pytest.raises(UsageError, match=r"has no last_state.npz to go on from"):
+        resume(run, "--steps", "60")
 
 
 # --- killed and repeated often ---

@@ -229,7 +229,7 @@ OPTIMIZERS = [
 ]
 
 
-@pytest.mark.parametrize("use_resource", [False, True])
+@pytest.mark.parametrize("use_resource", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
 def test_classic_programs_are_accepted(tmp_path, use_resource, optimizer):
     with tf.Graph().as_default():

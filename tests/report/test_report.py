@@ -390,22 +390,21 @@ def test_what_to_do_next_stands_above_all_parts_and_pictures_judged_out_of_fold_
 
 
 def test_a_test_renews_its_part_alone(case, tmp_path):
-    elsewhere = another_run(case, tmp_path)
-    write_training(elsewhere)
-    before = page.read(Run(tmp_path))
-    assert not [name for name in before if name.startswith("test-")]
+    run = another_run(case, tmp_path).run
     half = case.evaluation.select(np.arange(case.evaluation.total) % 2 == 0)
-    writing.write_test(Run(tmp_path), case.evaluation, case.measures, {}, case.classifier)
-    writing.write_test(
-        Run(tmp_path), replace(half, skipped={}), measures.measure(half), None, case.classifier
-    )
-    after = page.read(Run(tmp_path))
-    assert {name: section for name, section in after.items() if not section.of_test} == before
-    assert "test-skipped" not in after
+    writing.write_test(run, case.evaluation, case.measures, {}, case.classifier)
+    first = page.read(run)
+    assert first and all(section.of_test for section in first.values())
+    write_training(replace(case, run=run))
+    before = page.read(run)
+    assert {name: section for name, section in before.items() if section.of_test} == first
+    writing.write_test(run, replace(half, skipped={}), measures.measure(half), None, case.classifier)
+    after = page.read(run)
+    of_training = {name: section for name, section in before.items() if not section.of_test}
+    assert of_training and {name: each for name, each in after.items() if not each.of_test} == of_training
+    assert "test-skipped" in before and "test-skipped" not in after
     assert f"all {half.total} test pictures" in after["test-figures"].html
     assert "no record" in after["test-copies"].html
-    write_training(elsewhere)
-    assert after == page.read(Run(tmp_path))
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
 
 

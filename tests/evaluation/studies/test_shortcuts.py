@@ -98,7 +98,7 @@ def write_jpegs(root: Path, count: int, encoding_of) -> Path:
     return root
 
 
-@pytest.mark.parametrize("num_classes", [2, 5])
+@pytest.mark.parametrize("num_classes", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_silent_where_only_the_object_tells_the_classes(num_classes):
     found = check(*drawn(300, num_classes))
     assert not found.fires and firing(found) == []
@@ -108,7 +108,7 @@ def test_silent_where_only_the_object_tells_the_classes(num_classes):
     assert found.lines()[0].startswith("Shortcuts: no shortcut found; ")
 
 
-@pytest.mark.parametrize("width", [1, 7])
+@pytest.mark.parametrize("width", [3, *(pytest.param(width, marks=pytest.mark.slow) for width in (1, 7))])
 def test_a_white_border_on_one_of_two_classes(width):
     pictures, labels = drawn(300, 2)
     pictures = np.where((labels == 1)[:, None, None, None], framed(pictures, width), pictures)
@@ -150,6 +150,7 @@ def test_of_many_classes_the_first_are_named():
     assert f" and {len(fired) - 6} more: the network may learn how much they are squashed" in likewise
 
 
+@pytest.mark.slow
 def test_a_border_on_a_rare_class():
     pictures, labels = drawn(400, 20)
     labels = (labels != 3).astype(int)
@@ -226,6 +227,7 @@ def test_a_size_for_each_class():
     assert SHAPE not in firing(check(BLANK[:200], random.permutation(labels), records))
 
 
+@functools.cache
 def landscape_share(share: float, count: int) -> ShortcutCheck:
     """Two classes of `count`; that share of the one is wider than high, and of the other the rest."""
     labels = np.repeat([0, 1], count)
@@ -304,6 +306,7 @@ def test_it_repeats():
     assert check(*drawn(60, 2)) == check(*drawn(60, 2))
 
 
+@pytest.mark.slow
 def test_silent_on_the_sample_of_digits():
     found = survey(ROOT / "training_data")
     assert not found.fires, found.lines()
