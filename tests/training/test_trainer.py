@@ -69,14 +69,18 @@ def test_each_epoch_has_its_own_order():
     assert sorted(first) == sorted(second) == list(range(40)) and first != second
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_loss_is_the_cross_entropy_with_smoothed_labels(smoothing):
+@pytest.mark.parametrize(("smoothing", "mix"), [(0.0, 0.0), (0.2, 0.0), (0.2, 1.0)])
+def test_loss_is_the_cross_entropy_with_smoothed_labels_mixed_as_the_pictures_are(smoothing, mix):
     model, data = building.build("tutorial", SIDE, 3, 2), stripes(12)
-    logits = np.array(model(np.asarray(data.images, np.float32)), np.float64)
-    log_shares = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    expected = -(log_shares * (data.labels * (1 - smoothing) + smoothing / 2)).sum(1).mean()
-    recipe = replace(changed(label_smoothing=smoothing), augmentation=NONE)
+    recipe = replace(changed(label_smoothing=smoothing, mix=mix), augmentation=NONE)
     run, losses = Trainer(model, data, data, recipe, seed=0), []
+    shown = run.batches.batch(0)
+    assert (shown.share < 1) == (mix > 0)
+    logits = np.array(model(np.asarray(shown.images, np.float32)), np.float64)
+    log_shares = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    own = np.eye(2)[shown.labels]
+    labels = shown.share * own + (1 - shown.share) * own[::-1]
+    expected = -(log_shares * (labels * (1 - smoothing) + smoothing / 2)).sum(1).mean()
     run.total_steps = 1
     list(run.run(lambda progress: losses.append(progress.loss)))
     assert losses == [pytest.approx(expected, rel=1e-4)]
@@ -152,6 +156,7 @@ def test_label_smoothing_keeps_the_network_from_certainty():
     assert mean_confidence(0.3) < 0.93 < mean_confidence(0.0)
 
 
+@pytest.mark.slow
 def test_pictures_and_labels_are_mixed_alike():
     """Trained on mixtures of two pictures, it is sure of the ends and not of what lies between."""
     ends = np.zeros((2, SIDE, SIDE, 3), np.float32)
