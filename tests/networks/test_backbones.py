@@ -95,7 +95,7 @@ def test_the_preprocessing_is_that_of_the_weights():
 @pytest.mark.parametrize(
     "name, begins",
     [
-        (SMALL, "rescaling1 conv"),
+        pytest.param(SMALL, "rescaling1 conv", marks=pytest.mark.slow),
         pytest.param("inception_v3", "scale conv2d1 batchnormalization1 activation1", marks=pytest.mark.slow),
     ],
 )

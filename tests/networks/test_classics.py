@@ -160,10 +160,7 @@ def test_the_networks_without_activations_are_linear_but_for_their_pools():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in ("classic_lrn", "classic_augmented") else pytest.param(name, marks=pytest.mark.slow)
-        for name in NAMES
-    ],
+    [name if name == "classic_augmented" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
 )
 def test_the_saved_network_answers_alike_everywhere(name, tmp_path):
     size = NETWORKS[name].usual_size(32)

@@ -107,7 +107,11 @@ def test_layer_table_lists_shapes_and_parameters():
 
 @pytest.mark.parametrize(
     "name",
-    ["standard", "deep", "classic_lrn", pytest.param("mobilenet_v3_small", marks=pytest.mark.slow)],
+    [
+        "standard",
+        "classic_lrn",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("deep", "mobilenet_v3_small")),
+    ],
 )
 def test_a_network_of_several_variants_answers_by_their_mean(name):
     asked_for = [Averaging(), Averaging(flip=True), Averaging(shift=True), Averaging(flip=True, shift=True)]

@@ -48,7 +48,8 @@ def test_outputs_are_the_network_s_own_in_float32():
     assert isinstance(model, keras.Model)
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_retrained_network_looks_at_mirror_images_as_the_training_did(precision):
     data = stripes(33)
     model = retrainer(precision=precision, averaging=Averaging(flip=True)).train(data)

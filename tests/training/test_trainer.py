@@ -97,7 +97,7 @@ def test_evaluation_counts_what_the_network_says():
     assert told.loss == pytest.approx((log_sums - logits[np.arange(33), data.label_indices]).mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+@pytest.mark.parametrize("schedule", [pytest.param("constant", marks=pytest.mark.slow), "one-cycle"])
 def test_kept_are_the_best_weights_or_later_ones_as_good_but_for_chance(schedule):
     settings = changed(epochs=8, learning_rate=0.05, schedule=schedule)
     run = trainer(settings, train=stripes(60, noise=True), valid=stripes(41, 3, noise=True))
@@ -195,7 +195,7 @@ def test_the_recipes_dropout_takes_the_place_of_the_networks():
     assert trainer(changed(dropout=0.0)).model.get_layer("dropout1").rate == 0.0
 
 
-@pytest.mark.parametrize("augmentation", [IN_NETWORK, NONE])
+@pytest.mark.parametrize("augmentation", [IN_NETWORK, pytest.param(NONE, marks=pytest.mark.slow)])
 def test_the_network_distorts_only_where_the_recipe_lets_it(augmentation):
     recipe = replace(changed(optimizer="sgd", learning_rate=1e-3, steps=3), augmentation=augmentation)
     outcomes = []

@@ -131,6 +131,7 @@ def measured() -> tuple[Unseen, list[str], int]:
     return leave_one_out(retrainer(), sets(), on_class=heard.append, on_step=steps.append), heard, len(steps)
 
 
+@pytest.mark.slow
 def test_every_class_is_left_out_once(measured):
     result, heard, steps = measured
     assert heard == CLASSES == list(result.classes)
@@ -138,6 +139,7 @@ def test_every_class_is_left_out_once(measured):
     assert all(total == 35 for _, total in result.classes.values())  # of training and validation
 
 
+@pytest.mark.slow
 def test_unknown_patterns_are_told_from_known_ones(measured):
     result, _, _ = measured
     assert result.rule == rejection.COMBINED
@@ -145,6 +147,7 @@ def test_unknown_patterns_are_told_from_known_ones(measured):
     assert result.mean > 0.4
 
 
+@pytest.mark.slow
 def test_figures_belong_together(measured):
     result, _, _ = measured
     caught, totals = np.array(list(result.classes.values())).T
