@@ -64,7 +64,8 @@ def learning_rate(history: Mapping[str, np.ndarray]) -> "Figure":
     axes.set(title="Learning rate", xlabel="epoch", ylim=(0, rates.max() * 1.12))
     axes.yaxis.set_major_formatter("{x:g}")
     top = int(rates.argmax())
-    axes.annotate(f"{rates[top]:.2g}", (epochs[top], rates[top]), (0, 4), **_OFFSET, ha="center")
+    side = "center" if top else "left"  # at the beginning it would lie on the numbers of the axis
+    axes.annotate(f"{rates[top]:.2g}", (epochs[top], rates[top]), (0, 4), **_OFFSET, ha=side)
     return drawn
 
 
@@ -234,7 +235,7 @@ def _label_ends(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
     ends = sorted(ends)
     places = np.array([(value - bottom) / (top - bottom) for value, _, _ in ends])
     low, high = places.clip(_APART / 2, 1 - _APART / 2)
-    middle = min(max((low + high) / 2, _APART / 2), 1 - _APART / 2)
+    middle = min(max((low + high) / 2, _APART), 1 - _APART)
     if high - low < _APART:
         low, high = middle - _APART / 2, middle + _APART / 2
     for (_, text, colour), place in zip(ends, (low, high), strict=True):

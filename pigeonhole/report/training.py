@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pigeonhole.data.augmentation import NONE, Augmentation
 from pigeonhole.data.dataset import DataSets
 from pigeonhole.report import figures, rendering
 from pigeonhole.report.page import Section, render
@@ -28,7 +29,8 @@ def sections(run: Run, sets: DataSets, parameters: int, kept: int, findings: "Au
     settings = run.settings()
     if settings["recipe"]:
         history = run.history()
-        time, curves = duration(history["seconds"][-1]), [_curves(history, run.logged(), kept)]
+        time = duration(history["seconds"][-1])
+        curves = [_curves(history, run.logged(), kept, _are_varied(settings["recipe"]))]
     else:
         time, curves = None, []  # several ways to train have no common history
     made = [_intro(settings, sets, parameters, time), *curves, _settings(settings)]
@@ -74,7 +76,14 @@ def duration(seconds: float) -> str:
     return f"{rounded // 3600} h {rounded % 3600 // 60} min"
 
 
-def _curves(history: dict[str, np.ndarray], logged: dict[str, np.ndarray], kept: int) -> Section:
+def _are_varied(recipe: dict) -> bool:
+    """Whether the training pictures were not shown as they are."""
+    return Augmentation(**recipe["augmentation"]) != NONE or bool(recipe["mix"])
+
+
+def _curves(
+    history: dict[str, np.ndarray], logged: dict[str, np.ndarray], kept: int, are_varied: bool
+) -> Section:
     rows = [dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)]
     html = render(
         "curves.html",
@@ -83,6 +92,7 @@ def _curves(history: dict[str, np.ndarray], logged: dict[str, np.ndarray], kept:
         history=rows,
         logged=len(logged["step"]),
         kept=rows[kept],
+        varied=are_varied,
     )
     return Section("curves", "How the training went", html)
 

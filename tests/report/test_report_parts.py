@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pigeonhole.data.augmentation import IN_NETWORK, NONE, Augmentation
+from pigeonhole.evaluation.studies.audit import AuditResult
 from pigeonhole.report import answers, confusion, data, network, page, pictures, training
 from pigeonhole.report.pictures import GENEROSITY
 from pigeonhole.runs.run import Run
@@ -146,6 +147,22 @@ def test_no_variations_are_told_of_where_there_are_none(case, network):
     title, html, sources = shown_varied(case, NONE, network)
     assert title == "Pictures as they are" and "without variations" in html
     assert "changed" not in html and not sources
+
+
+@pytest.mark.parametrize(
+    "augmentation, mix, told", [(NONE, 0.0, False), (Augmentation(flip=True), 0.0, True), (NONE, 0.5, True)]
+)
+def test_the_curves_are_said_to_be_of_varied_pictures_only_where_they_are(case, augmentation, mix, told):
+    settings = case.run.settings()
+    settings["recipe"] |= {"augmentation": augmentation.__dict__, "mix": mix}
+    run = Run(case.run.folder.parent / f"varied {augmentation.flip} {mix}")
+    run.folder.mkdir()
+    run.write_settings(settings)
+    run.history_file.write_text(case.run.history_file.read_text("utf-8"), "utf-8")
+    (curves,) = (
+        each for each in training.sections(run, case.sets, 1, 0, AuditResult()) if each.id == "curves"
+    )
+    assert ("Training pictures are varied" in curves.html) == told
 
 
 def test_the_sample_takes_the_classes_in_turn(case):
