@@ -139,7 +139,7 @@ class Classifier(AbstractContextManager):
         """Probabilities float32 [N, K] of pictures that are preprocessed already, [N, S, S, C].
 
         Warns where the values of colour pictures for a model that takes 0..255 are 0..1 throughout, and once
-        where the model is more certain of many colour pictures with red and blue exchanged.
+        where the model is much more certain of many pictures with red and blue exchanged.
         """
         takes_bytes = self.preprocessing.scale == 1 and self.preprocessing.channels == 3
         if takes_bytes and isinstance(pixels, np.ndarray) and (mistake := self._mistake(pixels)):
@@ -155,7 +155,7 @@ class Classifier(AbstractContextManager):
         self._knows_order = True
         if colour_order.seems_reversed(lambda part: self._fetch(part, ["certainty"])[0], pixels):
             return (
-                "the model is more certain of these pictures with red and blue exchanged, and takes RGB: "
+                "the model is much more certain of these pictures with red and blue exchanged; it takes RGB: "
                 "hand over pixels[..., ::-1] where OpenCV has read them"
             )
         return None

@@ -42,7 +42,9 @@ def test_blue_first_is_told_once_and_red_first_never(classifier):
         classifier.predict_pixels(np.repeat(pictures[..., :1], 3, axis=3))  # grey
 
 
-def test_what_may_be_chance_is_not_told():
-    noise = np.random.default_rng(0).integers(0, 256, (200, 4, 4, 3)).astype(np.float32)
-    assert not seems_reversed(lambda pixels: pixels[..., 0].mean(axis=(1, 2)), noise)
-    assert seems_reversed(lambda pixels: pixels[..., 0].mean(axis=(1, 2)), noise + np.array([0, 0, 20]))
+def test_a_small_gain_is_not_told_however_many_pictures_have_it():
+    noise = np.random.default_rng(0).integers(0, 256, (5000, 4, 4, 3)).astype(np.float32)
+    deviation = np.sqrt(2) * 256 / np.sqrt(12) / 4  # of the difference of two channels' means
+    for shift, is_told in ((0.0, False), (0.5, False), (1.5, True)):
+        pixels = noise + np.array([0, 0, shift * deviation])
+        assert seems_reversed(lambda pixels: pixels[..., 0].mean(axis=(1, 2)), pixels) == is_told
