@@ -197,7 +197,7 @@ def test_a_network_of_keras_applications_serves_by_its_weights_file(tmp_path, ca
     theirs = published(SMALL)
     theirs.save_weights(file)
     data = draw_photos(tmp_path / "photos", 24, wrong=4)
-    more = ["--backbone", SMALL, "--weights", str(file), "--minutes", "3"]
+    more = ["--backbone", SMALL, "--weights", str(file), "--minutes", "8"]
     assert train.main(flags(data, tmp_path, "run", *more)) == 0
     run, said = Run(tmp_path / "run"), capsys.readouterr().out
     assert f"auto: {SMALL} as it comes" in said and f"trying      {SMALL}, trained further" in said
