@@ -91,7 +91,13 @@ class JournalFile:
         file.seek(offset)
         data = file.readall()
         end = table.whole_rows(data)
-        rows = list(table.parse(self.path, header, data[:end]))
+        try:
+            rows = list(table.parse(self.path, header, data[:end]))
+        except PigeonholeError:
+            if is_anew:
+                raise
+            self.forget()  # to be told by its line in the file
+            return self.news(file, actions)
         if data[end:].strip():
             named = {row.action for row in rows}
             known = named if is_anew else named | set(actions)

@@ -124,7 +124,7 @@ class Session:
         if not spelt:
             raise UsageError("A class needs a name.")
         with self._mutex:
-            self._state.position(spelt)
+            self._state.add(spelt)
             self._version += 1
 
     def split(self, number: int, out: Collection[int] = ()) -> None:

@@ -26,6 +26,7 @@ class State:
         given = [self._called.get(name, name) for name in collection.classes]
         self.classes: list[str] = list(dict.fromkeys([*given, *journal.classes]))
         self._position = {name: number for number, name in enumerate(self.classes)}
+        self._added: set[str] = set()  # classes without a picture as yet
         self.decisions = 0
         self._read()
 
@@ -66,10 +67,15 @@ class State:
             self.classes.append(name)
         return self._position[name]
 
+    def add(self, name: str) -> None:
+        """Have a class that needs no picture, whatever other class was called so before."""
+        self._added.add(name)
+        self.position(name)
+
     @property
     def shown(self) -> list[int]:
         """The positions of the classes that there are: not of those that have another name by now."""
-        left = {*self._called} - {*self._journal.classes}
+        left = {*self._called} - {*self._journal.classes} - self._added
         return [number for number, name in enumerate(self.classes) if name not in left]
 
     @property
@@ -124,6 +130,7 @@ class State:
         used = {*self._journal.classes}
         for name in before | self._called:
             old, new = before.get(name, name), self._called.get(name, name)
+            self._added -= {old} - {new}
             if old != new and old in self._position and new not in self._position and old not in used:
                 self._position[new] = self._position.pop(old)
                 self.classes[self._position[new]] = new

@@ -276,7 +276,7 @@ def test_a_name_that_cannot_be_a_class_is_refused_and_a_class_is_not_left_out(fi
     label(journal, "a", one="cat")
     with file.open("a") as typed:
         typed.write(",,cat/,remove,,,\n")
-    with pytest.raises(PigeonholeError, match="a class is not left out as a whole; leave out its pictures"):
+    with pytest.raises(PigeonholeError, match="line 3: a class is not left out as a whole; leave out its"):
         journal.refresh()
 
 

@@ -230,6 +230,11 @@ def test_answers_of_a_file_follow_the_name_of_a_class(session, act):
     assert sheets == {"lichen": [0], "rust": [1]}
     session.rename("r2", "rust", "lichen")
     assert next(iter(session.answer_sheets())).rows == [1, 0] and session.status().counts == {"lichen": 0}
+    session.add_class("moss")
+    assert session.status().counts == {"lichen": 0, "moss": 0}, "a new class by a former name"
+    session.add_class("fern")
+    session.rename("r3", "fern", "lichen")
+    assert session.status().counts == {"lichen": 0, "moss": 0}
 
 
 def test_what_has_befallen_the_file_of_decisions_is_told(session, act, tmp_path):
