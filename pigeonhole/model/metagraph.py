@@ -118,13 +118,14 @@ def _move_into_place(aside: Run, run: Run) -> None:
     """Every file reaches the disk before the `checkpoint` that declares the run finished.
 
     That of an earlier model goes first: the run counts as unfinished while it holds files of both. So does
-    its ONNX file, which would answer for the new model.
+    its ONNX file, which would answer for the new model. Before that all is written that needs room on the
+    disk but for digests, so that without room the earlier model stays.
     """
-    for file in (run.checkpoint_file, run.onnx_file):
-        file.unlink(missing_ok=True)
     paths = sorted(aside.folder.iterdir(), key=lambda path: (path == aside.checkpoint_file, path))
     places = [run.folder / path.name for path in paths]
     seals.forget(*places)
+    for file in (run.checkpoint_file, run.onnx_file):
+        file.unlink(missing_ok=True)
     for path, place in zip(paths, places, strict=True):
         with path.open("r+b") as file:
             os.fsync(file.fileno())

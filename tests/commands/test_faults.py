@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pigeonhole.model import interim
+from pigeonhole.model import described, interim
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.interface import ForeignCheckpoint
 from pigeonhole.runs import search
 from pigeonhole.runs.run import Run
 from tests.support import saved_runs
@@ -83,6 +84,34 @@ def test_a_model_for_which_the_disk_has_no_room_leaves_the_run_as_it_was(tmp_pat
             saved_runs.save(disk / "run")
         assert not Run(disk / "run").has_model
         assert list((disk / "run").iterdir()) == []
+
+
+def test_where_the_digests_find_no_room_the_model_before_still_answers(tmp_path):
+    run = Run(saved_runs.save(tmp_path / "run"))
+    before = (run.folder / WEIGHTS).read_bytes()
+    in_the_way = run.seals_file.with_name(f".{run.seals_file.name}.{os.getpid()}")
+    in_the_way.mkdir()
+    with pytest.raises(OSError):
+        saved_runs.save(run.folder, saved_runs.network(seed=1), replace=True)
+    in_the_way.rmdir()
+    assert (run.folder / WEIGHTS).read_bytes() == before
+    with Classifier.load(run, engine="tensorflow") as classifier:
+        assert classifier.classes == saved_runs.CLASSES
+
+
+def test_a_contract_that_finds_no_room_leaves_the_one_before(tmp_path):
+    with mounted(tmp_path / "disk", "size=100k") as disk:
+        checkpoint = Run(disk, "net")
+        file = described.write(ForeignCheckpoint(labels=["dogs", "cats"]), checkpoint)
+        before = file.read_bytes()
+        fill(disk)
+        with pytest.raises(OSError) as told:
+            described.write(ForeignCheckpoint(labels=["cats", "dogs"]), checkpoint)
+        assert told.value.errno == errno.ENOSPC and told.value.filename == str(file)
+        assert file.read_bytes() == before and {path.name for path in disk.iterdir()} == {
+            file.name,
+            "filler",
+        }
 
 
 def test_a_checkpoint_for_other_programs_that_finds_no_room_leaves_those_before(tmp_path):
