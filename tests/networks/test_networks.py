@@ -72,8 +72,12 @@ def test_any_size_and_channels_give_logits(name, size, channels):
 
 
 def bounded() -> list:
-    """Networks with a smallest side; of the large ones one is enough for every day."""
-    names = [network.name for network in NETWORKS.values() if network.smallest_side > 1]
+    """Networks with a smallest side; of the large ones one is enough for every day.
+
+    Below that of VGG it would still compute, since its pools round up: it is the published network's.
+    """
+    bounded = [network.name for network in NETWORKS.values() if network.smallest_side > 1]
+    names = [name for name in bounded if name != "vgg19"]
     large = set(PRETRAINED) - {"mobilenet_v3_small"}
     return [pytest.param(name, marks=[pytest.mark.slow] if name in large else []) for name in names]
 
