@@ -94,6 +94,7 @@ def test_what_speaks_for_the_proposed_class_is_beside_the_suspect(opened, top):
     with opened() as page:
         page.open("review")
         page.wait(lambda: page.ask("document.querySelector('.heat img')?.naturalWidth") == 40)
+        page.wait(lambda: page.text(".heat figcaption").startswith("What speaks for "))
         proposed = page.text(".heat figcaption").removeprefix("What speaks for ")
         assert f"Change to {proposed}" in page.text(".case")
         name = page.text(".words .small").split("; ")[1]
