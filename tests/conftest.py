@@ -22,9 +22,3 @@ def pytest_collection_finish() -> None:
     """Thousands of tests and all modules stay to the end: no search for garbage need look through them."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_runtest_teardown() -> None:
-    """An export to ONNX searches everything at its end; what it has left stays until the next."""
-    if not gc.get_freeze_count():
-        gc.freeze()
