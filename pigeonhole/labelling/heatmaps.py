@@ -39,6 +39,8 @@ class Heatmaps:
     ) -> bytes:
         """The picture as a JPEG file, upright, tinted where it speaks for a class; see `insight.occluded`.
 
+        Empty where no place of it does.
+
         position  of the class, where `findings` have a head
         check     is called now and then, and may raise to stop
 
@@ -68,5 +70,7 @@ def _drawn(
         return findings.fitted.log_odds(place, position)
 
     (heat,) = insight.occluded(log_odds, pixels[np.newaxis], check)
+    if not heat.any():
+        return b""
     heat = images.scaled(heat, *image.shape[:2])
     return jpegs.jpeg(insight.spotlight(image, heat), LONGEST_SIDE)

@@ -248,6 +248,8 @@ class Session:
     def heatmap(self, row: int, name: str, check: Callable[[], None] = lambda: None) -> bytes | None:
         """A picture as a JPEG file, tinted where it speaks for a class; None where no model tells that.
 
+        Empty where no place of it does.
+
         Raises UsageError for a row that is none, and as `Heatmaps.draw`.
         """
         with self._mutex:

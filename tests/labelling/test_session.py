@@ -163,6 +163,7 @@ def test_a_heatmap_is_bright_where_the_picture_speaks_for_a_class(tmp_path, trut
     heap, half = tmp_path / "heap", np.full((40, 60, 3), COLOURS["moss"], np.uint8)
     half[:, 30:] = COLOURS["rust"]
     (heap / "half.png").write_bytes(cv2.imencode(".png", half)[1].tobytes())
+    (heap / "whole.png").write_bytes(cv2.imencode(".png", half[:, 30:])[1].tobytes())
     with started(open_session(heap, tmp_path / "cache")) as session:
         row = session.collection.row_of["half.png"]
         settle(session)
@@ -176,6 +177,7 @@ def test_a_heatmap_is_bright_where_the_picture_speaks_for_a_class(tmp_path, trut
             tint = np.ptp(picture.astype(int), axis=2)  # grey elsewhere
             assert picture.shape == (40, 60, 3) and tint[:, side].mean() > 2 * np.delete(tint, side, 1).mean()
         assert session.heatmap(row, "absent") is None
+        assert session.heatmap(session.collection.row_of["whole.png"], "rust") == b""
         with pytest.raises(Busy):
             session.heatmap(row, "moss", lambda: session.heatmap(row, "moss"))
 

@@ -72,7 +72,7 @@ def heatmap(row: int) -> flask.Response:
         raise NotFound(str(error)) from None
     if file is None:
         raise NotFound("No model says what speaks for this class.")
-    return flask.Response(file, content_type="image/jpeg")
+    return flask.Response(file, content_type="image/jpeg") if file else flask.Response(status=204)
 
 
 def current() -> Session:

@@ -42,6 +42,10 @@ export class Heat {
       const answer = await fetch(heatmap(id, label), { signal: this.leaving.signal });
       const file = answer.ok ? await answer.blob() : null;
       if (key !== this.key) return;
+      if (answer.status === 204) {
+        this.words.textContent = `No part of it alone speaks for ${label}`;
+        return;
+      }
       if (answer.status === 503) this.timer = setTimeout(() => this.#ask(key, id, label), AGAIN);
       else if (!file) this.element.hidden = true;
       else {
