@@ -246,9 +246,7 @@ class Session:
         return review.listed(findings, labels, reviewed, classes) if findings and findings.fitted else []
 
     def heatmap(self, row: int, name: str, check: Callable[[], None] = lambda: None) -> bytes | None:
-        """A picture as a JPEG file, tinted where it speaks for a class; None where no model tells that.
-
-        Empty where no place of it does.
+        """A picture as `Heatmaps.draw` gives it; None where no model tells what speaks for this class.
 
         Raises UsageError for a row that is none, and as `Heatmaps.draw`.
         """
