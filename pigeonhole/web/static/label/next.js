@@ -16,6 +16,7 @@ export class Next {
     this.current = null; // a picture
     this.proposal = null; // what is shown of the current one; it does not change under the user's fingers
     this.isBusy = false;
+    this.meanwhile = new Set(); // ids decided since the pictures that are being fetched were asked for
     this.images = new Map(); // id -> loaded image
     this.fitted = -1;
     this.figure = element("figure", { class: "stage" });
@@ -49,10 +50,12 @@ export class Next {
     if (this.isFetching) return;
     this.isFetching = true;
     this.fitted = store.state?.fit;
+    this.meanwhile = new Set(this.isBusy ? [this.current?.id] : []);
     try {
       const { pictures } = await get(`next?count=${QUEUE}`);
-      for (const picture of pictures) store.known.set(picture.id, { ...picture, ...this.#optimistic(picture.id) });
-      this.queue = pictures.filter(({ id }) => id !== this.current?.id && !isDecided(store.known.get(id)));
+      const open = pictures.filter(({ id }) => !this.meanwhile.has(id)); // the answer may be older than a decision
+      for (const picture of open) store.known.set(picture.id, picture);
+      this.queue = open.filter((picture) => picture.id !== this.current?.id && !isDecided(picture));
       if (!this.current || (isDecided(this.current) && !this.isBusy && !this.isBack)) this.#advance();
       this.#prefetch();
     } catch {
@@ -70,11 +73,6 @@ export class Next {
     if (this.current?.id !== id) return;
     this.proposal = pictures[0].ranked;
     this.#words();
-  }
-
-  // A decision that is on its way is not undone by an answer that left before it.
-  #optimistic(id) {
-    return this.deciding === id ? { label: store.known.get(id)?.label } : {};
   }
 
   #prefetch() {
@@ -177,14 +175,13 @@ export class Next {
     const picture = this.current;
     if (!picture || this.isBusy) return false;
     this.isBusy = true;
-    this.deciding = picture.id;
+    this.meanwhile.add(picture.id);
     try {
       await decide([picture.id], label, { source: "next", remove });
       say(remove ? "Left out" : label === null ? "Label taken away" : label);
       this.#advance(); // only now: the decision is on the disk
     } finally {
       this.isBusy = false;
-      this.deciding = null;
     }
     return true;
   }
