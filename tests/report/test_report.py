@@ -5,7 +5,6 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -98,14 +97,6 @@ def parse(path: Path) -> Page:
     parsed = Page()
     parsed.feed(path.read_text("utf-8"))
     return parsed
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    made = report_runs.make(tmp_path_factory.mktemp("report"))
-    yield made
-    made.classifier.close()
 
 
 @pytest.fixture(scope="module")

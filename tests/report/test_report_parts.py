@@ -4,7 +4,6 @@ import base64
 import re
 
 import cv2
-import keras
 import numpy as np
 import pytest
 
@@ -15,14 +14,6 @@ from pigeonhole.report.pictures import GENEROSITY
 from pigeonhole.runs.run import Run
 from tests.support import report_runs
 from tests.support.report_runs import CLASSES, SIZE
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    made = report_runs.make(tmp_path_factory.mktemp("report"))
-    yield made
-    made.classifier.close()
 
 
 def test_mistakes_come_by_confidence(case):

@@ -12,7 +12,7 @@ import pytest
 from pigeonhole.web import create_app, labelling
 from pigeonhole.web.gateway import HAS_LEFT
 from tests.support import web_server
-from tests.support.labelling_sessions import draw_heap, open_session, settle, started
+from tests.support.labelling_sessions import COLOURS, draw_heap, open_session, settle, started
 
 PICTURES = 12  # of each of two colours
 
@@ -137,6 +137,22 @@ def test_what_speaks_for_a_class_is_drawn_on_demand(tell, client, session):
     assert client.get(heatmap, environ_overrides={HAS_LEFT: lambda: True}).status_code == 503
     assert client.get("/label/heatmaps/4?for=absent").status_code == 404
     assert client.get("/label/heatmaps/999?for=moss").status_code == 404
+
+
+def test_where_no_part_of_a_picture_speaks_for_a_class_there_is_no_heatmap(tmp_path):
+    heap = tmp_path / "heap"
+    truth = draw_heap(heap, PICTURES)
+    plain = np.full((40, 60, 3), COLOURS["moss"], np.uint8)
+    (heap / "plain.png").write_bytes(cv2.imencode(".png", plain)[1].tobytes())
+    with started(open_session(heap, tmp_path / "cache")) as session:
+        app = create_app([])
+        labelling.add_to(app, session)
+        for number, (name, label) in enumerate(truth.items()):
+            session.decide(f"a{number}", [session.collection.row_of[name]], label, "page")
+        settle(session)
+        row = session.collection.row_of["plain.png"]
+        answer = app.test_client().get(f"/label/heatmaps/{row}?for=moss")
+    assert (answer.status_code, answer.data) == (204, b"")
 
 
 def test_files_that_cannot_be_read_are_listed(client):
