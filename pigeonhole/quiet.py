@@ -7,6 +7,7 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator
+from typing import TextIO
 
 from pigeonhole import extras
 
@@ -35,17 +36,32 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def native_errors_discarded() -> Iterator[None]:
-    """Turn away whatever is written to file descriptor 2 within this block."""
+    """Turn away what native code writes to file descriptor 2 within this block.
+
+    Other threads may write to `sys.stderr` meanwhile, such as a bar: it leads to the terminal all the same.
+    """
     sys.stderr.flush()
     terminal = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
+    before = sys.stderr
     try:
+        if _is_descriptor_2(before):
+            # Never closed: a bar that was begun here goes on behind the block.
+            sys.stderr = os.fdopen(os.dup(2), "w", 1, before.encoding, before.errors)
         os.dup2(nowhere, 2)
         yield
     finally:
         os.dup2(terminal, 2)
+        sys.stderr = before
         os.close(nowhere)
         os.close(terminal)
+
+
+def _is_descriptor_2(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, AttributeError, ValueError):  # a notebook's or a test's is none
+        return False
 
 
 @contextlib.contextmanager

@@ -18,6 +18,16 @@ print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"), tf.add(1, 1).numpy(), gc.isenable
 later = ("sklearn", "matplotlib")
 print([name for name in later if name in sys.modules], all(map(importlib.util.find_spec, later)))
 """
+BESIDE = """
+import os, sys, threading, time
+from pigeonhole.quiet import native_errors_discarded
+with native_errors_discarded():
+    os.write(2, b"native")
+    writing = threading.Thread(target=print, args=("a bar",), kwargs={"file": sys.stderr})
+    writing.start()
+    writing.join()
+os.write(2, b"native again")
+"""
 ANSWER = """
 import time
 from pigeonhole.features import extractor
@@ -40,6 +50,11 @@ def test_onednn_is_on_unless_the_user_says_otherwise_and_the_import_is_silent(se
         [sys.executable, "-c", IMPORT], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == (f"{in_force} 2 True\n[] True\n", "")
+
+
+def test_what_native_code_writes_is_lost_and_what_other_threads_write_is_not():
+    done = subprocess.run([sys.executable, "-c", BESIDE], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "a bar\nnative again")
 
 
 @pytest.mark.skipif(not pretrained.available(), reason=f"needs {pretrained.REQUIREMENT}")

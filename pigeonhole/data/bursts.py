@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import numpy as np
+
 from pigeonhole.data import duplicates
 from pigeonhole.data.duplicates import Pair
 from pigeonhole.data.folders import Record
@@ -38,6 +40,24 @@ def of(name: str) -> str | None:
 def groups(records: Sequence[Record], pairs: Iterable[Pair] = ()) -> list[list[Record]]:
     """As `duplicates.groups`, with the frames of one recording together."""
     return duplicates.groups(records, [*pairs, *_neighbours(records)])
+
+
+def group_numbers(sets, more: Iterable[Pair] = ()) -> np.ndarray:
+    """int64 [n], for the pictures of the DataSets' `everything`: equal for copies of one picture.
+
+    `more`: copies by name, besides those that the check has found.
+    """
+    number_of = {
+        record.entry.name: number
+        for number, members in enumerate(groups_of(sets, more))
+        for record in members
+    }
+    return np.array([number_of[name] for name in sets.everything.names])
+
+
+def groups_of(sets, more: Iterable[Pair] = ()) -> list[list[Record]]:
+    """The records of each picture, its copies and near-copies together, and of each recording."""
+    return groups(sets.records, [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across, *more])
 
 
 def _neighbours(records: Iterable[Record]) -> list[Pair]:

@@ -139,6 +139,66 @@ class InGraph:
         return near + tf.clip_by_value(relative, -MOST_RELATIVE, MOST_RELATIVE)
 
 
+# And in ONNX, from `features` float32 [N, D], by what `onnx_constants` gives.
+ONNX = """
+    last_layer = Slice (features, last_start, last_end, axis_1)
+    centred = Sub (last_layer, centre)
+    squared = Mul (centred, centred)
+    square = ReduceSum <keepdims = 1> (squared, axis_1)
+    square_above_0 = Max (square, tiny)
+    length = Sqrt (square_above_0)
+    direction = Div (centred, length)
+    cosines = MatMul (direction, exemplars)
+    nearest, nearest_rows = TopK (cosines, nearest_count)
+    nearness = ReduceMean <axes = [1], keepdims = 0> (nearest)
+    nearness_off = Sub (nearness, usual_nearness)
+    near = Div (nearness_off, nearness_spread)
+    place_product = MatMul (features, place_kernel)
+    place = Add (place_product, place_bias)
+    place_by_class = MatMul (place, class_means)
+    towards_each = Sub (place_by_class, class_halves)
+    towards = ReduceMax <axes = [1], keepdims = 0> (towards_each)
+    place_squared = Mul (place, place)
+    anywhere = MatMul (place_squared, half_between)
+    advantage = Sub (towards, anywhere)
+    advantage_off = Sub (advantage, usual_advantage)
+    relative = Div (advantage_off, advantage_spread)
+    held = Clip (relative, least_relative, most_relative)
+    certainty = Add (near, held)
+    unsure = Less (certainty, certainty_limit)
+"""
+TINY = 1e-12  # as TensorFlow has it where a length is 0
+
+
+def onnx_constants(strangers: Strangers) -> dict[str, np.ndarray]:
+    """What `ONNX` computes with, by name."""
+    count = min(NEAREST, len(strangers.exemplars))
+    numbers = {
+        "tiny": TINY,
+        "usual_nearness": strangers.usual[0],
+        "nearness_spread": strangers.spread[0],
+        "usual_advantage": strangers.usual[1],
+        "advantage_spread": strangers.spread[1],
+        "least_relative": -MOST_RELATIVE,
+        "most_relative": MOST_RELATIVE,
+        "certainty_limit": strangers.limit,
+    }
+    return {
+        **{name: np.float32(value) for name, value in numbers.items()},
+        "last_start": np.array([strangers.last.start]),
+        "last_end": np.array([strangers.last.stop]),
+        "axis_1": np.array([1]),
+        "nearest_count": np.array([count]),
+        "centre": strangers.centre,
+        "exemplars": np.ascontiguousarray(strangers.exemplars.T),
+        "place_kernel": strangers.kernel,
+        "place_bias": strangers.bias,
+        "class_means": np.ascontiguousarray(strangers.means.T),
+        "class_halves": (strangers.means**2).sum(axis=1) / 2,
+        "half_between": strangers.between / 2,
+    }
+
+
 def as_rejection(strangers: Strangers, width: int) -> Rejection:
     """For the saved model: `unsure:0` where a picture is a stranger.
 

@@ -13,7 +13,7 @@ from pigeonhole.interrupts import StopRequest
 from pigeonhole.jobs import candidates, conclusion, first_answer, following, mixed
 from pigeonhole.jobs.candidates import Candidate, Tried
 from pigeonhole.jobs.first_answer import FirstAnswer
-from pigeonhole.jobs.mixed import Saved
+from pigeonhole.jobs.mixed import Mixed, Saved
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.runs import checkpoints
 from pigeonhole.runs.config import SettledCandidate
@@ -52,17 +52,17 @@ class Attempts:
         is_same = previous and previous.weights_digest == setup.choice.weights_digest
         self._known = {each.name: each for each in previous.candidates} if is_same else {}
 
-    def first_answer(self, began: float) -> First:
-        """Fit it, save its model, and say how good it is. `began`: by `time.perf_counter`."""
-        answer = first_answer.fit(self._setup)
+    def first_answer(self, answer: FirstAnswer, began: float) -> First:
+        """Save its model, and say how good it is. `began`: when the command did, by `time.perf_counter`."""
         result = mixed.weigh(answer, [], self._setup, single=False)
-        saved = mixed.save(self._setup, self._run, result)
-        seconds = time.perf_counter() - began
-        say(
-            f"first answer after {seconds:.0f} s: expect {result.expected.expectation()}",
-            f"            it answers now: {cli.command('predict')} --model {cli.quote(self._run)} PICTURE",
-        )
-        mixed.export(self._run)  # by which a server answers already while others are tried
+        fitted = mixed.fit(result)
+        at_once = mixed.answer_at_once(self._setup, self._run, answer, fitted)
+        if at_once is not None:
+            self._say_first(result, began)
+        saved = mixed.save(self._setup, self._run, result, fitted)
+        if at_once is None:
+            self._say_first(result, began)
+        mixed.export_first(self._run, at_once, saved)  # a server answers by it while others are tried
         together = first_answer.with_copies_together(answer, self._setup)
         self._keep_known(together)
         if not together.copies:
@@ -71,6 +71,13 @@ class Attempts:
         expected = together.expected(self._setup.sets.everything.label_indices)
         say(f"            {pairs} to show the same; with these judged together: {expected.expectation()}")
         return First(together, None)
+
+    def _say_first(self, result: Mixed, began: float) -> None:
+        seconds = time.perf_counter() - began
+        say(
+            f"first answer after {seconds:.0f} s: expect {result.expected.expectation()}",
+            f"            it answers now: {cli.command('predict')} --model {cli.quote(self._run)} PICTURE",
+        )
 
     def _keep_known(self, answer: FirstAnswer) -> None:
         """Write what the pretrained network sees in the pictures, by which answers are explained."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pigeonhole import atomic_file
+from pigeonhole.jobs import first_answer
 from pigeonhole.jobs import setup as setups
 from pigeonhole.jobs.job import Job, resumable, resume_command
 from pigeonhole.networks.registry import AUTO
@@ -43,9 +44,11 @@ class AutoJob(Job):
     ):
         began = time.perf_counter()
         super().__init__(config, setups.prepare(config, previous_run), began, callbacks)
-        from pigeonhole.jobs import findings  # imports Keras, which `prepare` has done quietly
+        if config.learning_curve or config.check_unseen:
+            setups.start_tensorflow(config.threads)
+            from pigeonhole.jobs import findings
 
-        findings.require(config, self.setup.sets)
+            findings.require(config, self.setup.sets)
         self._settled: list[SettledCandidate] = []
         self._changes: list[str] = []
 
@@ -58,14 +61,15 @@ class AutoJob(Job):
         return usual if self.config.quick else usual * slowness(self.setup.machine.threads)
 
     def _train(self) -> int:
-        from pigeonhole.jobs import attempts, following, mixed
-
         with self.run.held():
             self._begin()
             with resumable(self.run):
+                answer = first_answer.fit(self.setup)
+                from pigeonhole.jobs import attempts, following, mixed  # TensorFlow has started by now
+
                 ends = self._began + 60 * self.minutes * (1 - SAVING)
                 trying = attempts.Attempts(self.setup, self.run, self._note, self.callbacks)
-                first = trying.first_answer(self._began)
+                first = trying.first_answer(answer, self._began)
                 tried, exit_status = trying.others(first.answer, ends)
                 if exit_status == following.TERMINATED:
                     say(f"terminated  go on with: {resume_command(self.run)}")

@@ -1,22 +1,24 @@
 """The first answer of `--network auto`: a head on the features of a pretrained network, fitted in seconds."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from pigeonhole.data import cache
+from pigeonhole.data import bursts, cache
 from pigeonhole.data.duplicates import Pair
-from pigeonhole.evaluation.studies import audit
 from pigeonhole.features import copies, frozen, head, softmax_regression, store
 from pigeonhole.features.backbone import Backbone, Pretrained
 from pigeonhole.features.head import Head, Options
 from pigeonhole.features.store import Features
 from pigeonhole.features.threads import one_thread
+from pigeonhole.jobs import setup as setups
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.networks import recipes
 from pigeonhole.statistics import CorrectedAccuracy
-from pigeonhole.training import steps
+
+if TYPE_CHECKING:
+    import keras
 
 LEAST_DEVIATION = 1e-3
 MOST_COMPARED = 2_500  # photos among which copies are sought, which takes some 4 ms for each
@@ -59,10 +61,15 @@ class FirstAnswer:
         found = ~np.isin(self.groups[self.num_training :], self.groups[: self.num_training])
         return found if found.any() else np.ones_like(found)
 
-    def model(self, shape: tuple[int, int]) -> keras.Model:
+    def model(self, shape: tuple[int, int]) -> "keras.Model":
         """The network in float32 for pictures of `shape`, side and channels."""
         kernel, bias = self.head.kernel, self.head.bias
         return frozen.classifier(kernel, bias, shape, self.backbone, self.head.mirror_average)
+
+    def answers_at_once(self, side: int, channels: int) -> bool:
+        """Whether `frozen.as_onnx` makes the network for such pictures."""
+        is_own = isinstance(self.backbone, Pretrained)
+        return is_own and (side, channels) == (self.backbone.image_size, 3)
 
     def expected(self, labels: np.ndarray) -> CorrectedAccuracy:
         """What to expect of new pictures: `labels` int [n] against the answers out of fold."""
@@ -83,18 +90,22 @@ class FirstAnswer:
 
 
 def fit(setup: Setup) -> FirstAnswer:
-    """Compute the features that are not kept yet, and fit the head. Raises PigeonholeError as those do."""
+    """Compute the features that are not kept yet, and fit the head. Raises PigeonholeError as those do.
+
+    TensorFlow is started meanwhile, which the head does without.
+    """
     config, sets = setup.config, setup.sets
     backbone = setup.backbone or Pretrained()
     if setup.image_size <= recipes.THUMBNAIL and backbone.takes_any_size:
         backbone = replace(backbone, image_size=recipes.enlarged_side(sets.train.num_examples))
     opened = backbone.extractor(setup.image_size, setup.machine.threads)
     try:
-        kept = store.of_sets(sets, opened, cache.of_flags(config.cache_dir, config.no_cache))
+        with setups.tensorflow_meanwhile(config.threads):
+            kept = store.of_sets(sets, opened, cache.of_flags(config.cache_dir, config.no_cache))
         last = opened.last
     finally:
         opened.close()
-    groups = audit.group_numbers(sets)
+    groups = bursts.group_numbers(sets)
     fitted = _fitted(setup, kept, last, groups)
     return FirstAnswer(fitted, kept, _seen(kept, fitted), last, backbone, sets.train.num_examples, groups)
 
@@ -113,7 +124,7 @@ def with_copies_together(first: FirstAnswer, setup: Setup) -> FirstAnswer:
     new = [(one, other) for one, other in found if group_of[one] != group_of[other]]
     if not new:
         return replace(first, copies=[])
-    groups = audit.group_numbers(setup.sets, new)
+    groups = bursts.group_numbers(setup.sets, new)
     fitted = _fitted(setup, first.kept, first.last, groups)
     return replace(first, head=fitted, features=_seen(first.kept, fitted), groups=groups, copies=new)
 
@@ -122,6 +133,8 @@ def _fitted(setup: Setup, kept: Features, last: slice, groups: np.ndarray) -> He
     labels = setup.sets.everything.label_indices
     weights = None
     if setup.config.class_weights == "balanced":
+        from pigeonhole.training import steps
+
         weights = steps.balanced_weights(labels, len(setup.sets.classes))
     return head.fit(kept.plain, kept.mirrored, labels, groups, Options(weights, setup.config.seed, last))
 

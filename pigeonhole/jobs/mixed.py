@@ -3,31 +3,35 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax
 
-from pigeonhole import terminal
+from pigeonhole import atomic_file, terminal
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.predictions import Evaluation
-from pigeonhole.features import strangers
+from pigeonhole.features import frozen, strangers
+from pigeonhole.features.strangers import Strangers
 from pigeonhole.jobs import conclusion, next_steps
 from pigeonhole.jobs import findings as looking
 from pigeonhole.jobs.candidates import Tried
 from pigeonhole.jobs.first_answer import FirstAnswer
 from pigeonhole.jobs.next_steps import CutShort
 from pigeonhole.jobs.setup import Setup
-from pigeonhole.model import calibration, metagraph, mixing
+from pigeonhole.model import calibration, golden, metagraph, mixing
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.contract import Contract
 from pigeonhole.model.export import exporting
-from pigeonhole.networks.combining import Part, combine
-from pigeonhole.runs import digests
+from pigeonhole.networks.combining import COMBINED, Part, combine
+from pigeonhole.pictures.images import Preprocessing
+from pigeonhole.runs import digests, seals
 from pigeonhole.runs.records import Attempt
 from pigeonhole.runs.run import Run
 from pigeonhole.statistics import CorrectedAccuracy
 
-FROZEN = "frozen"
+if TYPE_CHECKING:
+    import onnx
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,18 @@ def weigh(first: FirstAnswer, tried: Sequence[Tried], setup: Setup, single: bool
 
 
 class Saved(NamedTuple):
-    """The answers that the saved model is judged by, and its weights."""
+    """The answers that the saved model is judged by, its weights, and what an ONNX file tells of it."""
 
     answers: Evaluation
     weights: list[np.ndarray]
+    described: tuple[Contract, golden.Golden, np.ndarray]
+
+
+class Fitted(NamedTuple):
+    """What is fitted to the answers: the temperature, and what pictures of the known classes look like."""
+
+    temperature: float
+    known: Strangers
 
 
 def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float, minutes: float) -> None:
@@ -145,6 +157,19 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float, 
     terminal.say(*conclusion.last_lines(run, sets, result.describe(), times, judged.next_steps))
 
 
+def export_first(run: Run, model: "onnx.ModelProto | None", saved: Saved) -> None:
+    """Write the saved first answer as an ONNX file, too: the `model` of `answer_at_once`, with the examples
+    and the contract of the saved graph, where it gives the same answers; otherwise made of that graph."""
+    if model is None:
+        return export(run)
+    contract, examples, probabilities = saved.described
+    try:
+        golden.check_numerics(probabilities, frozen.answer_of(model, examples.pixels), exporting.TOLERANCE)
+    except golden.DriftError:
+        return export(run)
+    _write_onnx(run, frozen.described(model, saved.answers.classes, contract, examples, probabilities))
+
+
 def export(run: Run) -> None:
     """Write the saved model as an ONNX file, too, or say why there is none."""
     try:
@@ -153,11 +178,51 @@ def export(run: Run) -> None:
         terminal.say(f"no {run.onnx_file.name}: {error}")
 
 
-def save(setup: Setup, run: Run, result: Mixed) -> Saved:
-    """Write the networks as one model into the run."""
+def fit(result: Mixed) -> Fitted:
+    """By the answers out of fold."""
+    first, labels = result.first, result.labels
+    temperature = calibration.fit_temperature(result.logits, labels[result.rows])
+    return Fitted(temperature, strangers.fit(first.features, labels, first.head.folds, first.last))
+
+
+def answer_at_once(setup: Setup, run: Run, first: FirstAnswer, fitted: Fitted) -> "onnx.ModelProto | None":
+    """Write the first answer as the run's ONNX file, by which it answers before there is a saved graph.
+
+    The model in it; None where the network or its input is not what such a file can be made of at once.
+    """
+    if not first.answers_at_once(setup.image_size, setup.channels):
+        return None
+    model = frozen.as_onnx(
+        first.head.kernel,
+        first.head.bias,
+        setup.image_size,
+        first.head.mirror_average,
+        fitted.temperature,
+        fitted.known,
+    )
+    preprocessing = Preprocessing(setup.image_size, setup.channels)
+    examples = golden.draw(preprocessing)
+    probabilities = frozen.answer_of(model, examples.pixels)
+    rule = strangers.as_rejection(fitted.known, len(first.head.kernel)).describe()
+    fingerprint = examples.fingerprint(probabilities)
+    contract = Contract(COMBINED, preprocessing, fitted.temperature, fingerprint, rule)
+    _write_onnx(run, frozen.described(model, setup.sets.classes, contract, examples, probabilities))
+    return model
+
+
+def _write_onnx(run: Run, content: bytes) -> None:
+    seals.forget(run.onnx_file)
+    with atomic_file.write_binary(run.onnx_file) as file:
+        file.write(content)
+    seals.note(run.onnx_file)
+
+
+def save(setup: Setup, run: Run, result: Mixed, fitted: Fitted | None = None) -> Saved:
+    """Write the networks as one model into the run. `fitted`: None: that is done here."""
     sets, first = setup.sets, result.first
+    temperature, known = fitted or fit(result)
     shape = (setup.image_size, setup.channels)
-    parts = [Part(FROZEN, first.model(shape), float(result.weights[0]))]
+    parts = [Part(frozen.NAME, first.model(shape), float(result.weights[0]))]
     parts += [
         Part(each.name, each.model, float(weight))
         for each, weight in zip(result.tried, result.weights[1:], strict=True)
@@ -165,11 +230,9 @@ def save(setup: Setup, run: Run, result: Mixed) -> Saved:
     ]
     model = combine(parts)
     labels = result.labels[result.rows]
-    temperature = calibration.fit_temperature(result.logits, labels)
-    known = strangers.fit(first.features, result.labels, first.head.folds, first.last)
     rule = strangers.as_rejection(known, width=model.layers[-1].input.shape[-1])
-    fitted = metagraph.Fitted(0, temperature, rule)
-    metagraph.save(model, sets.classes, run.folder, fitted, replace=True)
+    of_graph = metagraph.Fitted(0, temperature, rule)
+    described = metagraph.save(model, sets.classes, run.folder, of_graph, replace=True)
     digest_of = conclusion.digests_of(sets)
     everything = sets.everything.select(result.rows)
     answers = Evaluation(
@@ -184,4 +247,4 @@ def save(setup: Setup, run: Run, result: Mixed) -> Saved:
         unsure=known.own_strangers(first.features)[result.rows],
         digests=[digest_of[name] for name in everything.names],
     )
-    return Saved(answers, model.get_weights())
+    return Saved(answers, model.get_weights(), described)

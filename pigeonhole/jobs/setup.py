@@ -1,7 +1,11 @@
 """All that a training is made from: pictures, machine and the weights that it starts with."""
 
+import contextlib
 import functools
+import importlib
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,13 +86,15 @@ def prepare(
 ) -> Setup:
     """Read everything that `config` names, and print what was found.
 
-    Raises UsageError and PigeonholeError for what cannot be trained on. `workers` have met by then.
+    TensorFlow is started, but for `auto`, which begins without it: see `tensorflow_meanwhile`. Raises
+    UsageError and PigeonholeError for what cannot be trained on. `workers` have met by then.
     """
     choice = checks.check(config, previous_run, writes=workers is None or workers.is_chief)
     # The weights come before the pictures, whose reading may take minutes.
     weights, trained = _initial_weights(config, choice), _backbone(config, choice)
     sets = _read_data(config, choice, previous_run, trained)
-    threads = start_tensorflow(config.threads)
+    is_late = choice.network == AUTO and not (workers or "tensorflow" in sys.modules)
+    threads = (config.threads or available_cores()) if is_late else start_tensorflow(config.threads)
     if previous_run and (workers is None or workers.is_chief):
         _tell_changed_environment(previous_run, workers)
     if choice.network == AUTO:  # each candidate has a number format of its own
@@ -228,6 +234,24 @@ def start_tensorflow(threads: int | None) -> int:
             ) from error
         return running
     return wanted
+
+
+@contextlib.contextmanager
+def tensorflow_meanwhile(threads: int | None) -> Iterator[None]:
+    """Start TensorFlow, and import what trains, in a thread beside the block; at its end it has started.
+
+    That takes seconds of one core. The block is for work outside of Python, on what is imported already. What
+    native code writes to standard error in the meantime may be lost.
+    """
+
+    def start() -> None:
+        start_tensorflow(threads)
+        importlib.import_module("pigeonhole.jobs.mixed")
+
+    with ThreadPoolExecutor(1) as pool:  # which waits, also after an error or Ctrl-C
+        starting = pool.submit(start)
+        yield
+    starting.result()
 
 
 def _tell_changed_environment(previous_run: PreviousRun, workers: "Workers | None") -> None:

@@ -50,8 +50,9 @@ def save(
     folder: Path,
     fitted: Fitted,
     replace: bool = False,
-) -> None:
+) -> tuple[Contract, golden.Golden, np.ndarray]:
     """Write the trained float32 `model` into the run `folder` as a meta graph with weights, and the labels.
+    Its contract, golden examples and their probabilities.
 
     All of it is written aside first and moved into place file by file, `checkpoint` last: a run is finished
     exactly when that file is there. Raises PigeonholeError when `folder` holds a finished run that is
@@ -71,7 +72,7 @@ def save(
         public_graph.add_network(model, weights, preprocessing, len(classes), fitted.temperature)
         if fitted.rejection is not None:
             public_graph.add_rejection(graph, fitted.rejection)
-        _add_contract(session, model.name, classes, preprocessing, fitted)
+        described = _add_contract(session, model.name, classes, preprocessing, fitted)
         aside = run.unfinished_model_folder
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -83,6 +84,7 @@ def save(
             raise OSError(errno.EIO, f"the model cannot be written ({first_line(error)})", folder) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+    return described
 
 
 def _given(values: Mapping[str, np.ndarray], model: keras.Model, session: v1.Session) -> dict[str, tf.Tensor]:
@@ -101,8 +103,8 @@ def _add_contract(
     classes: Sequence[str],
     preprocessing: Preprocessing,
     fitted: Fitted,
-) -> None:
-    """Class names, golden examples and contract as constants of the graph."""
+) -> tuple[Contract, golden.Golden, np.ndarray]:
+    """Class names, golden examples and contract as constants of the graph; the last three of `save`."""
     examples = golden.draw(preprocessing)
     probabilities = session.run("y_pred:0", {"x:0": examples.pixels})
     rule = fitted.rejection and fitted.rejection.describe()
@@ -112,6 +114,7 @@ def _add_contract(
     tf.constant(examples.pixels, name="golden/pixels")
     tf.constant(probabilities, name="golden/probabilities")
     tf.constant(contract.to_json(), name="contract")
+    return contract, examples, probabilities
 
 
 def _move_into_place(aside: Run, run: Run) -> None:

@@ -108,6 +108,8 @@ def _inside(folder: Path) -> Run:
     if run.is_interrupted:
         return run
     named = run.named_model()
+    if named is None and run.onnx_file.is_file():
+        return Run(run.onnx_file)  # the first answer, before the training has saved its graph
     if named is None:
         raise PigeonholeError(
             f"{folder}: the run is not finished (it has no {run.checkpoint_file.name} file)"

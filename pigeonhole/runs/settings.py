@@ -1,16 +1,17 @@
 """A run's settings: all that was asked for, all that followed from the data, and what it ran on."""
 
+import contextlib
 import hashlib
+import importlib
 import platform
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
-import tensorflow as tf
 
 from pigeonhole import __version__
 from pigeonhole.arguments import Effect
@@ -50,11 +51,19 @@ def versions() -> dict[str, str]:
     return {
         "pigeonhole": __version__,
         "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+        "tensorflow": _installed("tensorflow", "tensorflow-cpu"),
+        "keras": _installed("keras"),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
     }
+
+
+def _installed(*names: str) -> str:
+    """The version of a package, which goes by one of these names; it is not imported, which takes seconds."""
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return importlib.import_module(names[0]).__version__  # built under another name
 
 
 def processor() -> str:

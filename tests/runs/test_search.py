@@ -135,6 +135,12 @@ def test_unfinished_run_is_named():
         search.find("killed")
 
 
+def test_a_run_whose_first_answer_is_not_saved_as_a_graph_yet_answers_by_its_onnx_file():
+    run = creation.create(Path("runs"), "begun")
+    run.onnx_file.write_bytes(b"")
+    assert search.find("begun") == Run(run.onnx_file)
+
+
 @pytest.mark.parametrize("gone", ["model.meta", "model.index", "model.data-00001-of-00002"])
 def test_missing_file_is_named(gone):
     _write_model(Path("runs/a"), parts=2)

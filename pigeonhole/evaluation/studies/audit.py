@@ -9,7 +9,6 @@ import numpy as np
 from pigeonhole.data import bursts
 from pigeonhole.data.duplicates import Pair
 from pigeonhole.data.fixes import Suspect
-from pigeonhole.data.folders import Record
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.evaluation.studies import learning_curve, shortcuts, suspects, unseen
 from pigeonhole.evaluation.studies.learning_curve import Curve
@@ -148,7 +147,7 @@ class DataAudit:
         every = self._sets.everything
         record_of = {record.entry.name: record for record in self._sets.records}
         records = [record_of[name] for name in every.names]
-        numbers = group_numbers(self._sets)
+        numbers = bursts.group_numbers(self._sets)
         return shortcuts.check(
             records, every.images, every.label_indices, every.class_names, numbers, self._seed
         )
@@ -159,7 +158,8 @@ class DataAudit:
         line = self._line(
             "label check", suspects.FOLDS, suspects.seconds(self._retrainer, every.num_examples)
         )
-        probabilities = suspects.out_of_fold(self._retrainer, every, _groups(self._sets), on_step=line.step)
+        groups = bursts.groups_of(self._sets)
+        probabilities = suspects.out_of_fold(self._retrainer, every, groups, on_step=line.step)
         line.done()
         return suspects.find(probabilities, every.label_indices, every.names, every.class_names)
 
@@ -196,23 +196,6 @@ class DataAudit:
 
     def _line(self, title: str, trainings: int, seconds: float) -> StudyLine:
         return StudyLine(title, trainings, seconds, self._request.check)
-
-
-def group_numbers(sets, more: Sequence[Pair] = ()) -> np.ndarray:
-    """int64 [n], for the pictures of `sets.everything`: equal for copies of one picture.
-
-    `more`: copies by name, besides those that the check has found.
-    """
-    number_of = {
-        record.entry.name: number for number, members in enumerate(_groups(sets, more)) for record in members
-    }
-    return np.array([number_of[name] for name in sets.everything.names])
-
-
-def _groups(sets, more: Sequence[Pair] = ()) -> list[list[Record]]:
-    """The records of each picture, its copies and near-copies together, and of each recording."""
-    pairs = [*sets.preflight.look_alikes, *sets.preflight.look_alikes_across, *more]
-    return bursts.groups(sets.records, pairs)
 
 
 def among_validation(evaluation: Evaluation) -> list[Suspect]:
