@@ -48,6 +48,8 @@ def main() -> None:
                 flush=True,
             )
     accuracies, times, wholes = zip(*results, strict=True)
+    environment.note("test accuracy", accuracies, "share")
+    environment.note("whole command", wholes, "s")
     print(
         f"n = {len(results)}: median {statistics.median(accuracies):.1%}, lowest {min(accuracies):.1%}, "
         f"highest {max(accuracies):.1%}; training seconds median {statistics.median(times):.0f}, "

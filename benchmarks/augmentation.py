@@ -68,6 +68,7 @@ def main() -> None:
                 trial.run("standard", trial.draw(train, count, seed), test, recipe, seed, computing).accuracy
                 for seed in seeds
             ]
+            environment.note(f"{count:,}, {way}", reached, "share")
             before = plain.setdefault(count, reached)
             cells.append(told(reached, before if way != "none" else None))
         print(f"| {way} | {' | '.join(cells)} |", flush=True)

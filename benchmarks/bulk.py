@@ -284,6 +284,8 @@ def compare(folder: Path, model: str, rounds: int) -> Iterator[str]:
         name: {kind: statistics.median(each[kind] for each in results) for kind in ("wall", "processor")}
         for name, results in found.items()
     }
+    for name, results in found.items():
+        environment.note(name, [each["wall"] for each in results], "pictures/s")
     medians["both halves"] = {
         kind: 1 / (1 / medians["decoding"][kind] + 1 / medians["network"][kind])
         for kind in ("wall", "processor")

@@ -125,6 +125,8 @@ def main() -> None:
         print(_row(candidate, outcomes[candidate.name]), file=sys.stderr, flush=True)
     done = [(candidate, outcomes[candidate.name]) for candidate in candidates]
     print("\n".join(table(done)))
+    for candidate, outcome in done:
+        environment.note(candidate.name, outcome.right / outcome.total, "share")
     draw(done, options.plot)
     print(f"plot: {options.plot}")
 

@@ -1,7 +1,11 @@
 """What a benchmark's figures come from: the machine, and the versions of what computed them."""
 
+import json
+import os
 import platform
+import statistics
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -11,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 from pigeonhole import __version__  # noqa: E402
 from pigeonhole.data.parallel import available_cores  # noqa: E402
 
+FIGURES = "PIGEONHOLE_BENCHMARK_FIGURES"  # the file, of suite.py, that figures are added to
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PACKAGES = (
     "tensorflow-cpu",
@@ -49,3 +54,16 @@ def versions() -> list[str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def note(figure: str, values: float | Iterable[float], unit: str) -> None:
+    """Keep a figure for suite.py: the median of the values, and how many there are. Else nothing is done.
+
+    `figure`: its name among those of this benchmark.
+    """
+    if FIGURES not in os.environ:
+        return
+    values = [float(value) for value in (values if isinstance(values, Iterable) else [values])]
+    line = {"figure": figure, "median": statistics.median(values), "unit": unit, "n": len(values)}
+    with open(os.environ[FIGURES], "a", encoding="utf-8") as lines:
+        lines.write(json.dumps(line) + "\n")

@@ -40,6 +40,7 @@ def main() -> None:
     compare(options.run, paths)
     for size in SIZES:
         now, before = (cost(paths[:50], size, rule) for rule in ("area", REDUCED))
+        environment.note(f"{size} px", now, "ms")
         print(f"{size:4} px   {now:6.2f} ms   before {before:6.2f} ms   {now / before:.2f} times")
 
 
@@ -51,6 +52,7 @@ def compare(run: Path, paths: list[Path]) -> None:
     pictures = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in paths)
     given = (picture[np.newaxis].astype(np.float32) for picture in pictures)
     client = np.concatenate([session.run(["y_pred"], {"x": x})[0] for x in given])
+    environment.note("largest change", np.abs(tool - client).max(), "probability")
     equal = int((tool.argmax(axis=1) == client.argmax(axis=1)).sum())
     print(
         f"{equal:,} of {len(paths):,} answers equal; the largest change is {np.abs(tool - client).max():.4f}"

@@ -41,6 +41,8 @@ def main() -> None:
     for name, times in seconds.items():
         ratios = [taken / plain for taken, plain in zip(times, seconds["plain loop"], strict=True)]
         print(f"{name:<20} {statistics.median(times):7.1f} s   {statistics.median(ratios):5.2f} x plain loop")
+        environment.note(name, times, "s")
+        environment.note(f"{name} / plain loop", ratios, "times")
 
 
 def one_round(options: argparse.Namespace, folder: Path):

@@ -69,6 +69,7 @@ def tell(steps: int) -> None:
             batch, speed, peak = map(float, shown.stdout.split())
             side, classes, pictures = setting.values()
             print(f"{side:6} {classes:8,} {pictures:9,} {batch:6.0f} {speed:11,.0f} {peak:8,.0f}", flush=True)
+            environment.note(f"{varied} {value:,}", speed, "pictures/s")
 
 
 def train(side: int, classes: int, count: int, steps: int) -> None:

@@ -96,6 +96,7 @@ def intervals(laboratory: Laboratory, problems: int = 20) -> None:
             f"{low:.1%} to {high:.1%}, true {true:.1%}{'' if low <= true <= high else '  MISSED'}",
             flush=True,
         )
+    environment.note("intervals that hold the truth", held / problems, "share")
     print(f"intervals: {held} of {problems} hold the truth (bar: 18 of 20)")
 
 
@@ -114,6 +115,7 @@ def labels(laboratory: Laboratory, share: float = 0.05) -> None:
     with Run(run).fixes_file.open(newline="", encoding="utf-8-sig") as file:
         listed = [row["file"] for row in csv.DictReader(file)]
     found = len(flipped & set(listed))
+    environment.note("recall of flipped labels", found / len(flipped), "share")
     print(
         f"labels: {found} of {len(flipped)} flipped labels among {len(listed)} listed: recall "
         f"{found / len(flipped):.2f} (bar: 0.6) at precision {found / max(len(listed), 1):.2f} (bar: 0.4)"
@@ -151,6 +153,7 @@ def copies(laboratory: Laboratory) -> None:
                 copy.write_bytes(path.read_bytes())
             planted.add(f"{class_name}/{copy.name}")
     named = {copy["name"] for copy in laboratory.evaluate(run, test)["copies"]}
+    environment.note("copies named", len(planted & named) / len(planted), "share")
     altered = sum(name.endswith(".jpg") for name in planted & named)
     print(
         f"copies: {len(planted & named)} of {len(planted)} named, {altered} of these re-encoded and resized; "

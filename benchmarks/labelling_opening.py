@@ -61,6 +61,7 @@ def main() -> None:
         print(f"round {number + 1}  {json.dumps(rounds[-1])}", flush=True)
     print("\n".join(environment.lines()))
     for name in rounds[0]:
+        environment.note(name, [each[name] for each in rounds], "s or MB")
         print(f"{name:36}{statistics.median(each[name] for each in rounds):12,.2f}")
 
 

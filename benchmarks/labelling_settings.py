@@ -19,6 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import environment  # noqa: E402
 import labelling  # noqa: E402
 from labelling_orders import METHODS  # noqa: E402
 
@@ -47,6 +48,7 @@ def main() -> None:
     kept, opened = cache.of_flags(options.cache_dir, False), open_pretrained()
     sets = {name: labelling.read(train, None, opened, kept) for name, train in options.sets}
     found: dict[str, dict[str, list[float]]] = {}
+    print("\n".join(environment.lines(f"n = {options.seeds} seeds")))
     print(f"| setting | {' | '.join(sets)} | mean | gain |\n|---|" + "---|" * (len(sets) + 2))
     for setting, values in SETTINGS.items():
         if options.only and setting not in options.only:
@@ -54,6 +56,7 @@ def main() -> None:
         with changed(values):
             found[setting] = {name: taught(seen, options.seeds) for name, seen in sets.items()}
         print(line(setting, found), flush=True)
+        environment.note(setting, [value for values in found[setting].values() for value in values], "share")
         options.results.write_text(json.dumps(found, indent=1) + "\n")
 
 

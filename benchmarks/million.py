@@ -70,6 +70,9 @@ def main() -> None:
     measured = {}
     for size, count in zip(options.sizes, rounds, strict=False):
         measured[size] = measure_size(options.scratch / str(size), size, count)
+    for size, steps in measured.items():
+        for step, figures in steps.items():
+            environment.note(f"{size:,}, {step}", figures["processor"], "processor s")
     for line in table(measured):
         print(line)
 
@@ -145,10 +148,15 @@ def write_pictures(folder: Path, count: int) -> None:
     """Exactly `count` files below `folder`, always the same ones for a count."""
     for class_number in range(CLASSES):
         for number in range(SUBFOLDERS):
-            (folder / f"class{class_number}" / f"{number:02}").mkdir(parents=True)
+            subfolder(folder, class_number, number).mkdir(parents=True)
     with ProcessPoolExecutor() as pool:
         for done in [pool.submit(write_batch, folder, start, count) for start in range(0, count, BATCH)]:
             done.result()
+
+
+def subfolder(folder: Path, class_number: int, number: int) -> Path:
+    """One of a class: no two classes have folders of one name, or they could be parts of a split."""
+    return folder / f"class{class_number}" / f"{class_number}-{number:02}"
 
 
 def write_batch(folder: Path, start: int, count: int) -> None:
@@ -176,7 +184,7 @@ def distinct_files(
     folder: Path, start: int, random: np.random.Generator
 ) -> Iterator[tuple[Path, np.ndarray]]:
     for number, picture in enumerate(draw(random, BATCH), start):
-        place = folder / f"class{number % CLASSES}" / f"{number // CLASSES % SUBFOLDERS:02}"
+        place = subfolder(folder, number % CLASSES, number // CLASSES % SUBFOLDERS)
         yield place / f"{number:08}.png", picture
 
 

@@ -73,6 +73,7 @@ def main() -> None:
     print(*environment.lines(f"{len(pictures.labels):,} pictures, n = {len(outcomes)} problems"), sep="\n")
     spread = [each.variance for each in outcomes]
     error = np.std(spread) / math.sqrt(len(spread))
+    environment.note("variance", spread, "times that of independent answers")
     print(f"variance, times that of independent answers: {np.mean(spread):.2f} (standard error {error:.2f})")
     for variance in VARIANCES:
         held = np.mean([each.is_held(variance) for each in outcomes])

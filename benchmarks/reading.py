@@ -153,14 +153,16 @@ def compare(options: argparse.Namespace) -> None:
         *speeds, peak = (statistics.median(figures) for figures in zip(*rounds, strict=True))
         second = f"{speeds[1]:8,.0f}" if len(speeds) > 1 else f"{'as first':>8}"
         print(f"{kind:36} {speeds[0]:11,.0f} {second} {peak:8,.0f}")
+        environment.note(kind, [figures[0] for figures in rounds], "pictures/s")
     for mine, other in (
         ("Pigeonhole, decoding alone", "OpenCV loop, linear resize"),
         ("Pigeonhole, decoding alone", "OpenCV loop, area resize"),
         ("the same on all cores", "Keras image_dataset_from_directory"),
         ("Pigeonhole", "Keras image_dataset_from_directory"),
     ):
-        pairs = zip(found[mine], found[other], strict=True)
-        print(f"{mine} is {statistics.median(one[0] / two[0] for one, two in pairs):.2f}x {other}")
+        ratios = [one[0] / two[0] for one, two in zip(found[mine], found[other], strict=True)]
+        print(f"{mine} is {statistics.median(ratios):.2f}x {other}")
+        environment.note(f"{mine} / {other}", ratios, "times")
 
 
 if __name__ == "__main__":

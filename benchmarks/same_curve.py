@@ -64,6 +64,7 @@ def compare(options: argparse.Namespace) -> None:
     for kind, losses in found.items():
         if kind != "one":
             apart = np.abs(losses / one - 1)
+            environment.note(kind, apart.max(), "relative difference of the loss")
             print(
                 f"{kind:12} at most {apart.max():.1e} from one worker, {np.median(apart):.1e} in the median"
             )

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
+import environment
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
@@ -145,8 +146,13 @@ class Seen:
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
 
+    @property
+    def p99(self) -> float:
+        """Milliseconds. There is one where something was answered."""
+        return 1000 * float(np.percentile(self.seconds, 99))
+
     def describe(self) -> str:
-        worst = f"{1000 * float(np.percentile(self.seconds, 99)):6.0f}" if self.seconds else "     -"
+        worst = f"{self.p99:6.0f}" if self.seconds else "     -"
         return f"{len(self.seconds):6d} {self.failed:6d} {worst}"
 
 
@@ -215,6 +221,8 @@ def measure(name: str, command: str, run: Path, seconds: float) -> str:
         status = "none"
         process.kill()
     stopped = time.monotonic() - started
+    if asked.seconds:
+        environment.note(f"{name}, p99", asked.p99, "ms")
     attacker.kill()
     return f"{name:9} {asked.describe()} {probed.describe()} {held:6d} {status:>6} {stopped:6.1f}"
 
@@ -229,6 +237,7 @@ def main() -> None:
     own = f"{sys.executable} {ROOT / 'serve.py'} --port {{port}} --model {{run}} --api-key {{key}}"
     parser.add_argument("--command", default=own, help="starts the server; with {port}, {run} and {key}")
     options = parser.parse_args()
+    print("\n".join(environment.lines(f"{options.seconds:g} s for each attack")))
     print("          good: answered, failed, p99 ms; /healthz: the same; MB; SIGTERM: status, seconds")
     for name in options.attacks:
         print(measure(name, options.command, options.run.resolve(), options.seconds), flush=True)

@@ -47,12 +47,21 @@ THREADS = 8
 CONNECTIONS = 50
 
 
-class Constant:
+class Other:
+    """A classifier of which some things are done in another way."""
+
+    def __init__(self, classifier: Classifier):
+        self._classifier = classifier
+
+    def __getattr__(self, name: str):
+        return getattr(self._classifier, name)
+
+
+class Constant(Other):
     """Answers always the same."""
 
     def __init__(self, classifier: Classifier):
-        self.classes = classifier.classes
-        self.preprocessing = classifier.preprocessing
+        super().__init__(classifier)
         self._facts = images.Facts("png", 32, 32, ())
         self._pixels = np.zeros((1, 1, 3), np.uint8)
         self._answer = Answer(np.full(len(self.classes), 1 / len(self.classes), np.float32), False)
@@ -63,16 +72,20 @@ class Constant:
     def read(self, data: bytes) -> np.ndarray:
         return self._pixels
 
-    def answer(self, pixels: np.ndarray) -> Answer:
+    def answer(self, pixels: np.ndarray, with_features: bool = False) -> Answer:
         return self._answer
 
 
-class Other:
-    """The classifier with another way from pixels to an answer."""
+class Locked(Other):
+    """Answers one after the other."""
 
-    def __init__(self, classifier: Classifier, answer):
-        self.classes, self.preprocessing = classifier.classes, classifier.preprocessing
-        self.inspect, self.read, self.answer = classifier.inspect, classifier.read, answer
+    def __init__(self, classifier: Classifier):
+        super().__init__(classifier)
+        self._lock = threading.Lock()
+
+    def answer(self, pixels: np.ndarray, with_features: bool = False) -> Answer:
+        with self._lock:
+            return self._classifier.answer(pixels, with_features)
 
 
 def classifier_of(kind: str, run: str):
@@ -81,13 +94,7 @@ def classifier_of(kind: str, run: str):
         return restore(search.find(run), "auto" if kind == "ours" else "tensorflow")
     classifier = Classifier.load(run, engine="tensorflow")
     if kind == "locked":
-        lock = threading.Lock()
-
-        def behind_lock(pixels: np.ndarray) -> Answer:
-            with lock:
-                return classifier.answer(pixels)
-
-        return Other(classifier, behind_lock)
+        return Locked(classifier)
     return Constant(classifier) if kind == "no model" else classifier
 
 
@@ -179,6 +186,8 @@ def report(measured: dict[str, list[Load]]) -> None:
         ratio = statistics.median(ours.per_second / each.per_second for ours, each in pairs)
         failed = sum(each.failed for each in loads)
         print(f"{kind:10} {middle[0]:10.0f} {middle[1]:8.1f} {middle[2]:8.1f} {failed:7d} {ratio:7.2f}x")
+        environment.note(kind, [each.per_second for each in loads], "requests/s")
+        environment.note(f"{kind}, p50", [each.p50 for each in loads], "ms")
 
 
 def main() -> None:
@@ -195,7 +204,10 @@ def main() -> None:
         return
     if not shutil.which("wrk"):
         sys.exit("wrk is needed: apt-get install wrk, brew install wrk, or https://github.com/wg/wrk")
-    report(measure(options.model, options.seconds, options.rounds))
+    measured = measure(options.model, options.seconds, options.rounds)
+    report(measured)
+    if failed := [kind for kind, loads in measured.items() if any(each.failed for each in loads)]:
+        sys.exit(f"requests failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -58,11 +58,12 @@ def main() -> None:
     for count in map(int, options.counts.split(",")):
         usual = NETWORKS["standard"].recipe(SIDE, count, all_grey=False)
         cells = [f"{count:,}", f"{usual.epochs:g} epochs, batches of {usual.batch_size}"]
-        for recipe in (usual, FIXED):
+        for title, recipe in (("usual", usual), ("fixed", FIXED)):
             trials = [
                 trial.run("standard", trial.draw(train, count, seed), test, recipe, seed, computing)
                 for seed in seeds
             ]
+            environment.note(f"{count:,}, {title}", [each.accuracy for each in trials], "share")
             accuracy = statistics.median(each.accuracy for each in trials)
             seconds = statistics.median(each.seconds for each in trials)
             cells += [f"{100 * accuracy:.1f} %", f"{seconds:,.0f}"]

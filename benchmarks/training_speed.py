@@ -50,6 +50,7 @@ def main() -> None:
     for kind, found in speeds.items():
         ratio = statistics.median(mine / other for mine, other in zip(speeds[OURS], found, strict=True))
         print(f"{kind:30} {statistics.median(found):10.0f} {ratio:13.2f}x")
+        environment.note(f"{options.network}, {kind}", found, "pictures/s")
     print_roofline(plan.operations() * statistics.median(speeds[OURS]))
     if options.plot:
         draw(speeds, options.plot, title)

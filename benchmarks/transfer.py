@@ -49,6 +49,7 @@ def main() -> None:
                 f"difference {100 * differences[-1]:+.2f} points",
                 flush=True,
             )
+    environment.note("gain", [100 * difference for difference in differences], "percentage points")
     print(summary(differences))
 
 

@@ -116,6 +116,8 @@ def tell(options, threads: int, parameter_bytes: int, exchanges: int, rounds) ->
     count = options.workers
     alone, joint, counted = (statistics.median(column) for column in zip(*rounds, strict=True))
     share = statistics.median(1 - alone / joint for alone, joint, _ in rounds)
+    for figure, column in zip(("alone", "jointly"), zip(*rounds, strict=True), strict=False):
+        environment.note(f"{options.network} {figure}", [1e3 * taken for taken in column], "ms")
     each = counted / count
     summed = each / (2 * (count - 1) / count)
     print(

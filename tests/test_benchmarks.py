@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import os
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_a_benchmark_imports_what_is_there(path):
 @pytest.fixture
 def benchmark(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module("transfer_methods")
+    return importlib.import_module("peers")
 
 
 @pytest.fixture
@@ -104,3 +105,35 @@ def test_a_file_of_something_else_is_refused(benchmark, results, text):
     results.write_text(text)
     with pytest.raises(SystemExit, match="holds no results that this program wrote"):
         benchmark.main(arguments(results))
+
+
+WITHOUT_TABLE = {  # modules of others
+    "contenders", "environment", "history", "labelling_orders", "peer_recipes", "rivals", "suite", "trial"
+}  # fmt: skip
+
+
+def test_every_table_is_in_the_suite(benchmark):
+    suite = importlib.import_module("suite")
+    assert suite.ENTRIES.keys() == {path.stem for path in BENCHMARKS.glob("*.py")} - WITHOUT_TABLE
+
+
+def test_the_suite_keeps_figures_that_the_history_compares(benchmark, tmp_path, monkeypatch, capsys):
+    suite, history = importlib.import_module("suite"), importlib.import_module("history")
+    figures, status = suite.run("start_time", "small", {"scratch": str(tmp_path)})
+    assert status == 0
+    by_name = {each["figure"]: each for each in figures}
+    started = by_name["import pigeonhole"]
+    assert started["n"] == 1 and 0 < by_name["python itself"]["median"] < started["median"]
+    newer = suite.keep(tmp_path / "kept", "small", {"figures": figures})
+    older = {**json.loads(newer.read_text()), "day": "2000-01-01", "commit": "older"}
+    older["figures"] = [{**each, "median": each["median"] / 3} for each in figures if each is started]
+    earlier = newer.with_name("earlier.json")
+    earlier.write_text(json.dumps(older))
+    plot = tmp_path / "plot.png"
+    monkeypatch.setattr("sys.argv", ["history.py", str(newer), str(earlier), "--plot", str(plot)])
+    history.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("beside older of 2000-01-01")
+    (line,) = lines[2:-1]
+    assert line.startswith("  start_time import pigeonhole: ") and line.endswith(" s, 3.00 times")
+    assert plot.read_bytes().startswith(PNG)

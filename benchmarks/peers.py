@@ -1,6 +1,6 @@
 """Pigeonhole's default beside other ways to learn photos: test accuracy and seconds, as a table and a plot.
 
-    python benchmarks/transfer_methods.py --sets ants_bees=hymenoptera/train:hymenoptera/test dogs=TRAIN:TEST
+    python benchmarks/peers.py --sets ants_bees=hymenoptera/train:hymenoptera/test dogs=TRAIN:TEST
 
 pigeonhole          `train.py` with nothing but --data and --seed; its saved model answers
 pytorch_frozen      the same pretrained weights in PyTorch: features, then a logistic regression
@@ -8,7 +8,7 @@ pytorch_fine_tuned  all layers of the same in PyTorch, by the recipe of its tran
 keras_tutorial      the same weights by the recipe of Keras' guide to transfer learning
 standard            a network from nothing: `train.py --network standard`
 
-transfer_recipes.py has the recipes of others and what differs in them. Those that take a time,
+peer_recipes.py has the recipes of others and what differs in them. Those that take a time,
 pytorch_fine_tuned and keras_tutorial, have as long as Pigeonhole took with the same pictures and seed. Every
 training is a process of its own on all cores and begins without a cache. Seconds are from its start to its
 end, with imports and decoding, for train.py also with the report; without the answers for the test pictures.
@@ -46,7 +46,7 @@ MOST_COLUMNS = 3  # of the plot
 
 
 class Method(NamedTuple):
-    """`flags` for train.py; None: a kind of transfer_recipes.py. `as_long`: as Pigeonhole's own training."""
+    """`flags` for train.py; None: a kind of peer_recipes.py. `as_long`: as Pigeonhole's own training."""
 
     title: str
     flags: tuple[str, ...] | None = None
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     if not done:
         sys.exit("nothing can be shown: no method that is left has an outcome")
-    print("\n".join(table(done)))
+    print("\n".join([*table(done), *environment.lines()]))
     draw(done, options.plot)
     print(f"plot: {options.plot}")
 
@@ -138,8 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=_seeds, default=[0, 1, 2], metavar="N,N", help="(0,1,2)")
     add("--methods", type=_methods, default=list(METHODS), metavar="A,B", help="only these")
     add("--minutes", type=float, help="for train.py and those that take as long, to try it out quickly")
-    add("--results", type=Path, default=Path("transfer_methods.csv"), metavar="FILE")
-    add("--plot", type=Path, default=Path("transfer_methods.png"), metavar="FILE")
+    add("--results", type=Path, default=Path("peers.csv"), metavar="FILE")
+    add("--plot", type=Path, default=Path("peers.png"), metavar="FILE")
     return parser
 
 
@@ -253,8 +253,8 @@ def learn_as_we_do(pictures: PictureSet, seed: int, flags: list[str]) -> tuple[i
 def learn_as_others(
     kind: str, pictures: PictureSet, seed: int, most_seconds: float
 ) -> tuple[int, int, float]:
-    """(right, total, seconds) by a recipe of transfer_recipes.py."""
-    command = [sys.executable, ROOT / "benchmarks" / "transfer_recipes.py", kind]
+    """(right, total, seconds) by a recipe of peer_recipes.py."""
+    command = [sys.executable, ROOT / "benchmarks" / "peer_recipes.py", kind]
     command += [pictures.train, pictures.test, str(seed), str(most_seconds)]
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -279,6 +279,8 @@ def table(done: dict[tuple[str, str], list[Outcome]]) -> list[str]:
         seconds = statistics.median(each.seconds for each in outcomes)
         cells = [name, METHODS[method].title, f"{median} %", f"{lowest} to {highest} %", f"{seconds:,.0f}"]
         lines.append(f"| {' | '.join([*cells, str(len(outcomes))])} |")
+        environment.note(f"{name}, {method}", shares, "share")
+        environment.note(f"{name}, {method}, time", [each.seconds for each in outcomes], "s")
     origins = dict.fromkeys(f"{each.set}: {each.origin}" for outcomes in done.values() for each in outcomes)
     return [*lines, "", *origins]
 
