@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import binomtest
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from pigeonhole.data.cache import Cache
 from pigeonhole.data.folders import Entry, Record, scan
-from pigeonhole.evaluation.studies import shortcuts
+from pigeonhole.evaluation.studies import clues, shortcuts
 from pigeonhole.evaluation.studies.clues import BORDER, CAMERA, COLOUR, FILE_SIZE, FORMAT, SHAPE
 from pigeonhole.evaluation.studies.shortcuts import ShortcutCheck
 from pigeonhole.pictures import images
@@ -300,6 +302,40 @@ def test_very_few_pictures_fire_nothing():
     found = check(framed(pictures, 3), labels)
     assert not found.fires
     assert found.pictures == 4
+
+
+def test_the_trees_are_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    labels, features = np.arange(60) % 3, random.normal(size=(60, 4))
+    labels[7] = 9  # the only one of its class
+    model = shortcuts._Model(labels, np.arange(60), seed=1)
+    forest = ExtraTreesClassifier(shortcuts.TREES, min_samples_leaf=5, random_state=1)
+    folds = PredefinedSplit(model._fold_of)
+    with pytest.warns(RuntimeWarning, match="Number of classes in training fold"):
+        expected = cross_val_predict(forest, features, labels, cv=folds, method="predict_proba")
+    assert np.array_equal(model.probabilities(features), expected)
+
+
+def test_copies_of_a_single_picture_tell_nothing():
+    model = shortcuts._Model(np.arange(6) % 2, np.zeros(6, int), seed=0)
+    assert not model.probabilities(np.arange(6.0)[:, None]).any()
+
+
+@pytest.mark.parametrize(("side", "channels"), [(1, 1), (9, 3), (28, 1)])
+def test_the_clues_are_what_they_say(side, channels):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, side, side, channels), np.uint8)
+    pictures[0] = 77  # a picture of one colour has no contrast at all
+    border, middle, colour, detail = clues._measured(pictures, np.arange(3))
+    top, inset = pictures[:, 0], side // 4
+    assert np.allclose(border[:, : 2 * channels], np.concatenate([top.mean(1), top.std(1)], axis=1))
+    width = max(1, (side - 2 * inset) // clues.CELLS)
+    cell = pictures[:, inset : inset + width, inset : inset + width]
+    assert np.allclose(middle[:, :channels], cell.mean(axis=(1, 2)))
+    assert np.allclose(colour, pictures.mean(axis=(1, 2)))
+    assert not detail[0].any() and (detail[1:].all() or side == 1)
+    even = pictures[:, : side // 2 * 2, : side // 2 * 2].mean(axis=3)
+    half = even.reshape(3, side // 2, 2, side // 2, 2).mean(axis=(2, 4))
+    assert np.allclose(detail[:, 1], np.abs(np.diff(half, axis=1)).sum(axis=(1, 2)))
 
 
 def test_it_repeats():
