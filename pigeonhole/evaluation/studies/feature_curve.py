@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pigeonhole.data.parallel import available_cores, in_parallel
 from pigeonhole.evaluation.studies.learning_curve import PARTS, Curve, carry_on, require, stratified_order
 from pigeonhole.features import axes, softmax_regression
 from pigeonhole.features.neighbours import Rows
@@ -49,17 +50,20 @@ def _right(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, seen: np
     fold_of = np.unique(folds, return_inverse=True)[1]
     own = np.empty((num_parts, len(PENALTIES), count))
     best = np.empty((num_parts, len(PENALTIES), count), np.int64)
+
+    def fit_and_ask(which: int) -> None:
+        weights = np.repeat(seen[:, which], len(PENALTIES), axis=1)
+        fitted = softmax_regression.fit(coordinates, labels, weights, np.tile(PENALTIES, num_folds))
+        kernel, bias = (part.reshape(*part.shape[:-1], num_folds, -1) for part in fitted)
+        for fold in range(num_folds):
+            rows = np.flatnonzero(fold_of == fold)
+            heads = softmax_regression.Regressions(kernel[..., fold, :], bias[..., fold, :])
+            answers = heads.log_probabilities(coordinates[rows])
+            own[which][:, rows] = answers[np.arange(len(rows)), labels[rows]].T
+            best[which][:, rows] = answers.argmax(axis=1).T
+
     with one_thread():
         coordinates = axes.leading(features, MOST_AXES).coordinates(features)
-        for which in range(num_parts):
-            weights = np.repeat(seen[:, which], len(PENALTIES), axis=1)
-            fitted = softmax_regression.fit(coordinates, labels, weights, np.tile(PENALTIES, num_folds))
-            kernel, bias = (part.reshape(*part.shape[:-1], num_folds, -1) for part in fitted)
-            for fold in range(num_folds):
-                rows = np.flatnonzero(fold_of == fold)
-                heads = softmax_regression.Regressions(kernel[..., fold, :], bias[..., fold, :])
-                answers = heads.log_probabilities(coordinates[rows])
-                own[which][:, rows] = answers[np.arange(len(rows)), labels[rows]].T
-                best[which][:, rows] = answers.argmax(axis=1).T
+        list(in_parallel(fit_and_ask, range(num_parts), available_cores()))
     losses = -np.maximum(own, -np.log(count)).sum(axis=2)  # a class that a part lacks counts as that rare
     return best[np.arange(num_parts), losses.argmin(axis=1)] == labels
