@@ -13,7 +13,6 @@ them in TF_CONFIG on each.
 from pigeonhole import cli, extras
 from pigeonhole.commands import training_flags
 from pigeonhole.errors import UsageError
-from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.training.distributed import cluster, launcher
 
@@ -22,27 +21,22 @@ def main(arguments: list[str]) -> int:
     """Train as the command line says; the exit status."""
     given = training_flags.parse(arguments, __doc__)
     extras.require("training", *extras.modules_of("train"))
-    from pigeonhole.jobs import checks, choosing, resuming, training_job
+    from pigeonhole.jobs import checks, choosing, resuming, together
 
     asked = TrainingConfig(**given)
-    together = cluster.from_environment()
-    if together and not together.is_chief:
-        return training_job.run_worker(asked, together)
-    count = len(together.addresses) if together else asked.workers or 1
+    all_workers = cluster.from_environment()
+    if all_workers and not all_workers.is_chief:
+        return together.run_worker(asked, all_workers)
+    count = len(all_workers.addresses) if all_workers else asked.workers or 1
     if asked.workers not in (None, count):
         raise UsageError(
             f"--workers {asked.workers}: {cluster.VARIABLE} names {count}; give one or the other"
         )
     config, previous_run = resuming.config_of(given, count)
-    config = choosing.decided(config) if count == 1 else config
+    config = choosing.decided(config)
     checks.check(config, previous_run)
-    if count > 1 and config.network == AUTO:
-        raise UsageError(f"--network {AUTO}: is for one process; name a network, or unset {cluster.VARIABLE}")
-    if count > 1 and not together:
-        return launcher.run([*cli.process("train"), *arguments], count)
-    if config.network == AUTO:
-        from pigeonhole.jobs.auto_job import AutoJob
-
-        return AutoJob(config, previous_run).train()
-    workers, _ = training_job.join(together, asked, config, previous_run) if together else (None, None)
-    return training_job.TrainingJob(config, previous_run, workers).train()
+    if count > 1 and not all_workers:
+        decided = ["--network", config.network] if config.network else []
+        return launcher.run([*cli.process("train"), *arguments, *decided], count)
+    workers, _ = together.join(all_workers, asked, config, previous_run) if all_workers else (None, None)
+    return choosing.job(config, previous_run, workers).train()

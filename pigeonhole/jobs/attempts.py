@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import keras
@@ -20,6 +21,8 @@ from pigeonhole.runs.config import SettledCandidate
 from pigeonhole.runs.run import Run
 from pigeonhole.terminal import counted, say, titled
 from pigeonhole.training.callbacks import Listener, Told
+from pigeonhole.training.distributed import agreement
+from pigeonhole.training.distributed.agreement import Lead
 from pigeonhole.training.failures import Diverged
 from pigeonhole.training.trainer import Trainer
 
@@ -48,9 +51,7 @@ class Attempts:
         self._run = run
         self._note = note
         self._callbacks = callbacks
-        previous = setup.previous_run
-        is_same = previous and previous.weights_digest == setup.choice.weights_digest
-        self._known = {each.name: each for each in previous.candidates} if is_same else {}
+        self._known = _known(setup)
 
     def first_answer(self, answer: FirstAnswer, began: float) -> First:
         """Save its model, and say how good it is. `began`: when the command did, by `time.perf_counter`."""
@@ -86,22 +87,21 @@ class Attempts:
         digests = [digest_of[name] for name in everything.names]
         known.write(self._run, everything, digests, answer.features, answer.last)
 
-    def others(self, first: FirstAnswer, ends: float) -> tuple[list[Tried], int]:
+    def others(self, first: FirstAnswer, ends: float, lead: Lead) -> tuple[list[Tried], int]:
         """Train the candidates that may do better, one after the other; and the exit status of a signal.
 
-        `ends`: when, by `time.perf_counter`, they are to have ended.
+        `ends`: when, by `time.perf_counter`, they are to have ended. `lead`: by which others take part.
         """
         chosen = self._chosen(first)
         if not chosen:
             return [], 0
         head = first.start_of_last_layer(self._setup.sets.everything.label_indices)
         tried: list[Tried] = []
-        with StopRequest() as request:
+        with following.stop_request(self._setup.workers) as request:
             for candidate in chosen:
-                trainer = self._trainer(candidate, head, ends)
+                trainer, exit_status = self._attempt(candidate, head, ends, request, lead)
                 if trainer is None:
                     continue
-                exit_status = self._train(candidate, trainer, request)
                 if trainer.best is not None and exit_status != following.TERMINATED:
                     tried.append(candidates.tried(candidate, trainer))
                 if exit_status:
@@ -116,40 +116,47 @@ class Attempts:
             say("            too few mistakes are left to do better")
         return chosen
 
-    def _trainer(
-        self, candidate: Candidate, head: tuple[np.ndarray, np.ndarray], ends: float
-    ) -> Trainer | None:
-        """What trains the candidate for its share of the time; None where too little is left.
+    def _attempt(
+        self,
+        candidate: Candidate,
+        head: tuple[np.ndarray, np.ndarray],
+        ends: float,
+        request: StopRequest,
+        lead: Lead,
+    ) -> tuple[Trainer | None, int]:
+        """What has trained the candidate, None where the time would not do; and the exit status of a signal.
 
         A repetition tries what was tried before, whatever the time.
         """
         known = self._known.get(candidate.name)
-        moment = time.perf_counter()
-        seconds = (ends - moment) * candidate.share_at(self._setup.image_size)
+        seconds = (ends - time.perf_counter()) * candidate.share_at(self._setup.image_size)
         if known is None and (seconds < LEAST_SECONDS or self._setup.config.repeat is not None):
-            return None
+            return None, 0
         say("", *titled("trying", [candidate.title]))
-        keras.backend.clear_session()
-        trainer = candidates.make(self._setup, candidate, head, known)
-        if known is None:
-            usual = trainer.total_steps
-            trainer.fit_to(seconds - (time.perf_counter() - moment))
-            trainer.total_steps = min(usual, trainer.total_steps)  # longer, it would learn by heart
-            if trainer.total_steps < min(usual, trainer.steps_per_epoch):
+        if known and (state := checkpoints.ended(self._run, candidate.name)):
+            alone = replace(self._setup, workers=None)
+            trainer = _trainer(alone, candidate, head, known, seconds)
+            trainer.restore(state)
+            self._note(candidates.settled(candidate, trainer))
+            return trainer, 0
+        told = {"name": candidate.name, "image_size": candidate.image_size, "seconds": seconds}
+        with lead.order(told):
+            trainer = _trainer(self._setup, candidate, head, known, seconds)
+            if trainer is None:
                 say("            left out: the time would not do for one pass over the pictures")
-                return None
-            checkpoints.remove(self._run)
-        self._note(candidates.settled(candidate, trainer))
-        return trainer
+                return None, 0
+            if known is None:
+                checkpoints.remove(self._run)
+            self._note(candidates.settled(candidate, trainer))
+            return trainer, self._train(candidate, trainer, request)
 
     def _train(self, candidate: Candidate, trainer: Trainer, request: StopRequest) -> int:
         """Train it to its end, from where a resumed run had come to; the exit status of a signal."""
-        if state := checkpoints.ended(self._run, candidate.name):
-            trainer.restore(state)
-            return 0
         goes_on = self._setup.config.is_resumed and candidate.name in self._known
         if goes_on and (state := checkpoints.newest(self._run)):
             trainer.restore(state)
+        if self._setup.workers:
+            agreement.restore_together(trainer, self._setup.workers)
         try:
             told = Told(self._callbacks, candidate.name)
             trained = following.follow(trainer, self._run, self._setup.config, request, told)
@@ -160,3 +167,48 @@ class Attempts:
             checkpoints.set_aside(self._run, candidate.name)
             return 0
         return trained.exit_status
+
+
+def follow_chief(setup: Setup) -> tuple[int, int]:
+    """Take part in what the chief tries, as another worker that writes nothing; the exit status, and the
+    steps of the last training."""
+    known, steps = _known(setup), 0
+    with following.stop_request(setup.workers) as request:
+        for told in agreement.orders(setup.workers):
+            if "exit_status" in told:
+                return request.exit_status or told["exit_status"], steps
+            candidate = candidates.as_told(told, setup)
+            trainer = _trainer(setup, candidate, None, known.get(candidate.name), told["seconds"])
+            if trainer is not None:
+                agreement.restore_together(trainer, setup.workers)
+                following.follow_chief(trainer, request)
+                steps = trainer.steps_done
+
+
+def _known(setup: Setup) -> dict[str, SettledCandidate]:
+    """What the previous run has settled about candidates, by their names."""
+    previous = setup.previous_run
+    is_same = previous and previous.weights_digest == setup.choice.weights_digest
+    return {each.name: each for each in previous.candidates} if is_same else {}
+
+
+def _trainer(
+    setup: Setup,
+    candidate: Candidate,
+    head: tuple[np.ndarray, np.ndarray] | None,
+    known: SettledCandidate | None,
+    seconds: float,
+) -> Trainer | None:
+    """What trains the candidate for so long, made by all workers together; None where that would not do for
+    one pass over the pictures."""
+    moment = time.perf_counter()
+    keras.backend.clear_session()
+    trainer = candidates.make(setup, candidate, head, known)
+    if known is None:
+        usual = trainer.total_steps
+        trainer.fit_to(seconds - (time.perf_counter() - moment))
+        steps = min(usual, trainer.total_steps)  # longer, it would learn by heart
+        trainer.total_steps = setup.workers.from_chief(steps) if setup.workers else steps
+        if trainer.total_steps < min(usual, trainer.steps_per_epoch):
+            return None
+    return trainer

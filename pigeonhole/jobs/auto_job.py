@@ -9,6 +9,7 @@ import functools
 import math
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,10 @@ from pigeonhole.runs.config import Settled, SettledCandidate, TrainingConfig
 from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.terminal import say, titled
 from pigeonhole.training.callbacks import Listener
+from pigeonhole.training.distributed import agreement
+
+if TYPE_CHECKING:
+    from pigeonhole.training.distributed.workers import Workers
 
 MINUTES = {1_000: 2.0, 5_000: 4.0, 50_000: 10.0}  # pictures -> default budget, between them by logarithm
 USUAL_SPEED = 420.0  # pictures/s that the pretrained network sees at 224 pixels where that budget is enough
@@ -31,24 +36,29 @@ SAVING = 0.1  # the share of the budget that is left for the last model and the 
 class AutoJob(Job):
     """Pictures are read as soon as this object is made.
 
-    `previous_run`: the run that is resumed or repeated. `callbacks`: who is told of each step and validation
-    of the candidates. Raises UsageError and PigeonholeError where the
-    config does not fit itself, the data or the previous run.
+    `previous_run`: the run that is resumed or repeated. `workers`: who trains the candidates together, None
+    for one process. `callbacks`: who is told of each step and validation of the candidates. Raises UsageError
+    and PigeonholeError where the config does not fit itself, the data or the previous run.
     """
 
     def __init__(
         self,
         config: TrainingConfig,
         previous_run: PreviousRun | None = None,
+        workers: "Workers | None" = None,
         callbacks: Sequence[Listener] = (),
     ):
         began = time.perf_counter()
-        super().__init__(config, setups.prepare(config, previous_run), began, callbacks)
+        super().__init__(config, setups.prepare(config, previous_run, workers), began, callbacks)
         if config.learning_curve or config.check_unseen:
             setups.start_tensorflow(config.threads)
             from pigeonhole.jobs import findings
 
             findings.require(config, self.setup.sets)
+        if workers:
+            from pigeonhole.jobs import trainers
+
+            trainers.require_the_same_data(self.setup)
         self._settled: list[SettledCandidate] = []
         self._changes: list[str] = []
 
@@ -58,10 +68,11 @@ class AutoJob(Job):
         if self.config.minutes:
             return self.config.minutes
         usual = default_minutes(self.setup.sets.everything.num_examples)
-        return usual if self.config.quick else usual * slowness(self.setup.machine.threads)
+        machine = self.setup.machine
+        return usual if self.config.quick else usual * slowness(machine.threads, machine.workers)
 
     def _train(self) -> int:
-        with self.run.held():
+        with self.run.held(), agreement.Lead(self.setup.workers) as lead:
             self._begin()
             with resumable(self.run):
                 answer = first_answer.fit(self.setup)
@@ -70,7 +81,8 @@ class AutoJob(Job):
                 ends = self._began + 60 * self.minutes * (1 - SAVING)
                 trying = attempts.Attempts(self.setup, self.run, self._note, self.callbacks)
                 first = trying.first_answer(answer, self._began)
-                tried, exit_status = trying.others(first.answer, ends)
+                tried, exit_status = trying.others(first.answer, ends, lead)
+                lead.end(exit_status)
                 if exit_status == following.TERMINATED:
                     say(f"terminated  go on with: {resume_command(self.run)}")
                     return exit_status
@@ -83,6 +95,12 @@ class AutoJob(Job):
             return exit_status
         return self._end(stopped_by=0)
 
+    def follow_chief(self) -> int:
+        from pigeonhole.jobs import attempts
+
+        exit_status, self.steps_done = attempts.follow_chief(self.setup)
+        return exit_status
+
     def _begin(self) -> None:
         """Say what will be done, and write down what is known before the first step."""
         atomic_file.remove_leftovers(self.run.folder)
@@ -94,11 +112,13 @@ class AutoJob(Job):
         train, valid = self.setup.sets.train.num_examples, self.setup.sets.valid.num_examples
         backbone = self.setup.backbone
         first = backbone.title if backbone else "a pretrained network"
+        count = self.setup.machine.workers
         say(
             "",
             *titled("network", [f"auto: {first} as it comes, then what does better"]),
             *titled("data", [f"{train:,} pictures to learn from, {valid:,} to compare by"]),
             *titled("budget", [self._budget()]),
+            *titled("workers", [f"{count}; the first answer is the chief's"] if count > 1 else []),
             *titled("run", [str(self.run)]),
             "",
         )
@@ -153,10 +173,10 @@ def default_minutes(num_pictures: int) -> float:
     return float(np.interp(math.log(max(num_pictures, 1)), np.log(counts), minutes))
 
 
-def slowness(threads: int) -> float:
-    """How many times as long the same work takes on this machine at present, 1 to 4. Takes half a second.
+def slowness(threads: int, workers: int = 1) -> float:
+    """How many times as long the same work takes on this machine, or so many, at present, 1 to 4.
 
-    1 where the network that is measured by is not installed.
+    Takes half a second. 1 where the network that is measured by is not installed.
     """
     from pigeonhole.features import extractor, pretrained
 
@@ -167,4 +187,4 @@ def slowness(threads: int) -> float:
         speed = extractor.pictures_per_second(opened)
     finally:
         opened.close()
-    return float(np.clip(USUAL_SPEED / speed, 1.0, MOST_TIMES))
+    return float(np.clip(USUAL_SPEED / (speed * workers), 1.0, MOST_TIMES))

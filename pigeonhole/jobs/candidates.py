@@ -1,6 +1,6 @@
 """The ways to train that `--network auto` tries after its first answer, and how long each may take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -71,10 +71,18 @@ def worth_trying(first: FirstAnswer, setup: Setup) -> Sequence[Candidate]:
     """The candidates that may do better than the first answer: none where it hardly makes a mistake."""
     answers = first.head.log_probabilities.argmax(axis=1)
     mistakes = int((answers != setup.sets.everything.label_indices).sum())
-    if mistakes < FEWEST_MISTAKES:
-        return ()
+    return () if mistakes < FEWEST_MISTAKES else _all(first.backbone if setup.backbone else None)
+
+
+def as_told(told: Mapping[str, object], setup: Setup) -> Candidate:
+    """The candidate that the chief means, at another worker. `told`: its `name` and `image_size`."""
+    meant = next(each for each in _all(setup.backbone) if each.name == told["name"])
+    return replace(meant, image_size=told["image_size"])
+
+
+def _all(backbone: Trained | None) -> Sequence[Candidate]:
     tuned, *others = CANDIDATES
-    return (*([tuned] if setup.backbone is None else _further(first.backbone)), *others)
+    return (*([tuned] if backbone is None else _further(backbone)), *others)
 
 
 def _further(backbone: Trained) -> list[Candidate]:
@@ -96,20 +104,24 @@ def _further(backbone: Trained) -> list[Candidate]:
 
 
 def make(
-    setup: Setup, candidate: Candidate, head: tuple[np.ndarray, np.ndarray], known: SettledCandidate | None
+    setup: Setup,
+    candidate: Candidate,
+    head: tuple[np.ndarray, np.ndarray] | None,
+    known: SettledCandidate | None,
 ) -> Trainer:
-    """A trainer of the candidate with its first weights.
+    """A trainer of the candidate with its first weights, made by all workers of the setup together.
 
-    `head`: kernel and bias for the pretrained network's last layer, as it starts. `known`: what was settled
-    in the run that is resumed or repeated; None: the number of steps is still to be set.
+    `head`: kernel and bias for the pretrained network's last layer, as it starts; None at workers that get
+    the weights from the chief. `known`: what was settled in the run that is resumed or repeated; None: the
+    number of steps is still to be set.
     """
     own = own_setup(setup, candidate)
     recipe = known.recipe if known else recipe_of(candidate, own)
     chosen = known.precision if known else _precision(own)
     averaging = Averaging(flip=recipe.augmentation.flip)
     blueprint = Blueprint(candidate.network, own.config.seed, chosen, averaging, own.initial_weights)
-    trainer = blueprint.trainer(recipe, own.sets.train, own.sets.valid)
-    if own.initial_weights:
+    trainer = blueprint.trainer(recipe, own.sets.train, own.sets.valid, own.workers)
+    if own.initial_weights and head:
         trainer.model.layers[-1].set_weights(list(head))
     if known:
         trainer.total_steps = known.total_steps
@@ -158,4 +170,8 @@ def recipe_of(candidate: Candidate, own: Setup) -> Recipe:
 
 
 def _precision(own: Setup) -> str:
-    return precision.choose(own.config.precision, NETWORKS[own.choice.network].depthwise)[0]
+    """As the chief finds it."""
+    chosen = None
+    if own.workers is None or own.workers.is_chief:
+        chosen, _ = precision.choose(own.config.precision, NETWORKS[own.choice.network].depthwise)
+    return own.workers.from_chief(chosen) if own.workers else chosen

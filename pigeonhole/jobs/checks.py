@@ -126,6 +126,5 @@ def about_one_training(config: TrainingConfig) -> list[str]:
         "channels": config.channels if config.channels == 1 else None,
         "flip_average": config.flip_average,
         "shift_average": config.shift_average,
-        "workers": config.workers if config.workers != 1 else None,
     }
     return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]

@@ -1,13 +1,21 @@
 """Which way a training goes: several candidates, or one network."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pigeonhole.features import pretrained
 from pigeonhole.jobs import checks
+from pigeonhole.jobs.job import Job
 from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs.config import TrainingConfig
+from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.terminal import say
+from pigeonhole.training.callbacks import Listener
+
+if TYPE_CHECKING:
+    from pigeonhole.training.distributed.workers import Workers
 
 
 def decided(config: TrainingConfig) -> TrainingConfig:
@@ -37,3 +45,20 @@ def decided(config: TrainingConfig) -> TrainingConfig:
         say(f"note: no pretrained features; {hint}", to=sys.stderr)
         return config
     return replace(config, network=AUTO)
+
+
+def job(
+    config: TrainingConfig,
+    previous_run: PreviousRun | None = None,
+    workers: "Workers | None" = None,
+    callbacks: Sequence[Listener] = (),
+) -> Job:
+    """The training of a config that is `decided`, whose pictures are read by then. Arguments and errors as of
+    the jobs."""
+    if config.network == AUTO:
+        from pigeonhole.jobs.auto_job import AutoJob
+
+        return AutoJob(config, previous_run, workers, callbacks)
+    from pigeonhole.jobs.training_job import TrainingJob
+
+    return TrainingJob(config, previous_run, workers, callbacks)

@@ -27,6 +27,7 @@ class Job:
         self.setup = setup
         self.run: Run | None = None  # known once `train` has begun
         self.callbacks = callbacks
+        self.steps_done = 0  # of the last training in which another worker than the chief took part
         self._began = began
 
     def train(self) -> int:
@@ -44,6 +45,13 @@ class Job:
             if self.run is None or not self._says_how_to_go_on(isinstance(interrupt, Terminated)):
                 raise
             return cli.TERMINATED if isinstance(interrupt, Terminated) else cli.INTERRUPTED
+
+    def follow_chief(self) -> int:
+        """Train as one of several workers, of which the chief alone writes; the exit status.
+
+        Raises PigeonholeError where another worker is lost.
+        """
+        raise NotImplementedError
 
     def _train(self) -> int:
         """Train, save, judge and report in the run's folder; the exit status as of `train`."""

@@ -98,8 +98,8 @@ def prepare(
     if previous_run and (workers is None or workers.is_chief):
         _tell_changed_environment(previous_run, workers)
     if choice.network == AUTO:  # each candidate has a number format of its own
-        machine = Machine(config.precision, None, threads, 1)
-        return Setup(config, previous_run, choice, None, sets, machine, None, trained)
+        machine = Machine(config.precision, None, threads, workers.count if workers else 1)
+        return Setup(config, previous_run, choice, None, sets, machine, workers, trained)
     depthwise = NETWORKS[choice.network].depthwise
     machine, workers = _settle_machine(config.precision, depthwise, threads, workers)
     return Setup(config, previous_run, choice, weights, sets, machine, workers)

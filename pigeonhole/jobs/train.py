@@ -15,7 +15,6 @@ from pigeonhole.errors import PigeonholeError, UsageError
 from pigeonhole.interrupts import Terminated
 from pigeonhole.jobs.job import Job
 from pigeonhole.jobs.trained import Run
-from pigeonhole.networks.registry import AUTO
 from pigeonhole.runs import digests
 from pigeonhole.runs.config import FLAGS, NEWEST
 from pigeonhole.training import callbacks as listening
@@ -63,13 +62,7 @@ def _job(given: Mapping[str, object], callbacks: Sequence[Listener]) -> Job:
     config = choosing.decided(config)
     if config.workers not in (None, 1):
         raise UsageError(f"workers: several processes are for {cli.command('train')}; leave it out")
-    if config.network == AUTO:
-        from pigeonhole.jobs.auto_job import AutoJob
-
-        return AutoJob(config, previous_run, callbacks)
-    from pigeonhole.jobs.training_job import TrainingJob
-
-    return TrainingJob(config, previous_run, callbacks=callbacks)
+    return choosing.job(config, previous_run, callbacks=callbacks)
 
 
 def outcome(job: Job, exit_status: int) -> Run:

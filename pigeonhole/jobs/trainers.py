@@ -4,11 +4,12 @@ import time
 from collections.abc import Sequence
 
 from pigeonhole.evaluation.studies import audit
+from pigeonhole.features import pretrained
 from pigeonhole.jobs.setup import Setup
 from pigeonhole.networks import recipes
 from pigeonhole.networks.averaging import Averaging
 from pigeonhole.networks.recipes import Recipe
-from pigeonhole.networks.registry import NETWORKS
+from pigeonhole.networks.registry import AUTO, NETWORKS
 from pigeonhole.runs import settings
 from pigeonhole.runs.config import Settled
 from pigeonhole.runs.records import Validation
@@ -23,7 +24,7 @@ def make(setup: Setup) -> Trainer:
     config, previous_run, workers = setup.config, setup.previous_run, setup.workers
     audit.require(setup.sets, config.seed, config.check_unseen, config.learning_curve)
     if workers:
-        _require_the_same_data(setup)
+        require_the_same_data(setup)
     if previous_run and not previous_run.changed_options(config, setup.choice.weights_digest):
         trainer = _trainer(setup, previous_run.recipe)
         trainer.earlier = previous_run.earlier
@@ -101,17 +102,18 @@ def pace(validations: Sequence[Validation]) -> tuple[float, float]:
     return speed, max(0.0, first.seconds - first.train.total / speed)
 
 
-def _require_the_same_data(setup: Setup) -> None:
-    """Raise PigeonholeError at every worker unless all read the same pictures and weights."""
-    sets = setup.sets
+def require_the_same_data(setup: Setup) -> None:
+    """Raise PigeonholeError at every worker unless all have the same pictures and weights."""
+    sets, is_auto = setup.sets, setup.choice.network == AUTO
     sides = settings.fingerprint(f"{side} {name}" for name, side in sets.sides.items())
-    setup.workers.require_the_same(
-        {
-            "the data's fingerprint": settings.data_fingerprint(sets.records),
-            "the split's fingerprint": sides,
-            "what --weights holds": setup.choice.weights_digest,
-        }
-    )
+    facts = {
+        "the data's fingerprint": settings.data_fingerprint(sets.records),
+        "the split's fingerprint": sides,
+        f"what --{'backbone' if is_auto else 'weights'} holds": setup.choice.weights_digest,
+    }
+    if is_auto:
+        facts[f"whether {pretrained.REQUIREMENT} is installed"] = pretrained.available()
+    setup.workers.require_the_same(facts)
 
 
 def _fitted(setup: Setup, seconds: float) -> Trainer:

@@ -5,12 +5,8 @@ exit_status = job.train()
 print(job.run)
 """
 
-import contextlib
-import os
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pigeonhole import atomic_file
@@ -22,7 +18,6 @@ from pigeonhole.runs.previous import PreviousRun
 from pigeonhole.terminal import say
 from pigeonhole.training.callbacks import Listener, Told
 from pigeonhole.training.distributed import agreement
-from pigeonhole.training.distributed.cluster import Cluster
 from pigeonhole.training.failures import Stuck
 
 if TYPE_CHECKING:
@@ -76,17 +71,18 @@ class TrainingJob(Job):
         return self._end(stopped_by)
 
     def follow_chief(self) -> int:
-        """Train as one of several workers, of which the chief alone writes; the exit status."""
         from pigeonhole.jobs import following, trainers
 
         if self.config.is_resumed:
             agreement.restore_together(self.trainer, self.setup.workers)
         with following.stop_request(self.setup.workers) as request:
             try:
-                return following.follow_chief(self.trainer, request)
+                exit_status = following.follow_chief(self.trainer, request)
             except Stuck:
                 self.trainer = trainers.restarted(self.setup, self.trainer)
-            return following.follow_chief(self.trainer, request)
+                exit_status = following.follow_chief(self.trainer, request)
+        self.steps_done = self.trainer.steps_done
+        return exit_status
 
     def _follow(self) -> "Trained":
         """Train to the end, with a second attempt where the loss does not move in the first."""
@@ -157,25 +153,3 @@ class TrainingJob(Job):
             self.trainer.restore(state if same_pictures else state.without_validations())
         except ValueError as error:
             raise PigeonholeError(f"{self.run}: its checkpoint is of another network; train again") from error
-
-
-def join(
-    cluster: Cluster, asked: TrainingConfig, config: TrainingConfig, previous_run: PreviousRun | None = None
-) -> tuple["Workers", dict[str, object]]:
-    """Meet the other workers, and learn the chief's plan. `asked`: the flags of the command line alone."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow reports workers that have ended well
-    setups.start_tensorflow(config.threads)
-    return agreement.join(cluster, agreement.plan(asked, config, previous_run))
-
-
-def run_worker(asked: TrainingConfig, cluster: Cluster) -> int:
-    """Train as one of several workers, with what the chief has been told and found; the exit status."""
-    name = cluster.name(cluster.index)
-    say(f"{name} of {len(cluster.addresses)}; {cluster.name(0)} writes the run")
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        workers, chiefs = join(cluster, asked, asked)
-        config, previous_run = agreement.adopt(asked, chiefs, Path(folder))
-        job = TrainingJob(config, previous_run, workers)
-        exit_status = job.follow_chief()
-    say(f"{name} has ended after step {job.trainer.steps_done:,}")
-    return exit_status

@@ -33,7 +33,7 @@ def flags(data: Path, output: Path, name: str, *more: str) -> list[str]:
 
 
 def test_several_ways_are_tried_unless_a_flag_is_about_one_or_they_are_grey_thumbnails(photos, tmp_path):
-    for flag in ({}, {"check_unseen": True}, {"learning_curve": True}):
+    for flag in ({}, {"check_unseen": True}, {"learning_curve": True}, {"workers": 2}):
         assert choosing.decided(TrainingConfig(data=photos, **flag)).network == "auto"
     for flag in ({"epochs": 3.0}, {"image_size": 64}, {"weights": "imagenet"}, {"learning_rate": 1e-3}):
         assert choosing.decided(TrainingConfig(data=photos, **flag)).network is None
@@ -59,17 +59,6 @@ def test_flags_that_do_not_go_together_are_refused(photos, tmp_path, wrong):
     with pytest.raises(UsageError, match=f"^{wrong[-2] if wrong[-1] == '3' else wrong[-1]}: "):
         train.main(flags(photos, tmp_path / "runs", "one", *wrong))
     assert not (tmp_path / "runs" / "one").exists()
-
-
-def test_several_machines_do_not_try_several_ways(photos, tmp_path, monkeypatch):
-    """The other workers would wait for the chief in vain."""
-    described = {
-        "cluster": {"worker": ["localhost:1", "localhost:2"]},
-        "task": {"type": "worker", "index": 0},
-    }
-    monkeypatch.setenv("TF_CONFIG", json.dumps(described))
-    with pytest.raises(UsageError, match="--network auto: is for one process"):
-        train.main(flags(photos, tmp_path / "runs", "one", "--network", "auto"))
 
 
 def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):

@@ -1,10 +1,18 @@
-"""What workers tell each other before they train: the chief's config, its previous run and its state."""
+"""What workers tell each other apart from the sums of a training: the chief's config, its previous run, its
+state, and what to do next."""
 
+import _thread
+import contextlib
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pigeonhole import cli
 from pigeonhole.arguments import Effect
+from pigeonhole.errors import PigeonholeError
+from pigeonhole.interrupts import Terminated
 from pigeonhole.runs import config as configs
 from pigeonhole.runs import previous
 from pigeonhole.runs.config import TrainingConfig
@@ -16,6 +24,9 @@ from pigeonhole.training.distributed.cluster import Cluster
 if TYPE_CHECKING:
     from pigeonhole.training.distributed.workers import Workers
     from pigeonhole.training.trainer import Trainer
+
+LISTENING_SECONDS = 1.0  # between two moments at which the chief hears of signals, while it works alone
+Order = dict[str, object]  # as JSON can hold it
 
 
 def plan(
@@ -71,6 +82,7 @@ def adopt(
         **configs.parsed(chiefs["flags"]),
         data=asked.data or known.get("data"),
         weights=asked.weights or known.get("weights"),
+        backbone=asked.backbone or known.get("backbone"),
         resume=folder if chiefs["resumes"] else None,
     )
     return config, previous_run
@@ -83,3 +95,72 @@ def restore_together(trainer: "Trainer", workers: "Workers") -> None:
     content = workers.bytes_from_chief(checkpoints.packed(trainer.state()) if workers.is_chief else b"")
     if not workers.is_chief:
         trainer.restore(checkpoints.unpacked(content))
+
+
+class Lead:
+    """The chief's part where it works alone at times: the other workers wait for its `orders`, until `end` or
+    the end of its block.
+
+    While they wait for the first one, a signal at any of them acts as one at the chief. Does nothing where
+    `workers` is None.
+    """
+
+    def __init__(self, workers: "Workers | None"):
+        self._workers = workers
+        self._are_waiting = workers is not None
+        self._is_over = threading.Event()
+        self._lost: PigeonholeError | None = None
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> "Lead":
+        if self._are_waiting:
+            self._listener.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        by_signal = {None: 0, KeyboardInterrupt: cli.INTERRUPTED, Terminated: cli.TERMINATED}
+        self.end(by_signal.get(kind, 1))
+
+    def end(self, exit_status: int) -> None:
+        """Have the others end with this status, if they wait; where they train, they find out themselves."""
+        if self._are_waiting:
+            with contextlib.suppress(PigeonholeError):  # of a worker that was lost, and is no longer needed
+                self._tell({"exit_status": exit_status})
+
+    @contextlib.contextmanager
+    def order(self, order: Order) -> Iterator[None]:
+        """Have the others do this along with the block. Raises WorkerLost where one has ended."""
+        if self._workers:
+            self._tell(order)
+        yield
+        self._are_waiting = self._workers is not None
+
+    def _tell(self, order: Order) -> None:
+        self._is_over.set()
+        self._listener.join()
+        if self._lost:
+            raise self._lost
+        self._are_waiting = False
+        self._workers.gather(order)
+
+    def _listen(self) -> None:
+        is_passed_on = False
+        while not self._is_over.wait(LISTENING_SECONDS):
+            try:
+                signals = self._workers.gather(None)[1:]
+            except PigeonholeError as error:
+                self._lost = error
+                return
+            if any(signals) and not is_passed_on:
+                is_passed_on = True
+                _thread.interrupt_main(max(signals))
+
+
+def orders(workers: "Workers") -> Iterator[Order]:
+    """What the chief's `Lead` orders, at another worker, within the block of a `StopTogether`.
+
+    The last order has the `exit_status` with which it is to end. Raises WorkerLost where one has ended.
+    """
+    while True:
+        if order := workers.gather(workers.own_signal)[0]:
+            yield order

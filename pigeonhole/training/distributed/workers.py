@@ -103,6 +103,11 @@ class Workers:
         """Tell the others, with each step, the signal (0 for none) that this process has received."""
         self._own_signal = own_signal
 
+    @property
+    def own_signal(self) -> int:
+        """The signal that this process has received, 0 for none."""
+        return self._own_signal()
+
     def united(self, array: np.ndarray) -> np.ndarray:
         """The complete array of which every worker has a part and zeros elsewhere, to the bit."""
         if self.count == 1:
@@ -159,8 +164,7 @@ class Workers:
         def on_batch(batch, seed: np.ndarray) -> tuple[float, int]:
             bounds = np.cumsum([0, *(len(part.positions) for part in batch.shards)], dtype=np.int32)
             positions = np.concatenate([part.positions for part in batch.shards]).astype(np.int32)
-            own = self._own_signal()
-            signals = np.array([own == number for number in SIGNALS], np.float32)
+            signals = np.array([self.own_signal == number for number in SIGNALS], np.float32)
             here = Here(batch.images, batch.labels, positions, bounds, batch.total, batch.share)
             with self._losses_named():
                 loss, right, *heard = step(here, seed, signals).numpy().tolist()
