@@ -13,6 +13,7 @@ from pigeonhole.jobs import checks, resuming, setup
 from pigeonhole.jobs.training_job import TrainingJob
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
+from pigeonhole.training.distributed import agreement
 from tests.support.drawn_folders import draw_patches
 
 
@@ -83,6 +84,14 @@ def test_another_number_of_workers_has_its_own_threads(again):
     config, previous_run = resuming.config_of(again, workers=2)
     assert config.threads is None
     assert checks.check(config, previous_run)
+
+
+def test_another_worker_has_its_own_threads_too(job, again, tmp_path):
+    config, previous_run = resuming.config_of(again, workers=1)
+    plan = json.loads(json.dumps(agreement.plan(TrainingConfig(**again), config, previous_run)))
+    theirs, before = agreement.adopt(TrainingConfig(data=job.config.data), plan, tmp_path)
+    assert theirs.seed == 7 and theirs.threads is None
+    assert checks.check(theirs, before, writes=False).network == "standard"
 
 
 @pytest.mark.parametrize("more", [{}, {"seed": 8, "force": True}])

@@ -69,13 +69,16 @@ def join(cluster: Cluster, own_plan: dict[str, object]) -> tuple["Workers", dict
 def adopt(
     asked: TrainingConfig, chiefs: dict[str, object], folder: Path
 ) -> tuple[TrainingConfig, PreviousRun | None]:
-    """The chief's config and previous run at another worker, which keeps its own paths.
+    """The chief's config and previous run at another worker, which keeps its own paths and threads.
 
     `chiefs`: its `plan`. The files of its previous run are written to `folder`.
     """
     for name, text in chiefs["files"].items():
         (folder / name).write_text(text, "utf-8", "surrogateescape")
     previous_run = previous.read(Run(folder)) if chiefs["files"] else None
+    if previous_run:  # whose threads are the chief's
+        own = {**previous_run.options, "threads": asked.threads}
+        previous_run = replace(previous_run, options=own)
     known = previous_run.options if previous_run else {}
     config = replace(
         asked,
