@@ -16,7 +16,8 @@ from pigeonhole.runs.records import Progress
 from pigeonhole.training.retraining import Outputs, Retrainer, outputs
 
 MOST_CLASSES = 10  # each costs a training
-AT_ONCE = 4  # on features; each takes up to 250 MB
+AT_ONCE = 4  # on features; each takes some 100 MB
+ENOUGH, ENOUGH_OF_CLASS = 2000, 20  # pictures of known classes that distances are fitted to, and of each
 MOST_PICTURES = 1000  # of a class left out: the classes differ by far more than these leave uncertain
 FEWEST_CLASSES = 3
 
@@ -131,7 +132,8 @@ def leave_one_out(
 def leave_one_out_of_features(
     features: Rows, labels: np.ndarray, folds: np.ndarray, last: slice, classes: list[str], seed: int = 0
 ) -> Unseen:
-    """The same for strangers by frozen features: no training, but distances measured anew for each class.
+    """The same for strangers by frozen features: no training, but distances measured anew for each class, to
+    as many pictures as `most_fitted` says.
 
     features  [n, D], whose columns `last` are the averaged last layer
     labels    int [n], positions in `classes`
@@ -142,16 +144,21 @@ def leave_one_out_of_features(
 
     def without(name: str) -> Trial:
         own = labels == classes.index(name)
-        rows = np.flatnonzero(~own)
+        rows = np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(~own))[:most])
         fitted = strangers.fit(features[rows], labels[rows], folds[rows], last)
         chosen = np.random.default_rng(seed).permutation(np.flatnonzero(own))[:MOST_PICTURES]
         return _counted(fitted.known, fitted.certainty(features[np.sort(chosen)]), fitted.limit)
 
-    present = np.unique(labels)
+    most, present = most_fitted(len(classes)), np.unique(labels)
     names = [name for name in left_out(classes, seed) if classes.index(name) in present]
     with one_thread():
         trials = dict(zip(names, in_parallel(without, names, min(AT_ONCE, available_cores())), strict=True))
     return _summary({strangers.RULE: trials}, strangers.SHARE)
+
+
+def most_fitted(classes: int) -> int:
+    """The pictures of so many classes that distances are fitted to, of more a random part."""
+    return min(max(ENOUGH, ENOUGH_OF_CLASS * classes), strangers.MOST_PICTURES)
 
 
 def _without(name: str, data):
