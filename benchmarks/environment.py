@@ -16,7 +16,7 @@ from pigeonhole import __version__  # noqa: E402
 from pigeonhole.data.parallel import available_cores  # noqa: E402
 
 FIGURES = "PIGEONHOLE_BENCHMARK_FIGURES"  # the file, of suite.py, that figures are added to
-INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 PACKAGES = (
     "tensorflow-cpu",
     "tensorflow",
@@ -35,7 +35,7 @@ def lines(*details: str) -> list[str]:
 
 
 def processor() -> str:
-    """The processor's name and the instructions that training gains from, where the system tells."""
+    """The processor's name and the instructions that computing gains from, where the system tells."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

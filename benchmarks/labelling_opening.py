@@ -87,7 +87,7 @@ def _prepare(folder: Path, count: int, real: bool) -> None:
         (folder / "unfinished").rename(folder / "pictures")
     kept = cache.Cache(folder / "cache")
     records = Collection.open(folder / "pictures", kept, [], progress=True).records
-    extractor = open_pretrained()
+    extractor = open_pretrained(engine="auto")
     if real:
         store.read(records, extractor, kept, progress=True)
         return

@@ -32,14 +32,18 @@ class Backbone(Protocol):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """EfficientNet-Lite0 with its weights from ImageNet. Raises PigeonholeError as `pretrained.read` does."""
+    """EfficientNet-Lite0 with its weights from ImageNet. Raises PigeonholeError as `pretrained.read` does.
+
+    `engine`: of `extractor.open_pretrained`.
+    """
 
     image_size: int = extractor.IMAGE_SIZE
+    engine: str = "onnx"
     title = "the pretrained network"
     takes_any_size = True
 
     def extractor(self, side: int, threads: int | None) -> Extractor:
-        return extractor.open_pretrained(self.image_size, threads)
+        return extractor.open_pretrained(self.image_size, threads, self.engine)
 
     def features(self, pixels: "keras.KerasTensor", shown: "keras.KerasTensor") -> "keras.KerasTensor":
         import keras

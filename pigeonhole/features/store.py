@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from pigeonhole.data.cache import Cache
@@ -24,7 +25,8 @@ from pigeonhole.locks import exclusive
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.terminal import counted, say
 
-TASK_PICTURES = 16  # that a thread decodes, and the extractor is given with their mirror images, at a time
+TASK_PICTURES = 32  # that a thread decodes, and the extractor is given with their mirror images, at a time
+TASKS_AHEAD = 8  # of decoded pictures: 80 MB at 224 pixels
 BLOCK_PICTURES = 128  # kept at a time: what a killed process loses at most
 
 
@@ -92,7 +94,7 @@ def read(
 ) -> Features:
     """The features of the pictures that these records tell of, in their order. None may be a skipped one.
 
-    The extractor is called only if features are missing, by this thread.
+    The extractor is called only if features are missing, by one thread at a time.
 
     pixels       the same pictures as they were decoded, [n, S, S, C]. They are taken where they are RGB and
                  of the extractor's size; otherwise, and for None, the files are decoded again
@@ -150,10 +152,9 @@ class _Work:
         ):
             block: list[tuple[np.ndarray, np.ndarray]] = []
             try:
-                # The next pictures are decoded while the extractor computes.
-                for numbers, pictures in in_parallel(self._decode, tasks):
-                    both = np.concatenate([pictures, pictures[:, :, ::-1]])
-                    features = np.stack(np.split(self._extractor(both), 2), axis=1)
+                # While the extractor computes, the next pictures are decoded and the last features kept.
+                decoded = in_parallel(self._decode, tasks, ahead=TASKS_AHEAD)
+                for numbers, features in in_parallel(self._compute, decoded, threads=1):
                     block.append((self._contents[numbers], features))
                     shown.update(len(numbers))
                     done += len(numbers)
@@ -180,7 +181,19 @@ class _Work:
         return first_of_each[(places < 0) | np.isin(places, damaged)], len(first_of_each)
 
     def _decode(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of these records again, and their pictures uint8 [n, S, S, 3]."""
+        """The numbers of these records again, and their pictures and mirror images uint8 [2, n, S, S, 3]."""
         if self._pixels is not None:
-            return numbers, self._pixels[numbers]
-        return numbers, np.stack([decoded_anew(self._records[n], self._preprocessing) for n in numbers])
+            pictures = self._pixels[numbers]
+        else:
+            pictures = [decoded_anew(self._records[number], self._preprocessing) for number in numbers]
+        both = np.empty((2, len(numbers), *pictures[0].shape), np.uint8)
+        for number, picture in enumerate(pictures):
+            both[0, number] = picture
+            cv2.flip(picture, 1, both[1, number])  # 15 times as fast as NumPy's
+        return numbers, both
+
+    def _compute(self, decoded: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of these records again, and features float32 [n, 2, width]."""
+        numbers, both = decoded
+        features = self._extractor(both.reshape(-1, *both.shape[2:]))
+        return numbers, np.stack(np.split(features, 2), axis=1)

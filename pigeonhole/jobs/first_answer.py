@@ -95,7 +95,7 @@ def fit(setup: Setup) -> FirstAnswer:
     TensorFlow is started meanwhile, which the head does without.
     """
     config, sets = setup.config, setup.sets
-    backbone = setup.backbone or Pretrained()
+    backbone = setup.backbone or Pretrained(engine=setup.machine.features)
     if setup.image_size <= recipes.THUMBNAIL and backbone.takes_any_size:
         backbone = replace(backbone, image_size=recipes.enlarged_side(sets.train.num_examples))
     opened = backbone.extractor(setup.image_size, setup.machine.threads)

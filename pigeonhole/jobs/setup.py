@@ -13,6 +13,7 @@ import numpy as np
 
 from pigeonhole.data.parallel import available_cores
 from pigeonhole.errors import PigeonholeError
+from pigeonhole.features import extractor
 from pigeonhole.jobs import backbone, checks
 from pigeonhole.jobs.backbone import Trained
 from pigeonhole.jobs.checks import NetworkChoice
@@ -98,7 +99,8 @@ def prepare(
     if previous_run and (workers is None or workers.is_chief):
         _tell_changed_environment(previous_run, workers)
     if choice.network == AUTO:  # each candidate has a number format of its own
-        machine = Machine(config.precision, None, threads, workers.count if workers else 1)
+        features = extractor.usual_engine(previous_run.features if previous_run else extractor.INT8)
+        machine = Machine(config.precision, None, threads, workers.count if workers else 1, features)
         return Setup(config, previous_run, choice, None, sets, machine, workers, trained)
     depthwise = NETWORKS[choice.network].depthwise
     machine, workers = _settle_machine(config.precision, depthwise, threads, workers)

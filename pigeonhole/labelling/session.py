@@ -41,7 +41,7 @@ class Session:
         collection: collections.Collection,
         journal: Journal,
         cache: Cache,
-        open_extractor: Callable[[], Extractor] = extractor.open_pretrained,
+        open_extractor: Callable[[], Extractor] = lambda: extractor.open_pretrained(engine=extractor.AUTO),
     ):
         self.collection, self.journal = collection, journal
         self.thumbnails, self._heatmaps = Thumbnails(cache), Heatmaps()

@@ -237,12 +237,16 @@ def parsed(values: Mapping[str, object]) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is computed with: number format, bfloat16's measured gain, compute threads, number of workers."""
+    """What is computed with: number format, bfloat16's measured gain, compute threads, number of workers.
+
+    `features`: the engine that computes the features of `--network auto`, of `features.extractor`.
+    """
 
     precision: str
     bfloat16_gain: float | None
     threads: int
     workers: int
+    features: str = "onnx"
 
 
 @dataclass(frozen=True)

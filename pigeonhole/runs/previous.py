@@ -26,7 +26,8 @@ class PreviousRun:
     left to be measured. `weights_digest`: of the weights that it started from. `changed_midway`: changes
     since it was begun that the user accepted. `may_restart`, `restarted_after`, `candidates`, `earlier`: as
     of `config.Settled`. `is_lengthened`: whether what the rest says is no longer what the run was asked for,
-    but to what it is lengthened now; `total_steps` is then None where it has to be measured.
+    but to what it is lengthened now; `total_steps` is then None where it has to be measured. `features`: as
+    of `config.Machine`.
     """
 
     run: Run
@@ -42,6 +43,7 @@ class PreviousRun:
     candidates: tuple[SettledCandidate, ...] = ()
     earlier: tuple[Part, ...] = ()
     is_lengthened: bool = False
+    features: str = "onnx"
 
     def changed_options(self, config: TrainingConfig, weights_digest: str | None) -> list[str]:
         """A line for each flag that decides the outcome and has another value now."""
@@ -128,6 +130,7 @@ def read(run: Run) -> PreviousRun:
                 Part(**{**each, "recipe": _recipe(each["recipe"], settings)})
                 for each in settings.get("earlier", ())
             ),
+            features=machine.get("features", "onnx"),  # older runs always did
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PigeonholeError(f"{file}: damaged, or of another version ({error})") from error

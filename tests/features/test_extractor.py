@@ -3,9 +3,9 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -23,6 +23,12 @@ pytestmark = pytest.mark.skipif(not pretrained.available(), reason=str(pretraine
 
 def pictures(count: int, side: int = SIDE) -> np.ndarray:
     return np.random.default_rng(5).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+def photos(count: int, side: int) -> np.ndarray:
+    """Smooth ones, as pictures of a camera are."""
+    coarse = np.random.default_rng(6).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    return np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_CUBIC) for each in coarse])
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def reference_picture() -> np.ndarray:
     return ((3 * row + 5 * column + 71 * channel) % 256).astype(np.uint8)[None]
 
 
-@pytest.mark.parametrize("engine", extractor.ENGINES)
+@pytest.mark.parametrize("engine", extractor.EXACT)
 def test_the_reference_is_reproduced(reference, reference_picture, engine):
     weights = pretrained.read()
     with_features = extractor.open_pretrained(engine=engine)
@@ -105,18 +111,31 @@ def test_a_run_of_ones_own_is_an_extractor(tmp_path):
     assert again.digest != own.digest
 
 
-def test_the_faster_one_is_chosen_and_the_others_are_closed(fast):
-    class Slow:
-        image_size, closed = SIDE, False
+@pytest.mark.parametrize("side", [SIDE, 98])
+def test_int8_is_near_float32(side):
+    if extractor.usual_engine() != extractor.INT8:
+        pytest.skip("this processor is not made for int8")
+    near, fast = (extractor.open_pretrained(side, engine=engine) for engine in (extractor.AUTO, "onnx"))
+    images = photos(6, side)
+    found, exact = near(images), fast(images)
+    cosines = (found * exact).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() > 0.995 and near.digest != fast.digest
+    # Nearer to its own features than to those of any other picture by far.
+    distances = np.linalg.norm(found[:, None] - exact, axis=2)
+    own = distances.diagonal().copy()
+    np.fill_diagonal(distances, np.inf)
+    assert own.max() < distances.min() / 2
+    np.testing.assert_array_equal(near(images[3:4])[0], found[3])
+    near.close()
+    fast.close()
 
-        def __call__(self, images):
-            time.sleep(0.5)
 
-        def close(self):
-            self.closed = True
-
-    slow = Slow()
-    assert extractor.fastest([slow, fast]) is fast and slow.closed
+def test_int8_is_usual_where_the_processor_is_made_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(extractor, "CPUINFO", tmp_path / "cpuinfo")
+    assert extractor.usual_engine() == "onnx"
+    for flags, usual in (("avx2 avx512f avx512_vnni sse", "int8"), ("avx2 avx512f avx_vnni", "onnx")):
+        extractor.CPUINFO.write_text(f"model name : X\nflags : {flags}\n")
+        assert (extractor.usual_engine(), extractor.usual_engine("onnx")) == (usual, "onnx")
 
 
 def test_features_come_without_tensorflow():

@@ -23,7 +23,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def network():
-    found = extractor.open_pretrained()
+    found = extractor.open_pretrained(engine=extractor.AUTO)
     yield found
     found.close()
 

@@ -74,6 +74,13 @@ def test_a_repetition_has_the_same_flags(run, again):
     assert again.classes == ["a", "b"] and again.data == Path("pictures")
 
 
+def test_features_are_computed_as_before(run):
+    assert previous.read(Run(run)).features == "onnx"  # of a run that is older than int8
+    machine = {**SETTINGS["machine"], "features": "int8"}
+    (run / "settings.json").write_text(json.dumps({**SETTINGS, "machine": machine}))
+    assert previous.read(Run(run)).features == "int8"
+
+
 def test_a_run_that_is_older_than_a_flag_did_what_is_its_default(run, again):
     older = {name: value for name, value in OPTIONS.items() if name not in ("quick", "single")}
     (run / "settings.json").write_text(json.dumps({**SETTINGS, "options": older}))
