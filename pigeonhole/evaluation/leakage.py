@@ -15,13 +15,14 @@ from pigeonhole import atomic_file
 from pigeonhole.data import duplicates
 from pigeonhole.data.duplicates import COMPARED_SIDE, Images
 from pigeonhole.data.folders import Record
+from pigeonhole.data.parallel import available_cores, in_parallel, one_opencv_thread
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.runs import archives
 from pigeonhole.runs.run import Run
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 COLOURED_SIDE = 4  # pixels; a coarser look at the colours, and a finer one in grey, take a third of the space
-BLOCK = 4096
+BLOCK = 64  # pictures that a thread shrinks at a time
 
 
 class Copy(NamedTuple):
@@ -148,8 +149,9 @@ def _thumbnails(images: Images, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _blocks(images: Images, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The same for one block of rows after the other; at least one, for the shapes."""
-    for start in range(0, len(rows) or 1, BLOCK):
-        yield _shrunk(images[rows[start : start + BLOCK]])
+    blocks = (rows[start : start + BLOCK] for start in range(0, len(rows) or 1, BLOCK))
+    with one_opencv_thread():
+        yield from in_parallel(lambda block: _shrunk(images[block]), blocks, available_cores())
 
 
 def _shrunk(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,10 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+from pigeonhole.data.parallel import available_cores, in_parallel, one_opencv_thread
 from pigeonhole.data.pixels import Pixels
 from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation.balance import Balance, balance_of
@@ -17,7 +19,7 @@ from pigeonhole.terminal import padded, shown, titled, width
 RANKS = (1, 2, 3, 5)  # of top-k accuracy
 THUMBNAIL = 8  # pixels along each side
 NEIGHBOURS = 10_000  # training pictures that are enough for a baseline
-BLOCK_BYTES = 32 << 20  # of pictures read at a time
+BLOCK_BYTES = 8 << 20  # of pictures that a thread reads at a time
 MATRIX_CLASSES = 15  # the widest confusion matrix that a terminal has room for
 LISTED_CLASSES = 40
 LISTED_CONFUSIONS = 15
@@ -237,17 +239,24 @@ def nearest_thumbnail(
 
 def _thumbnails(images: np.ndarray | Pixels, rows: np.ndarray) -> np.ndarray:
     """float32 [n, values] of the pictures in these rows, read in blocks, since they may lie on disk."""
+
+    def of_block(block: np.ndarray) -> np.ndarray:
+        return np.stack([_square_means(picture) for picture in images[block]])
+
     step = max(1, BLOCK_BYTES // int(np.prod(images.shape[1:])))
-    parts = [_block_means(images[rows[start : start + step]]) for start in range(0, len(rows), step)]
+    blocks = (rows[start : start + step] for start in range(0, len(rows), step))
+    with one_opencv_thread():
+        parts = list(in_parallel(of_block, blocks, available_cores()))
     return np.concatenate(parts).reshape(len(rows), -1)
 
 
-def _block_means(images: np.ndarray) -> np.ndarray:
-    """uint8 [n, S, S, C] -> float32 [n, 8, 8, C], the means of 8 x 8 blocks; what is smaller stays so."""
-    size = images.shape[1]
-    starts = np.arange(min(THUMBNAIL, size)) * size // min(THUMBNAIL, size)
-    sums = np.add.reduceat(np.add.reduceat(images, starts, axis=1, dtype=np.uint32), starts, axis=2)
-    sides = np.diff(starts, append=size)
+def _square_means(picture: np.ndarray) -> np.ndarray:
+    """uint8 [S, S, C] -> float32 [8, 8, C], the means of 8 x 8 squares; what is smaller stays so."""
+    side, count = len(picture), min(THUMBNAIL, len(picture))
+    ends = np.arange(count + 1) * side // count
+    sums = cv2.integral(picture, sdepth=cv2.CV_64F)[np.ix_(ends, ends)].reshape(count + 1, count + 1, -1)
+    sums = np.diff(np.diff(sums, axis=0), axis=1)
+    sides = np.diff(ends)
     return (sums / np.outer(sides, sides)[..., None]).astype(np.float32)
 
 
