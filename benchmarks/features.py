@@ -118,6 +118,7 @@ def compare(contenders: dict[str, Callable[[], None]], count: int, rounds: int) 
     for name in contenders:
         seconds, used = statistics.median(wall[name]), statistics.median(processor[name])
         ratio = f"{usual / seconds:16.2f}x"
+        environment.note(name, [count / taken for taken in wall[name]], "pictures/s")
         print(f"{name:36} {count / seconds:10,.0f} {1000 * used / count:12.2f} {ratio}")
 
 

@@ -48,6 +48,7 @@ TRAINED = "--data {data} --test {test}"
 ENTRIES = {
     "start_time": Entry(small="--repeats 1"),
     "first_answer": Entry("--data {photos}", "--rounds 1"),
+    "features": Entry("--data {photos}", "--pictures 64 --rounds 1"),
     "reading": Entry("--data {photos}", "--rounds 1"),
     "folders": Entry("--data {data}", "--rounds 1"),
     "million": Entry("--scratch {scratch}/million", "--sizes 1000 2000 --rounds 1"),
