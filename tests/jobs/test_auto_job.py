@@ -97,7 +97,7 @@ def test_a_picture_and_its_mirror_image_are_judged_together(photos, tmp_path, ca
     (near,) = known.read(run).nearest(features, 3)
     assert {each.name for each in near[:2]} == {"spots/mirrored.png", "spots/003.png"}
     assert [each.class_name for each in near] == ["spots"] * 3
-    assert near[0].cosine > 0.999 > near[2].cosine
+    assert near[0].cosine > 0.98 > near[2].cosine  # in int8 the kept one is not quite the same
 
 
 def both_engines_agree(run: Run, picture: Path, class_name: str) -> None:
