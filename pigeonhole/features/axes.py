@@ -52,9 +52,9 @@ def leading(features: np.ndarray, most: int, exponent: float = 1) -> Axes:
     # The smaller of the two matrices of products has the same variances, and gives the same axes.
     by_picture = len(features) < features.shape[1]
     products = standard @ standard.T if by_picture else standard.T @ standard
-    size = len(products)
-    wanted = [max(0, size - most), size - 1]
-    variances, vectors = eigh(products, subset_by_index=wanted, overwrite_a=True, check_finite=False)
+    # Divide and conquer finds all in a quarter of the time that the usual way takes for four fifths of them.
+    variances, vectors = eigh(products, driver="evd", overwrite_a=True, check_finite=False)
+    variances, vectors = variances[-most:], vectors[:, -most:]
     kept = variances > max(variances[-1] * LEAST_VARIANCE, 0)
     vectors = vectors[:, kept][:, ::-1]
     if by_picture:

@@ -235,12 +235,15 @@ class _Fitting:
         picks = [
             cross_validation.best(losses[:, :, fold].sum(axis=2))[0] if few else overall for fold in folds
         ]
-        trials = {
-            number: self._try(
-                pictures, self._settings[number], [(fold,) for fold in folds], PENALTIES[centre] * NEAR
+        tried = sorted({*picks, overall})
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            found = pool.map(
+                lambda number: self._try(
+                    pictures, self._settings[number], [(fold,) for fold in folds], PENALTIES[centre] * NEAR
+                ),
+                tried,
             )
-            for number in {*picks, overall}
-        }
+            trials = dict(zip(tried, found, strict=True))
         tables = {
             number: np.stack([trial.loss(fold, fold) for fold in folds], axis=1)
             for number, trial in trials.items()

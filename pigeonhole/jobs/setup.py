@@ -240,7 +240,7 @@ def start_tensorflow(threads: int | None) -> int:
 
 @contextlib.contextmanager
 def tensorflow_meanwhile(threads: int | None) -> Iterator[None]:
-    """Start TensorFlow, and import what trains, in a thread beside the block; at its end it has started.
+    """Start TensorFlow, and import what comes next, in a thread beside the block; at its end it has started.
 
     That takes seconds of one core. The block is for work outside of Python, on what is imported already. What
     native code writes to standard error in the meantime may be lost.
@@ -248,7 +248,8 @@ def tensorflow_meanwhile(threads: int | None) -> Iterator[None]:
 
     def start() -> None:
         start_tensorflow(threads)
-        importlib.import_module("pigeonhole.jobs.mixed")
+        for module in ("pigeonhole.jobs.mixed", "scipy.optimize", "sklearn.covariance"):
+            importlib.import_module(module)
 
     with ThreadPoolExecutor(1) as pool:  # which waits, also after an error or Ctrl-C
         starting = pool.submit(start)
