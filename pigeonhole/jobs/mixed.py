@@ -113,19 +113,20 @@ def weigh(first: FirstAnswer, tried: Sequence[Tried], setup: Setup, single: bool
     return Mixed(first, tried, mixture.weights, rows, mixture.out_of_fold, expected, labels)
 
 
+class Fitted(NamedTuple):
+    """What is fitted to the answers: the temperature, and what pictures of the known classes look like."""
+
+    temperature: float
+    known: Strangers
+
+
 class Saved(NamedTuple):
     """The answers that the saved model is judged by, its weights, and what an ONNX file tells of it."""
 
     answers: Evaluation
     weights: list[np.ndarray]
     described: tuple[Contract, golden.Golden, np.ndarray]
-
-
-class Fitted(NamedTuple):
-    """What is fitted to the answers: the temperature, and what pictures of the known classes look like."""
-
-    temperature: float
-    known: Strangers
+    fitted: Fitted
 
 
 def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float, minutes: float) -> None:
@@ -135,7 +136,8 @@ def conclude(setup: Setup, run: Run, result: Mixed, saved: Saved, began: float, 
     """
     config, sets = setup.config, setup.sets
     if not run.onnx_file.is_file():  # that of the first answer is there, if this is its model
-        export(run)
+        at_once = made_at_once(setup, result.first, saved.fitted) if result.is_first else None
+        export_first(run, at_once, saved)
     if result.tried:
         terminal.say("", *result.table())
     with Classifier.load(run, engine="tensorflow") as classifier:
@@ -188,18 +190,11 @@ def fit(result: Mixed) -> Fitted:
 def answer_at_once(setup: Setup, run: Run, first: FirstAnswer, fitted: Fitted) -> "onnx.ModelProto | None":
     """Write the first answer as the run's ONNX file, by which it answers before there is a saved graph.
 
-    The model in it; None where the network or its input is not what such a file can be made of at once.
+    The model in it, as of `made_at_once`.
     """
-    if not first.answers_at_once(setup.image_size, setup.channels):
+    model = made_at_once(setup, first, fitted)
+    if model is None:
         return None
-    model = frozen.as_onnx(
-        first.head.kernel,
-        first.head.bias,
-        setup.image_size,
-        first.head.mirror_average,
-        fitted.temperature,
-        fitted.known,
-    )
     preprocessing = Preprocessing(setup.image_size, setup.channels)
     examples = golden.draw(preprocessing)
     probabilities = frozen.answer_of(model, examples.pixels)
@@ -208,6 +203,14 @@ def answer_at_once(setup: Setup, run: Run, first: FirstAnswer, fitted: Fitted) -
     contract = Contract(COMBINED, preprocessing, fitted.temperature, fingerprint, rule)
     _write_onnx(run, frozen.described(model, setup.sets.classes, contract, examples, probabilities))
     return model
+
+
+def made_at_once(setup: Setup, first: FirstAnswer, fitted: Fitted) -> "onnx.ModelProto | None":
+    """The first answer in ONNX; None where its network or its input is not what that can be made of."""
+    if not first.answers_at_once(setup.image_size, setup.channels):
+        return None
+    head, shape = first.head, (setup.image_size, first.head.mirror_average)
+    return frozen.as_onnx(head.kernel, head.bias, *shape, fitted.temperature, fitted.known)
 
 
 def _write_onnx(run: Run, content: bytes) -> None:
@@ -220,7 +223,8 @@ def _write_onnx(run: Run, content: bytes) -> None:
 def save(setup: Setup, run: Run, result: Mixed, fitted: Fitted | None = None) -> Saved:
     """Write the networks as one model into the run. `fitted`: None: that is done here."""
     sets, first = setup.sets, result.first
-    temperature, known = fitted or fit(result)
+    fitted = fitted or fit(result)
+    temperature, known = fitted
     shape = (setup.image_size, setup.channels)
     parts = [Part(frozen.NAME, first.model(shape), float(result.weights[0]))]
     parts += [
@@ -247,4 +251,4 @@ def save(setup: Setup, run: Run, result: Mixed, fitted: Fitted | None = None) ->
         unsure=known.own_strangers(first.features)[result.rows],
         digests=[digest_of[name] for name in everything.names],
     )
-    return Saved(answers, model.get_weights(), described)
+    return Saved(answers, model.get_weights(), described, fitted)
