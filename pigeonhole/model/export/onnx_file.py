@@ -31,6 +31,16 @@ PLACE = Run.onnx_file.name
 NEEDS = ("onnx", "tf2onnx")
 HAS_INT8 = True
 OPSET = 17
+# Of the converter's, without those for loops, rounded weights and what no network here has.
+OPTIMIZERS = (
+    "TransposeOptimizer",
+    "ConstFoldOptimizer",
+    "MergeDuplicatedNodesOptimizer",
+    "ReshapeOptimizer",
+    "GlobalPoolOptimizer",
+    "IdentityOptimizer",
+    "BackToBackOptimizer",
+)
 
 
 def write(source: Source, place: Path) -> None:
@@ -77,17 +87,35 @@ def _answer_of(model: bytes) -> Answer:
 
 def convert(session: v1.Session) -> "onnx.ModelProto":
     """The session's model from `x` to `outputs`, which bear their plain names."""
-    import tf2onnx
-
+    graph_def = inference_graph(session)
+    tensors = [f"{name}:0" for name in outputs(session)]
     with _quiet(), _few_leftovers():
-        model, _ = tf2onnx.convert.from_graph_def(
-            inference_graph(session),
-            input_names=[f"{INPUT}:0"],
-            output_names=[f"{name}:0" for name in outputs(session)],
-            opset=OPSET,
-        )
+        try:
+            model = _converted(graph_def, tensors, keeps_copies=False)
+        except Exception:  # an optimizer of the converter raises anything, and leaves the graph half changed
+            model = _converted(graph_def, tensors, keeps_copies=True)
     _name_plainly(model, session)
     return model
+
+
+def _converted(graph_def: v1.GraphDef, tensors: list[str], keeps_copies: bool) -> "onnx.ModelProto":
+    """As `tf2onnx.convert.from_graph_def`, with the optimizers that matter here.
+
+    `keeps_copies`: copy the graph before each of them, which takes longer than all of them, and do without
+    those that fail. Else their errors are raised.
+    """
+    from tf2onnx import optimizer, tf_loader, tfonnx
+
+    x = [f"{INPUT}:0"]
+    with tf.device("/cpu:0"), tf.Graph().as_default():
+        frozen = tf_loader.tf_optimize(x, tensors, graph_def)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(frozen, name="")
+        converted = tfonnx.process_tf_graph(
+            graph, continue_on_error=True, opset=OPSET, input_names=x, output_names=tensors
+        )
+    chosen = {name: getattr(optimizer, name) for name in OPTIMIZERS}
+    return optimizer.optimize_graph(converted, keeps_copies, chosen).make_model(TITLE)
 
 
 def _name_plainly(model: "onnx.ModelProto", session: v1.Session) -> None:
@@ -103,20 +131,10 @@ def _name_plainly(model: "onnx.ModelProto", session: v1.Session) -> None:
 
 @contextlib.contextmanager
 def _few_leftovers() -> Iterator[None]:
-    """Free the converter's copies of the graph while it works, and all of them at its end.
-
-    They refer to each other in circles, which Python looks for too seldom where there are many other objects:
-    so these are set aside. With 5,000 classes the copies came to 750 MB.
-    """
-    thresholds = gc.get_threshold()
-    gc.freeze()
-    gc.collect()  # what it counts now is what a later search is compared with
-    gc.set_threshold(thresholds[0], 2, 2)
+    """Free the converter's graphs at the end of this block, whose parts refer to each other in circles."""
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
         gc.collect()
         with contextlib.suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).malloc_trim(0)  # of glibc, which keeps what lies between other blocks
