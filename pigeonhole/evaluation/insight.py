@@ -11,8 +11,10 @@ from itertools import product
 import cv2
 import numpy as np
 
+from pigeonhole.data.parallel import available_cores, in_parallel
 from pigeonhole.errors import UsageError
 from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.engines.engine import ONNX
 from pigeonhole.pictures import images
 
 _OUTPUT, _KERNEL = "/output", "/kernel"
@@ -24,6 +26,7 @@ TINTED = 0.6  # how strongly the hottest place is tinted
 _COVERED, _COVERED_OF_PHOTOS = 1 / 5, 1 / 4
 _PHOTO = 100  # pixels
 _OVERLAP = 2  # patches that every pixel lies under, along each axis
+_COPIES = 16  # pictures with a patch that are asked about together
 
 
 def convolutions(classifier: Classifier) -> list[str]:
@@ -70,13 +73,15 @@ def occlusion(
     pixels: np.ndarray,
     class_indices: np.ndarray,
     check: Callable[[], None] = lambda: None,
+    threads: int | None = None,
 ) -> np.ndarray:
     """How much of each picture's answer hangs on each place, float32 [N, S, S], 0 to 1 in each picture.
 
     As `occluded`, by the log-odds that a classifier gives. `pixels`: preprocessed, [N, S, S, C];
-    `class_indices`: N, each one's class in question.
+    `class_indices`: N, each one's class in question. `threads`: None for one on each core; with ONNX Runtime
+    each computes a picture at a time, so the classifier is best loaded with one thread for an answer.
     """
-    return occluded(lambda covered: _log_odds(classifier, covered, class_indices), pixels, check)
+    return occluded(lambda covered: _log_odds(classifier, covered, class_indices, threads), pixels, check)
 
 
 def occluded(
@@ -84,27 +89,34 @@ def occluded(
 ) -> np.ndarray:
     """How much of each picture's answer hangs on each place, float32 [N, S, S], 0 to 1 in each picture.
 
-    log_odds  gives those of the class in question, float [N], for pictures like `pixels`, [N, S, S, C]
-    check     is called before each time that it is asked, and may raise to stop
+    log_odds  gives those of the class in question, float [M * N], for M copies of `pixels`, which are
+              [N, S, S, C], one after the other
+    check     is called for each place of the patch, and may raise to stop
 
     A patch in the picture's own mean colour is moved over the picture, a fifth of its side wide, a quarter in
     photos. What counts at a pixel is by how much the log-odds of the class fall, on average, while the pixel
     is covered (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014). A place that
-    speaks against the class counts as 0. The log-odds are asked for some 80 to 120 times.
+    speaks against the class counts as 0. The patch has some 80 to 120 places.
 
     Grad-CAM (Selvaraju et al., 2017) is cheaper, but averages gradients over the picture. Where dense layers
     read each place with weights of their own, as in these networks, its peak missed the drawn object in half
     of 300 pictures, and this method's in none.
     """
+    falls, times = np.zeros(pixels.shape[:3], np.float32), np.zeros(pixels.shape[1:3], np.float32)
+    if not len(pixels):
+        return falls
     uncovered = log_odds(pixels)
     colour = pixels.mean(axis=(1, 2), keepdims=True).astype(pixels.dtype)
-    falls, times = np.zeros(pixels.shape[:3], np.float32), np.zeros(pixels.shape[1:3], np.float32)
-    for place in _patches(pixels.shape[1]):
-        check()
-        covered = pixels.copy()
-        covered[:, *place] = colour
-        falls[:, *place] += (uncovered - log_odds(covered))[:, None, None]
-        times[place] += 1
+    places = list(_patches(pixels.shape[1]))
+    at_once = max(1, _COPIES // len(pixels))
+    for group in (places[start : start + at_once] for start in range(0, len(places), at_once)):
+        covered = np.tile(pixels, (len(group), 1, 1, 1))
+        for copies, place in zip(np.split(covered, len(group)), group, strict=True):
+            check()
+            copies[:, *place] = colour
+        for found, place in zip(np.split(log_odds(covered), len(group)), group, strict=True):
+            falls[:, *place] += (uncovered - found)[:, None, None]
+            times[place] += 1
     heat = np.maximum(falls / times, 0)
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
@@ -126,13 +138,17 @@ def spotlight(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def spoke_for(
-    classifier: Classifier, pixels: np.ndarray, class_index: int, check: Callable[[], None] = lambda: None
+    classifier: Classifier,
+    pixels: np.ndarray,
+    class_index: int,
+    check: Callable[[], None] = lambda: None,
+    threads: int | None = None,
 ) -> np.ndarray:
     """One preprocessed picture [S, S, C] as uint8 [S, S, 3], tinted where it speaks for the class.
 
-    As `occlusion`, of which `check` is. Raises PigeonholeError for a model without logits.
+    As `occlusion`, of which `check` and `threads` are. Raises PigeonholeError for a model without logits.
     """
-    (heat,) = occlusion(classifier, pixels[np.newaxis], np.array([class_index]), check)
+    (heat,) = occlusion(classifier, pixels[np.newaxis], np.array([class_index]), check, threads)
     return spotlight(images.shown(pixels, classifier.preprocessing), heat)
 
 
@@ -152,16 +168,29 @@ def _patches(side: int) -> Iterator[tuple[slice, slice]]:
     return product(spans, spans)
 
 
-def _log_odds(classifier: Classifier, pixels: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
-    """float32 [N], of each one's class against all others; from logits, since probabilities saturate.
+def _log_odds(
+    classifier: Classifier, pixels: np.ndarray, class_indices: np.ndarray, threads: int | None
+) -> np.ndarray:
+    """float32 [M * N], of the class of each of N pictures against all others, for M copies of them; from
+    logits, since probabilities saturate.
 
     Of a checkpoint of another program the probabilities are what there is.
     """
-    if classifier.is_foreign:
-        logits = as_logits(classifier.predict_pixels(pixels))
-    else:
-        (logits,) = classifier.fetch(pixels, ["logits"])
-    chosen = np.arange(len(logits)), np.asarray(class_indices)
+    logits = _logits(classifier, pixels, threads)
+    chosen = np.arange(len(logits)), np.tile(class_indices, len(logits) // len(class_indices))
     own = logits[chosen]
     logits[chosen] = -np.inf
     return own - np.logaddexp.reduce(logits, axis=1)
+
+
+def _logits(classifier: Classifier, pixels: np.ndarray, threads: int | None) -> np.ndarray:
+    if classifier.is_foreign:
+        return as_logits(classifier.predict_pixels(pixels))
+    if classifier.engine != ONNX:
+        return classifier.fetch(pixels, ["logits"])[0]
+
+    def one(number: int) -> np.ndarray:
+        return classifier.fetch(pixels[number : number + 1], ["logits"])[0]
+
+    # On two cores this was 1.5 times as fast as a batch that shares the threads.
+    return np.concatenate(list(in_parallel(one, range(len(pixels)), threads or available_cores())))

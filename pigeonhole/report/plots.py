@@ -76,7 +76,7 @@ def write(
     drawings = [
         *([] if classifier.is_foreign else _of_training(run, pixels)),
         ("class_balance", partial(figures.class_balance, evaluation.classes, _counts(run, evaluation))),
-        *_of_answers(classifier, evaluation),
+        *_of_answers(run, classifier, evaluation),
         *_of_network(classifier, kernels, chosen.input_channel, pixels),
     ]
     drawings = [each for each in drawings if chosen.smooth or not each[0].endswith(SMOOTH)]
@@ -151,7 +151,7 @@ def _counts(run: Run, evaluation: Evaluation) -> dict[str, list[int]]:
     return sides | {"test": np.bincount(evaluation.labels, minlength=len(evaluation.classes)).tolist()}
 
 
-def _of_answers(classifier: "Classifier", evaluation: Evaluation) -> Iterator[Drawing]:
+def _of_answers(run: Run, classifier: "Classifier", evaluation: Evaluation) -> Iterator[Drawing]:
     measured = measure(evaluation)
     yield "confusion", partial(figures.confusion, measured.confusion, evaluation.classes)
     yield (
@@ -170,7 +170,7 @@ def _of_answers(classifier: "Classifier", evaluation: Evaluation) -> Iterator[Dr
     if not evaluation.right.all():
         worst = most_confident_mistakes(evaluation)[:SHOWN]
         yield from _sharp_and_smooth("mistakes", _answered, "The most confident mistakes", evaluation, worst)
-        yield "attention", partial(_attention, classifier, evaluation)
+        yield "attention", partial(_attention, run, classifier, evaluation)
 
 
 def _answered(title: str, evaluation: Evaluation, rows: np.ndarray, smooth: bool = False) -> "Figure":
@@ -178,8 +178,8 @@ def _answered(title: str, evaluation: Evaluation, rows: np.ndarray, smooth: bool
     return sheets.predictions(title, part.images, part.labels, part.probabilities, part.classes, smooth)
 
 
-def _attention(classifier: "Classifier", evaluation: Evaluation) -> "Figure":
-    rows, heat = attention(classifier, evaluation)
+def _attention(run: Run, classifier: "Classifier", evaluation: Evaluation) -> "Figure":
+    rows, heat = attention(run, classifier, evaluation)
     captions = [
         f"{evaluation.classes[label]}, taken for {evaluation.classes[answer]}"
         for label, answer in zip(evaluation.labels[rows], evaluation.predicted[rows], strict=True)

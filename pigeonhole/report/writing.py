@@ -1,5 +1,6 @@
 """Writing a run's report: the training writes its sections, each evaluation renews its own."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,10 +10,13 @@ import numpy as np
 from pigeonhole import atomic_file
 from pigeonhole.data.augmentation import NONE, Augmentation
 from pigeonhole.data.dataset import DataSets
+from pigeonhole.errors import PigeonholeError
 from pigeonhole.evaluation import insight
 from pigeonhole.evaluation.predictions import Evaluation
 from pigeonhole.features import known
 from pigeonhole.features.known import KnownPictures
+from pigeonhole.model.classifier import Classifier
+from pigeonhole.model.engines.engine import ONNX
 from pigeonhole.pictures.images import as_input
 from pigeonhole.report import data, page, training
 from pigeonhole.report.answers import LOOKED_AT, Answers, least_confident_hits, most_confident_mistakes
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from pigeonhole.evaluation.leakage import Copy
     from pigeonhole.evaluation.measures import Measures
     from pigeonhole.evaluation.studies.audit import AuditResult
-    from pigeonhole.model.classifier import Classifier
     from pigeonhole.runs.records import Attempt, NextStep
     from pigeonhole.statistics import CorrectedAccuracy
 
@@ -52,7 +55,7 @@ class Judged(NamedTuple):
 
 
 def write_training(
-    run: Run, sets: DataSets, judged: Judged, classifier: "Classifier", findings: "AuditResult"
+    run: Run, sets: DataSets, judged: Judged, classifier: Classifier, findings: "AuditResult"
 ) -> Path:
     """Write the run's report after its training and give the page's path; an earlier test's part is kept.
 
@@ -64,7 +67,7 @@ def write_training(
     answers = Answers(
         evaluation,
         measures,
-        attention(classifier, evaluation),
+        attention(run, classifier, evaluation),
         False,
         corrected,
         out_of_fold=judged.out_of_fold,
@@ -102,7 +105,7 @@ def write_test(
     evaluation: Evaluation,
     measures: "Measures",
     copies: "Mapping[str, Copy] | None",
-    classifier: "Classifier",
+    classifier: Classifier,
 ) -> Path:
     """Renew the test's part of the run's report and of its result, and give the page's path.
 
@@ -123,7 +126,7 @@ def write_test_alone(
     evaluation: Evaluation,
     measures: "Measures",
     copies: "Mapping[str, Copy] | None",
-    classifier: "Classifier",
+    classifier: Classifier,
 ) -> None:
     """Write a report of the test, and of what the model's convolutions show, into `file`; not into the run.
 
@@ -146,9 +149,9 @@ def _tested(
     evaluation: Evaluation,
     measures: "Measures",
     copies: "Mapping[str, Copy] | None",
-    classifier: "Classifier",
+    classifier: Classifier,
 ) -> Answers:
-    heat = attention(classifier, evaluation)
+    heat = attention(run, classifier, evaluation)
     return Answers(evaluation, measures, heat, True, copies=copies, known=known.read(run))
 
 
@@ -172,11 +175,20 @@ def _atlas(kept: KnownPictures, evaluation: Evaluation, findings: "AuditResult")
     return Atlas.of(kept, evaluation.classes, mistakes, suspects)
 
 
-def attention(classifier: "Classifier", evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the most confident mistakes, and the heat float32 [n, S, S] of what was answered there."""
+def attention(run: Run, classifier: Classifier, evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the most confident mistakes, and the heat float32 [n, S, S] of what was answered there.
+
+    The run's ONNX file is asked where it is whole: hundreds of times, which TensorFlow would take much longer
+    for; else the `classifier`.
+    """
     rows = most_confident_mistakes(evaluation)[:LOOKED_AT]
     pixels = as_input(evaluation.images[rows], classifier.preprocessing)
-    return rows, insight.occlusion(classifier, pixels, evaluation.predicted[rows])
+    with contextlib.ExitStack() as stack:
+        asked = classifier
+        if len(rows):
+            with contextlib.suppress(PigeonholeError):
+                asked = stack.enter_context(Classifier.load(run, engine=ONNX, threads=1))
+        return rows, insight.occlusion(asked, pixels, evaluation.predicted[rows])
 
 
 def telling(evaluation: Evaluation) -> np.ndarray:

@@ -192,7 +192,8 @@ class Answerer:
             raise Busy("Another heatmap is being made.")
         try:
             best = model.classes.index(answer.ranked[0][0])
-            return replace(answer, heatmap=insight.spoke_for(model.classifier, answer.pixels, best, check))
+            heatmap = insight.spoke_for(model.classifier, answer.pixels, best, check, threads=1)
+            return replace(answer, heatmap=heatmap)
         finally:
             self._heating.release()
 

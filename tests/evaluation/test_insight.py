@@ -160,6 +160,16 @@ def test_photos_are_covered_by_larger_patches_at_fewer_places(tmp_path):
     assert len(asked) == 9 * 9  # a quarter wide, half over one another; a fifth would be 11 x 11
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_onnx_file_shows_the_same_heat_as_the_meta_graph(tmp_path, count):
+    run = saved_runs.ready(tmp_path / "run", onnx=True)
+    shown, classes = pixels(count), np.arange(count)
+    with Classifier.load(run, engine="tensorflow") as slow, Classifier.load(run, engine="onnx") as fast:
+        heat = insight.occlusion(slow, shown, classes)
+        np.testing.assert_allclose(insight.occlusion(fast, shown, classes), heat, atol=1e-4)
+    assert len({one.tobytes() for one in heat}) == count, "each picture has its own"
+
+
 def test_heat_of_another_class_is_another(narrow_minded):
     pictures = np.zeros((1, 20, 20, 1), np.uint8)
     pictures[0, 8, 8] = 255
