@@ -5,7 +5,7 @@ and the weights of a convolution are `LAYER/kernel:0`. Of a checkpoint of anothe
 convolutions alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import cv2
@@ -55,17 +55,19 @@ def mapped_layers(classifier: Classifier, convolution: str) -> list[str]:
     return [found.name, found.activation] if found.activation else [found.name]
 
 
-def feature_maps(classifier: Classifier, pixels: np.ndarray, layer: str) -> np.ndarray:
-    """What a convolution, or the activation behind one, answers to preprocessed pictures [N, S, S, C]:
-    float32 [N, height, width, filters].
+def feature_maps(classifier: Classifier, pixels: np.ndarray, layers: Sequence[str]) -> list[np.ndarray]:
+    """What convolutions, or the activations behind them, answer to preprocessed pictures [N, S, S, C]:
+    float32 [N, height, width, filters] of each.
 
     Raises UsageError when there is no such convolution.
     """
     activations = [each.activation for each in classifier.layers]
-    name = layer if layer in activations else _known(classifier, layer)
-    (maps,) = classifier.fetch(pixels, [f"{name}{_OUTPUT}"])
-    variants = len(maps) // len(pixels)  # of each picture, the first as it is
-    return maps[::variants]
+    names = [layer if layer in activations else _known(classifier, layer) for layer in layers]
+    if not names:
+        return []
+    found = classifier.fetch(pixels, [f"{name}{_OUTPUT}" for name in names])
+    # Of each picture there may be several variants, the first as it is.
+    return [maps[:: len(maps) // len(pixels)] for maps in found]
 
 
 def occlusion(

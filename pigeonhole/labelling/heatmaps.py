@@ -24,7 +24,7 @@ class Busy(PigeonholeError):
 
 
 class Heatmaps:
-    """Heatmaps for any number of threads, one at a time: each takes the processor for a second or two."""
+    """Heatmaps for any number of threads, one at a time: each takes all cores for a second or so."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()

@@ -73,7 +73,7 @@ class Inside:
         return Inside(
             [] if classifier.is_foreign else classifier.layers,
             {name: insight.filters(classifier, name) for name in names},
-            {name: insight.feature_maps(classifier, pixels, name) for name in mapped},
+            dict(zip(mapped, insight.feature_maps(classifier, pixels, mapped), strict=True)),
             rows,
             evaluation,
         )

@@ -194,9 +194,9 @@ def _of_network(
         yield "network", partial(figures.network, classifier.layers, pixels.shape)
     for layer, kernel in kernels.items():
         yield from _sharp_and_smooth(f"filters_{layer}", sheets.filters, kernel, layer, input_channel)
-        for name in insight.mapped_layers(classifier, layer):
-            (maps,) = insight.feature_maps(classifier, pixels[None], name)
-            yield from _sharp_and_smooth(f"feature_maps_{name}", sheets.feature_maps, maps, name)
+        mapped = insight.mapped_layers(classifier, layer)
+        for name, maps in zip(mapped, insight.feature_maps(classifier, pixels[None], mapped), strict=True):
+            yield from _sharp_and_smooth(f"feature_maps_{name}", sheets.feature_maps, maps[0], name)
 
 
 def _sharp_and_smooth(name: str, draw: Callable, *given: object) -> Iterator[Drawing]:

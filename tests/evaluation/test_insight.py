@@ -55,7 +55,7 @@ def test_feature_maps_are_the_layers_outputs(classifier, model, name):
     plain = saved_runs.network()  # the first view of a picture is the picture
     inner = keras.Model(plain.inputs, plain.get_layer(name).output)
     expected = inner([pictures.astype(np.float32)]).numpy()
-    maps = insight.feature_maps(classifier, pictures, name)
+    (maps,) = insight.feature_maps(classifier, pictures, [name])
     np.testing.assert_allclose(maps, expected, atol=1e-3)
     assert (maps.min() >= 0) == (name == "relu2")
 
@@ -83,7 +83,7 @@ def test_a_layer_that_is_no_convolution_is_refused_with_the_choices(classifier, 
         insight.filters(classifier, name)
     if name != "relu1":
         with pytest.raises(UsageError, match="choose from"):
-            insight.feature_maps(classifier, pixels(1), name)
+            insight.feature_maps(classifier, pixels(1), [name])
 
 
 def planted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

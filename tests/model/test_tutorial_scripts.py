@@ -115,9 +115,9 @@ def test_evaluate_draws_the_answers_and_convolutions_of_a_script(trained, tmp_pa
     with Classifier.load(folder, foreign=ForeignCheckpoint(labels=classes.split(","))) as classifier:
         np.testing.assert_array_equal(insight.filters(classifier, "Conv2D"), kernel[:, :, ::-1])
         pixels = classifier.read(picture.read_bytes())[None]
-        maps = insight.feature_maps(classifier, pixels, "Conv2D")
+        (maps,) = insight.feature_maps(classifier, pixels, ["Conv2D"])
         (behind,) = insight.mapped_layers(classifier, "Conv2D")[1:]
-        positive = insight.feature_maps(classifier, pixels, behind)
+        (positive,) = insight.feature_maps(classifier, pixels, [behind])
     np.testing.assert_allclose(maps, tf.nn.conv2d(pixels, kernel, 1, "SAME"), rtol=1e-4, atol=1e-5)
     pooled = tf.nn.max_pool2d(maps, 2, 2, "SAME") + tf.train.load_variable(newest, "Variable_1")
     np.testing.assert_allclose(positive, tf.nn.relu(pooled), rtol=1e-4, atol=1e-5)

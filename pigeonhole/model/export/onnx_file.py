@@ -31,15 +31,16 @@ PLACE = Run.onnx_file.name
 NEEDS = ("onnx", "tf2onnx")
 HAS_INT8 = True
 OPSET = 17
-# Of the converter's, without those for loops, rounded weights and what no network here has.
+# Of the converter's, without those for loops, rounded weights and what no network here has. They are repeated
+# until none changes anything: the one that finds something every time after the others is the last.
 OPTIMIZERS = (
     "TransposeOptimizer",
     "ConstFoldOptimizer",
-    "MergeDuplicatedNodesOptimizer",
     "ReshapeOptimizer",
     "GlobalPoolOptimizer",
     "IdentityOptimizer",
     "BackToBackOptimizer",
+    "MergeDuplicatedNodesOptimizer",
 )
 
 
