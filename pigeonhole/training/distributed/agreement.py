@@ -104,8 +104,8 @@ class Lead:
     """The chief's part where it works alone at times: the other workers wait for its `orders`, until `end` or
     the end of its block.
 
-    While they wait for the first one, a signal at any of them acts as one at the chief. Does nothing where
-    `workers` is None.
+    While they wait for the first one, a signal at any of them acts as one at the chief, and the loss of one
+    raises WorkerLost within the block. Does nothing where `workers` is None.
     """
 
     def __init__(self, workers: "Workers | None"):
@@ -121,6 +121,8 @@ class Lead:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._lost and kind is KeyboardInterrupt:
+            raise self._lost from None  # the listener's own interrupt
         by_signal = {None: 0, KeyboardInterrupt: cli.INTERRUPTED, Terminated: cli.TERMINATED}
         self.end(by_signal.get(kind, 1))
 
@@ -153,6 +155,8 @@ class Lead:
                 signals = self._workers.gather(None)[1:]
             except PigeonholeError as error:
                 self._lost = error
+                if not self._is_over.is_set():
+                    _thread.interrupt_main()
                 return
             if any(signals) and not is_passed_on:
                 is_passed_on = True

@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from pigeonhole import cli
 from pigeonhole.terminal import shown
 from pigeonhole.training.distributed.cluster import VARIABLE
 
 LOOPBACK = "127.0.0.1"
+ENDED_WELL = (0, cli.INTERRUPTED, cli.TERMINATED)  # after these the chief has its own work to finish
 GRACE = 90.0  # seconds for the others to notice by themselves that one has ended, and to say so
 
 
@@ -110,7 +112,7 @@ def _wait(workers: Sequence[subprocess.Popen]) -> int:
     chief, *others = workers
     failed: float | None = None
     while chief.poll() is None:
-        if failed is None and any(process.poll() for process in others):
+        if failed is None and any(process.poll() not in (None, *ENDED_WELL) for process in others):
             failed = time.monotonic()
         if failed is not None and time.monotonic() - failed > GRACE:
             return 1

@@ -63,6 +63,12 @@ def test_a_chief_that_does_not_notice_is_ended_too(monkeypatch):
     )
 
 
+def test_a_chief_that_saves_after_ctrl_c_is_waited_for(monkeypatch):
+    monkeypatch.setattr(launcher, "GRACE", 0.5)
+    program = START + "time.sleep(3) if index == 0 else sys.exit(130)"
+    assert launcher.run([sys.executable, "-c", program], 2) == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be given to processes here")
 def test_cores_are_shared_out_and_given_back():
     before = os.sched_getaffinity(0)
