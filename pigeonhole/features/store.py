@@ -152,9 +152,10 @@ class _Work:
         ):
             block: list[tuple[np.ndarray, np.ndarray]] = []
             try:
-                # While the extractor computes, the next pictures are decoded and the last features kept.
+                # While the extractor computes, the next pictures are decoded. It computes nothing ahead,
+                # which would be lost when the user stops it.
                 decoded = in_parallel(self._decode, tasks, ahead=TASKS_AHEAD)
-                for numbers, features in in_parallel(self._compute, decoded, threads=1):
+                for numbers, features in map(self._compute, decoded):
                     block.append((self._contents[numbers], features))
                     shown.update(len(numbers))
                     done += len(numbers)
