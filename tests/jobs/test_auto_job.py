@@ -137,7 +137,7 @@ def test_a_stopped_one_is_resumed_and_repeated_to_the_same_bits(tmp_path):
         picture = data / "spots" / "020.png"
         (features,) = classifier.fetch(classifier.read(picture.read_bytes())[None], ["features"])
     (near,) = known.read(cut).nearest(features, 1)
-    assert near[0].name == "spots/020.png" and near[0].cosine > 0.999
+    assert near[0].name == "spots/020.png" and near[0].cosine > 0.98
     again = done("--repeat", cut.folder, "--output", output, "--name", "again")
     assert "identical to" in again.stdout and again.returncode == 0, again.stdout + again.stderr
     assert (output / "again" / WEIGHTS).read_bytes() == (cut.folder / WEIGHTS).read_bytes()
