@@ -164,8 +164,9 @@ def last_lines(
     """
     entries = (record.entry for record in sets.records if sets.sides.get(record.entry.name) == "valid")
     example = next(entries).path
+    trained = f", {clock(seconds[1])} to train" if seconds[1] else ""  # the first answer trains no network
     return [
-        f"time        {clock(seconds[0])} (minutes:seconds) for everything, {clock(seconds[1])} to train",
+        f"time        {clock(seconds[0])} (minutes:seconds) for everything{trained}",
         f"saved       {run}",
         f"            {saved}",
         *next_steps.lines(steps),
