@@ -169,20 +169,19 @@ class Attempts:
         return trained.exit_status
 
 
-def follow_chief(setup: Setup) -> tuple[int, int]:
+def follow_chief(setup: Setup, request: StopRequest) -> tuple[int, int]:
     """Take part in what the chief tries, as another worker that writes nothing; the exit status, and the
     steps of the last training."""
     known, steps = _known(setup), 0
-    with following.stop_request(setup.workers) as request:
-        for told in agreement.orders(setup.workers):
-            if "exit_status" in told:
-                return request.exit_status or told["exit_status"], steps
-            candidate = candidates.as_told(told, setup)
-            trainer = _trainer(setup, candidate, None, known.get(candidate.name), told["seconds"])
-            if trainer is not None:
-                agreement.restore_together(trainer, setup.workers)
-                following.follow_chief(trainer, request)
-                steps = trainer.steps_done
+    for told in agreement.orders(setup.workers):
+        if "exit_status" in told:
+            return request.exit_status or told["exit_status"], steps
+        candidate = candidates.as_told(told, setup)
+        trainer = _trainer(setup, candidate, None, known.get(candidate.name), told["seconds"])
+        if trainer is not None:
+            agreement.restore_together(trainer, setup.workers)
+            following.follow_chief(trainer, request)
+            steps = trainer.steps_done
 
 
 def _known(setup: Setup) -> dict[str, SettledCandidate]:

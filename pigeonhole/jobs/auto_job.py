@@ -96,9 +96,12 @@ class AutoJob(Job):
         return self._end(stopped_by=0)
 
     def follow_chief(self) -> int:
-        from pigeonhole.jobs import attempts
+        from pigeonhole.training.distributed.workers import StopTogether
 
-        exit_status, self.steps_done = attempts.follow_chief(self.setup)
+        with StopTogether(self.setup.workers) as request:  # before the imports, which take a second
+            from pigeonhole.jobs import attempts
+
+            exit_status, self.steps_done = attempts.follow_chief(self.setup, request)
         return exit_status
 
     def _begin(self) -> None:

@@ -10,6 +10,7 @@ import faulthandler
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -275,6 +276,7 @@ def join(cluster: Cluster, say: Callable[[str], None]) -> Workers:
     auto = tf.distribute.experimental.CommunicationImplementation.AUTO
     by = auto if tf.config.list_physical_devices("GPU") else ring
     options = tf.distribute.experimental.CommunicationOptions(implementation=by)
+    on_termination = signal.getsignal(signal.SIGTERM)
     with open(os.devnull, "w") as nowhere:
         # TensorFlow waits in native code, where only this watchdog can end a process.
         faulthandler.dump_traceback_later(JOINING_SECONDS, exit=True, file=nowhere)
@@ -282,6 +284,7 @@ def join(cluster: Cluster, say: Callable[[str], None]) -> Workers:
             strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
         finally:
             faulthandler.cancel_dump_traceback_later()
+    signal.signal(signal.SIGTERM, on_termination)  # TensorFlow has set a handler that only takes a note
     return Workers(strategy, cluster)
 
 
