@@ -64,7 +64,7 @@ def until(begin: str, chief: subprocess.Popen) -> None:
 
 def test_two_workers_try_what_one_tries_and_repeat_it_to_the_same_bits(data, tmp_path):
     output = tmp_path / "runs"
-    together = done(*flags(data, output, "two", "--workers", "2", "--minutes", "3"))
+    together = done(*flags(data, output, "two", "--workers", "2", "--minutes", "1.5"))
     assert together.returncode == 0, together.stderr
     two = Run(output / "two")
     assert [each["name"] for each in two.settings()["candidates"]] == ["tuned", "standard"]
@@ -86,7 +86,7 @@ def test_two_workers_try_what_one_tries_and_repeat_it_to_the_same_bits(data, tmp
 
 @pytest.mark.parametrize("after", ["run  ", "epoch"])
 def test_a_signal_at_any_worker_stops_all_also_while_the_chief_works_alone(data, tmp_path, after):
-    arguments = flags(data, tmp_path / "runs", "one", "--minutes", "3")
+    arguments = flags(data, tmp_path / "runs", "one", "--minutes", "1.5")
     with two_workers(*arguments) as workers:
         until(after, workers[0])
         workers[1].send_signal(signal.SIGTERM)
@@ -102,7 +102,7 @@ def test_a_signal_at_any_worker_stops_all_also_while_the_chief_works_alone(data,
 
 @pytest.mark.parametrize("after", ["run  ", "epoch"])
 def test_the_loss_of_a_worker_ends_the_chief_and_fewer_go_on(data, tmp_path, after):
-    with two_workers(*flags(data, tmp_path / "runs", "one", "--minutes", "3")) as workers:
+    with two_workers(*flags(data, tmp_path / "runs", "one", "--minutes", "1.5")) as workers:
         until(after, workers[0])
         workers[1].kill()
         _, errors = workers[0].communicate(timeout=SECONDS)

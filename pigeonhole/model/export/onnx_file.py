@@ -19,6 +19,7 @@ from pigeonhole.model import golden, metagraph
 from pigeonhole.model.export import quantizing, whole_pictures
 from pigeonhole.model.export.exporter import Answer, Source
 from pigeonhole.model.export.graphs import INPUT, inference_graph, outputs
+from pigeonhole.quiet import native_errors_discarded
 from pigeonhole.runs.run import Run
 
 if TYPE_CHECKING:
@@ -143,10 +144,13 @@ def _few_leftovers() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The converter's progress and TensorFlow's advice to use other functions tell the user nothing."""
+    """The converter's progress and TensorFlow's advice to use other functions tell the user nothing.
+
+    Nor does its native side, which at times writes of the session that it starts.
+    """
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tf2onnx.tfonnx", "tensorflow")]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), native_errors_discarded():
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
