@@ -167,7 +167,6 @@ def run(name: str, size: str, given: dict[str, str]) -> tuple[list[dict], int]:
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *(word.format(**given) for word in words)],
         env={**os.environ, environment.FIGURES: str(file)},
-        stderr=None,
     )
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
     return [{"benchmark": name, **json.loads(line)} for line in lines], done.returncode

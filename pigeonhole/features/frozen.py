@@ -3,8 +3,6 @@
 In Keras, and for the network that is installed as an ONNX model too, which is made in a fraction of a second.
 """
 
-import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +10,6 @@ import numpy as np
 from pigeonhole.features import pretrained, strangers
 from pigeonhole.features.backbone import Backbone
 from pigeonhole.features.strangers import Strangers
-from pigeonhole.model import golden
-from pigeonhole.model.contract import Contract
 
 if TYPE_CHECKING:
     import keras
@@ -85,8 +81,8 @@ def as_onnx(
 
     As an exported file has them: `x` float32 [N, S, S, 3], or whole pictures [N, H, W, 3] of one size;
     `y_pred`, `logits`, `features`, `certainty` and `unsure`. The other arguments are those of `classifier`
-    and of the saved graph. An engine loads it once it is `described`. Raises PigeonholeError as
-    `pretrained.read` does.
+    and of the saved graph. An engine loads it once `onnx_content.describe` was called. Raises
+    PigeonholeError as `pretrained.read` does.
     """
     import onnx
 
@@ -128,33 +124,3 @@ def _parsed(nodes: str, image_size: int) -> "onnx.GraphProto":
 
     text = _AROUND.replace("NODES", nodes).replace("SIZE", str(image_size))
     return onnx.parser.parse_model(text).graph
-
-
-def answer_of(model: "onnx.ModelProto", pixels: np.ndarray) -> np.ndarray:
-    """The model's probabilities float32 [N, K] for pictures [N, S, S, 3], by ONNX Runtime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    runtime = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return runtime.run(["y_pred"], {"x": np.asarray(pixels, np.float32)})[0]
-
-
-def described(
-    model: "onnx.ModelProto",
-    classes: Sequence[str],
-    contract: Contract,
-    examples: golden.Golden,
-    probabilities: np.ndarray,
-) -> bytes:
-    """The model as a file, with what an engine reads and replays: see `model.export.onnx_file`."""
-    del model.metadata_props[:]
-    for key, text in (
-        ("contract", contract.to_json()),
-        ("classes", json.dumps(list(classes), ensure_ascii=False)),
-        ("golden", golden.to_text(examples, probabilities)),
-    ):
-        model.metadata_props.add(key=key, value=text)
-    return model.SerializeToString()

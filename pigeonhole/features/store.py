@@ -94,7 +94,7 @@ def read(
 ) -> Features:
     """The features of the pictures that these records tell of, in their order. None may be a skipped one.
 
-    The extractor is called only if features are missing, by one thread at a time.
+    The extractor is called only if features are missing, by this thread.
 
     pixels       the same pictures as they were decoded, [n, S, S, C]. They are taken where they are RGB and
                  of the extractor's size; otherwise, and for None, the files are decoded again

@@ -22,7 +22,7 @@ from pigeonhole.jobs.setup import Setup
 from pigeonhole.model import calibration, golden, metagraph, mixing
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.model.contract import Contract
-from pigeonhole.model.export import exporting
+from pigeonhole.model.export import exporting, onnx_content
 from pigeonhole.networks.combining import COMBINED, Part, combine
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.runs import digests, seals
@@ -166,10 +166,12 @@ def export_first(run: Run, model: "onnx.ModelProto | None", saved: Saved) -> Non
         return export(run)
     contract, examples, probabilities = saved.described
     try:
-        golden.check_numerics(probabilities, frozen.answer_of(model, examples.pixels), exporting.TOLERANCE)
+        found = onnx_content.answer(model.SerializeToString(), examples.pixels)
+        golden.check_numerics(probabilities, found, exporting.TOLERANCE)
     except golden.DriftError:
         return export(run)
-    _write_onnx(run, frozen.described(model, saved.answers.classes, contract, examples, probabilities))
+    onnx_content.describe(model, saved.answers.classes, contract, examples, probabilities)
+    _write_onnx(run, model)
 
 
 def export(run: Run) -> None:
@@ -197,11 +199,12 @@ def answer_at_once(setup: Setup, run: Run, first: FirstAnswer, fitted: Fitted) -
         return None
     preprocessing = Preprocessing(setup.image_size, setup.channels)
     examples = golden.draw(preprocessing)
-    probabilities = frozen.answer_of(model, examples.pixels)
+    probabilities = onnx_content.answer(model.SerializeToString(), examples.pixels)
     rule = strangers.as_rejection(fitted.known, len(first.head.kernel)).describe()
     fingerprint = examples.fingerprint(probabilities)
     contract = Contract(COMBINED, preprocessing, fitted.temperature, fingerprint, rule)
-    _write_onnx(run, frozen.described(model, setup.sets.classes, contract, examples, probabilities))
+    onnx_content.describe(model, setup.sets.classes, contract, examples, probabilities)
+    _write_onnx(run, model)
     return model
 
 
@@ -213,10 +216,10 @@ def made_at_once(setup: Setup, first: FirstAnswer, fitted: Fitted) -> "onnx.Mode
     return frozen.as_onnx(head.kernel, head.bias, *shape, fitted.temperature, fitted.known)
 
 
-def _write_onnx(run: Run, content: bytes) -> None:
+def _write_onnx(run: Run, model: "onnx.ModelProto") -> None:
     seals.forget(run.onnx_file)
     with atomic_file.write_binary(run.onnx_file) as file:
-        file.write(content)
+        file.write(model.SerializeToString())
     seals.note(run.onnx_file)
 
 

@@ -65,6 +65,7 @@ def test_the_first_answer_is_a_finished_run(photos, tmp_path, capsys):
     assert train.main(flags(photos, tmp_path / "runs", "quick", "--quick")) == 0
     said = capsys.readouterr().out
     assert "first answer after" in said and "trying" not in said and "to show the same" not in said
+    assert "(minutes:seconds) for everything\n" in said  # no network was trained
     run = Run(tmp_path / "runs" / "quick")
     assert run.is_complete and run.report_page.is_file() and run.onnx_file.is_file()
     result = run.result()

@@ -2,8 +2,8 @@
 
 import contextlib
 import ctypes
+import functools
 import gc
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import tensorflow as tf
 
 from pigeonhole import atomic_file
-from pigeonhole.model import golden, metagraph
-from pigeonhole.model.export import quantizing, whole_pictures
+from pigeonhole.model import metagraph
+from pigeonhole.model.export import onnx_content, quantizing, whole_pictures
 from pigeonhole.model.export.exporter import Answer, Source
 from pigeonhole.model.export.graphs import INPUT, inference_graph, outputs
 from pigeonhole.quiet import native_errors_discarded
@@ -62,14 +61,9 @@ def content(source: Source) -> bytes:
     examples, probabilities = metagraph.read_golden(source.session)
     if source.calibration is not None:
         model = quantizing.quantized(model, source.calibration)
-        probabilities = _answer_of(model.SerializeToString())(examples.pixels)
+        probabilities = onnx_content.answer(model.SerializeToString(), examples.pixels)
         contract = replace(contract, golden=examples.fingerprint(probabilities))  # replayed at each load
-    for key, text in (
-        ("contract", contract.to_json()),
-        ("classes", json.dumps(source.classes, ensure_ascii=False)),
-        ("golden", golden.to_text(examples, probabilities)),
-    ):
-        model.metadata_props.add(key=key, value=text)
+    onnx_content.describe(model, source.classes, contract, examples, probabilities)
     preprocessing = source.contract.preprocessing
     whole_pictures.add(model, preprocessing.image_size, preprocessing.channels)
     return model.SerializeToString()
@@ -77,14 +71,7 @@ def content(source: Source) -> bytes:
 
 def load(place: Path) -> Answer:
     """The file's probabilities by ONNX Runtime."""
-    return _answer_of(place.read_bytes())
-
-
-def _answer_of(model: bytes) -> Answer:
-    import onnxruntime
-
-    runtime = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    return lambda pixels: runtime.run(["y_pred"], {INPUT: pixels.astype(np.float32)})[0]
+    return functools.partial(onnx_content.answer, place.read_bytes())
 
 
 def convert(session: v1.Session) -> "onnx.ModelProto":

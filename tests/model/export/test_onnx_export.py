@@ -125,3 +125,18 @@ def test_thousands_of_classes_leave_no_copies_of_the_graph_in_memory(tmp_path):
 def resident_megabytes() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_what_the_converter_s_native_side_writes_is_not_seen(tmp_path, capfd, monkeypatch):
+    from tf2onnx import tf_loader
+
+    optimize = tf_loader.tf_optimize
+
+    def speaking(*given: object):
+        os.write(2, b"Starting new session\n")  # as it does at times
+        return optimize(*given)
+
+    monkeypatch.setattr(tf_loader, "tf_optimize", speaking)
+    run = saved_runs.save(tmp_path / "run", saved_runs.network())
+    assert exporting.export(run).is_file()
+    assert capfd.readouterr() == ("", "")
