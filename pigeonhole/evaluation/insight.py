@@ -27,6 +27,7 @@ _COVERED, _COVERED_OF_PHOTOS = 1 / 5, 1 / 4
 _PHOTO = 100  # pixels
 _OVERLAP = 2  # patches that every pixel lies under, along each axis
 _COPIES = 16  # pictures with a patch that are asked about together
+_LEAST_FALL = 1e-3  # of log-odds; in a batch of another size the same picture's differ by some 1e-5
 
 
 def convolutions(classifier: Classifier) -> list[str]:
@@ -119,7 +120,8 @@ def occluded(
         for found, place in zip(np.split(log_odds(covered), len(group)), group, strict=True):
             falls[:, *place] += (uncovered - found)[:, None, None]
             times[place] += 1
-    heat = np.maximum(falls / times, 0)
+    heat = falls / times
+    heat[heat < _LEAST_FALL] = 0
     return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
 

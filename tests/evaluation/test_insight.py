@@ -170,6 +170,13 @@ def test_the_onnx_file_shows_the_same_heat_as_the_meta_graph(tmp_path, count):
     assert len({one.tobytes() for one in heat}) == count, "each picture has its own"
 
 
+def test_rounding_that_hangs_on_the_batch_is_no_heat():
+    def log_odds(covered: np.ndarray) -> np.ndarray:
+        return np.full(len(covered), 7.1215754 - 1e-5 * (len(covered) > 1), np.float32)
+
+    assert not insight.occluded(log_odds, np.full((1, SIDE, SIDE, 3), 90, np.uint8)).any()
+
+
 def test_heat_of_another_class_is_another(narrow_minded):
     pictures = np.zeros((1, 20, 20, 1), np.uint8)
     pictures[0, 8, 8] = 255

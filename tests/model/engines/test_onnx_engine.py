@@ -262,5 +262,5 @@ def test_every_damaged_byte_is_told_and_without_the_digest_none_is_a_traceback(o
         except PigeonholeError as error:
             assert "\n" not in str(error)
         shutil.copy(original / sealed, run)
-        with pytest.raises(PigeonholeError, match="model.onnx: damaged"):
+        with pytest.raises(PigeonholeError, match=r"model\.onnx: damaged"):
             Classifier.load(run, engine="onnx")
