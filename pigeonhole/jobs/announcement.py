@@ -58,6 +58,8 @@ def _training(config: TrainingConfig, settled: Settled, trainer: Trainer) -> lis
         described.append(f"the network enlarges them to {recipe.image_size} x {recipe.image_size} pixels")
     if recipe.frozen_until:
         described.append(f"the layers up to {recipe.frozen_until} stay as they are")
+    if recipe.frozen_depthwise:
+        described.append("the kernels of depthwise convolutions stay as they are")
     described += [
         f"optimizer {recipe.optimizer}, learning rate up to {recipe.learning_rate:g} ({recipe.schedule})",
         *_earlier(settled),

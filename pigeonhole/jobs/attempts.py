@@ -205,9 +205,12 @@ def _trainer(
     trainer = candidates.make(setup, candidate, head, known)
     if known is None:
         usual = trainer.total_steps
-        trainer.fit_to(seconds - (time.perf_counter() - moment))
-        steps = min(usual, trainer.total_steps)  # longer, it would learn by heart
-        trainer.total_steps = setup.workers.from_chief(steps) if setup.workers else steps
+        # No longer than usual: it would learn by heart.
+        trainer.fit_within(seconds - (time.perf_counter() - moment))
+        if setup.workers:
+            trainer.total_steps = setup.workers.from_chief(trainer.total_steps)
+            every = setup.workers.from_chief(trainer.recipe.validate_every)
+            trainer.recipe = replace(trainer.recipe, validate_every=every)
         if trainer.total_steps < min(usual, trainer.steps_per_epoch):
             return None
     return trainer

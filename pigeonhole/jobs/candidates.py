@@ -121,6 +121,7 @@ def make(
     averaging = Averaging(flip=recipe.augmentation.flip)
     blueprint = Blueprint(candidate.network, own.config.seed, chosen, averaging, own.initial_weights)
     trainer = blueprint.trainer(recipe, own.sets.train, own.sets.valid, own.workers)
+    trainer.keeps_by_loss = True  # it will be weighed by its loss, which few pictures tell better
     if own.initial_weights and head:
         trainer.model.layers[-1].set_weights(list(head))
     if known:

@@ -107,6 +107,11 @@ class BatchNorm(SameShape):
         scale = tf.math.rsqrt(variance + self.epsilon) * self._factors()
         return tf.cast(values * scale + (self.beta.value - (centre + mean) * scale), inputs.dtype)
 
+    def as_affine(self):
+        """Factor and offset, float32 [C], which in inference mode make the outputs of the inputs."""
+        factor = self._factors() * tf.math.rsqrt(self.moving_variance.value + self.epsilon)
+        return factor, self.beta.value - self.moving_mean.value * factor
+
     def _factors(self):
         return tf.ones_like(self.beta.value) if self.gamma is None else self.gamma.value
 

@@ -90,7 +90,7 @@ class Network:
         made = self.settings(size, num_pictures, all_grey)
         if not trained:
             # In random weights there is nothing to keep.
-            made = replace(made, freeze=0.0, frozen_statistics=False, frozen_until=None)
+            made = replace(made, **recipes.NOTHING_FROZEN)
         elif self.adapts:
             made = recipes.from_trained(made)
         return recipes.brief(made, bool(self.dropout)) if brief and self.adapts else made

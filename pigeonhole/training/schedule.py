@@ -1,14 +1,18 @@
 """When a training does what: its learning rate at each step, its two phases, its validations."""
 
+import bisect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pigeonhole.networks.recipes import WHOLE_EPOCHS, Recipe
 from pigeonhole.runs.parts import Part
 
 MOST_VALIDATIONS = 40
 FEWEST_VALIDATIONS = 10  # unless there are fewer steps
+SPARED_VALIDATIONS = 3  # at least so many where they take more than a tenth of the time
+VALIDATING = 0.1
 _RISE = 0.25  # the share of a one-cycle in which the rate goes up
 _TENTH = 0.1
 
@@ -73,6 +77,35 @@ def steps_between(recipe: Recipe, total_steps: int, added: int, steps_per_epoch:
         return max(1, round(float(asked.removesuffix("epochs")) * steps_per_epoch))
     every = max(1, math.ceil(total_steps / steps_per_epoch / MOST_VALIDATIONS)) * steps_per_epoch
     return every if asked else max(1, min(every, added // FEWEST_VALIDATIONS))
+
+
+class Pace(NamedTuple):
+    """The `seconds` that there are, and those of one step and of one validation."""
+
+    seconds: float
+    step: float
+    validation: float
+
+
+def most_steps(recipe: Recipe, steps_per_epoch: int, pace: Pace) -> int:
+    """The most steps, at least 1, that the time is enough for with the validations of the recipe."""
+
+    def seconds_of(count: int) -> float:
+        validations = math.ceil(count / steps_between(recipe, count, count, steps_per_epoch))
+        return count * pace.step + validations * pace.validation
+
+    longest = max(1, int(pace.seconds / pace.step))
+    return max(1, bisect.bisect_right(range(longest + 1), pace.seconds, key=seconds_of) - 1)
+
+
+def sparing(recipe: Recipe, most: int, pace: Pace) -> Recipe:
+    """The recipe with validations that take a tenth of the time, or are few, in a training of `most` steps or
+    of as many as there is time for."""
+    affordable = int(VALIDATING * min(most * pace.step, pace.seconds) / pace.validation)
+    validations = min(max(affordable, SPARED_VALIDATIONS), FEWEST_VALIDATIONS)
+    steps = min(most, (pace.seconds - validations * pace.validation) / pace.step)
+    between = max(1, math.ceil(steps / validations))
+    return replace(recipe, validate_every=f"{between}steps")
 
 
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pigeonhole.networks.averaging import Averaged
 from pigeonhole.networks.distortion import Distort
+from pigeonhole.networks.folding import folded, normalised
 from pigeonhole.networks.layers import BatchNorm, Dropout, dropout_feed
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.training.batches import Batch
@@ -29,17 +30,18 @@ def phases(model: keras.Model, recipe: Recipe, class_weights, compile_step=None)
     """
     loss, made = loss_of(model, recipe, class_weights), {}
     for frozen in (True, False) if recipe.freeze else (False,):
-        freeze(model, frozen, recipe.frozen_until)
+        freeze(model, frozen, recipe.frozen_until, recipe.frozen_depthwise)
         optimizer = make_optimizer(recipe, model)
         made[frozen] = Phase(optimizer, (compile_step or _compile_step)(model, optimizer, loss))
     return made
 
 
-def freeze(model: keras.Model, frozen: bool, until: str | None = None) -> None:
+def freeze(model: keras.Model, frozen: bool, until: str | None = None, depthwise: bool = False) -> None:
     """Let everything in front of the head learn or not; what is frozen is in inference mode in training too.
 
     The head is the last layer, and the dropout before it if there is one. The layers up to the one named
-    `until` never learn. A compiled step keeps to what was set at its first call.
+    `until` never learn, and with `depthwise` no depthwise convolution does, nor the factors behind it: their
+    gradients take a quarter of a step. A compiled step keeps to what was set at its first call.
     """
     *base, _ = model.layers
     while base and isinstance(base[-1], Averaged | Dropout):
@@ -47,6 +49,11 @@ def freeze(model: keras.Model, frozen: bool, until: str | None = None) -> None:
     lower = [layer.name for layer in base].index(until) + 1 if until else 0
     for position, layer in enumerate(base):
         layer.trainable = not frozen and position >= lower
+    for convolution, norm in normalised(model):
+        if isinstance(convolution, keras.layers.DepthwiseConv2D):
+            convolution.trainable &= not depthwise
+            if norm.gamma is not None:
+                norm.gamma.trainable = convolution.trainable
 
 
 def fit_layers(model: keras.Model, recipe: Recipe) -> None:
@@ -73,6 +80,7 @@ def loss_of(model: keras.Model, recipe: Recipe, class_weights: np.ndarray | None
     `class_weights`: float32 [K], the weight of each class in the loss, or None.
     """
     num_classes = model.output.shape[-1]
+    forward = folded(model) if recipe.frozen_statistics else model
     smoothing = recipe.label_smoothing
     weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
@@ -80,7 +88,7 @@ def loss_of(model: keras.Model, recipe: Recipe, class_weights: np.ndarray | None
         shown = tf.one_hot(labels, num_classes)
         shown = share * shown + (1 - share) * tf.reverse(shown, [0])
         targets = shown * (1 - smoothing) + smoothing / num_classes
-        logits = model(tf.cast(images, tf.float32), training=True)
+        logits = forward(tf.cast(images, tf.float32), training=True)
         losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
         if weights is not None:
             losses *= tf.linalg.matvec(shown, weights)

@@ -1,6 +1,5 @@
 """The loop around the compiled step: validation, the best network so far, early stop, resuming."""
 
-import bisect
 import itertools
 import math
 import sys
@@ -13,12 +12,12 @@ import numpy as np
 from pigeonhole.networks.recipes import Recipe
 from pigeonhole.networks.whitening import Whiten, filters_for
 from pigeonhole.runs.parts import Part
-from pigeonhole.runs.records import Progress, State, Validation
+from pigeonhole.runs.records import Progress, Score, State, Validation
 from pigeonhole.statistics import fewest_right
 from pigeonhole.training import steps
 from pigeonhole.training.batches import Batch, Batches, for_evaluation
 from pigeonhole.training.failures import Diverged, Stuck, guessing_loss, has_not_moved
-from pigeonhole.training.schedule import Schedule, steps_between
+from pigeonhole.training.schedule import Pace, Schedule, most_steps, sparing
 from pigeonhole.training.tally import Tally, score
 
 WARM_UP = 2  # steps: the first compiles, and allocates what all later ones use
@@ -33,7 +32,8 @@ class Trainer:
     `train` and `valid` are `dataset.DataSet`s; without `valid` (None) there is only `learn`. `workers`: a
     `workers.Workers`, in whose strategy's scope `model` and this object are made, where several train
     together. `total_steps` may be changed until `run` begins. `may_restart`: whether `run` raises Stuck where
-    the loss has not moved after a fifth of the training.
+    the loss has not moved after a fifth of the training. `keeps_by_loss`: whether the network of the lowest
+    validation loss is kept, not that of the most right answers.
     """
 
     def __init__(self, model: keras.Model, train, valid, recipe: Recipe, seed: int, workers=None):
@@ -45,7 +45,7 @@ class Trainer:
         self.batches = Batches(train, recipe, seed, workers)
         self.steps_per_epoch = recipe.steps_per_epoch(train.num_examples)
         self.total_steps = max(1, round(recipe.length(train.num_examples)))
-        self.may_restart = False
+        self.may_restart = self.keeps_by_loss = False
         self.restarted_after: int | None = None  # the step after which a first attempt was given up
         self.earlier: tuple[Part, ...] = ()  # the training before it was lengthened, each time
         self.validations: list[Validation] = []
@@ -69,7 +69,7 @@ class Trainer:
     def best(self) -> Validation | None:
         """The validation whose network is kept: the best so far, or a later one as good but for chance.
 
-        See `statistics.fewest_right`.
+        See `statistics.fewest_right` and `keeps_by_loss`.
         """
         return next((validation for validation in reversed(self.validations) if validation.is_kept), None)
 
@@ -120,7 +120,7 @@ class Trainer:
         """Train on one batch as step number `step`; its mean loss, and how many were right."""
         frozen = step < self.frozen_steps
         if frozen is not self._is_frozen:
-            steps.freeze(self.model, frozen, self.recipe.frozen_until)
+            steps.freeze(self.model, frozen, self.recipe.frozen_until, self.recipe.frozen_depthwise)
             self._is_frozen = frozen
         phase = self._phases[frozen]
         phase.optimizer.learning_rate.assign(rate)
@@ -138,8 +138,6 @@ class Trainer:
         if not all(np.isfinite(values).all() for values in (self.valid_logits, *self.model.get_weights())):
             raise Diverged(self._steps_done, self.recipe.learning_rate)
         valid = score(self.valid_logits, self.valid.label_indices)
-        most = max(valid.right, *(validation.valid.right for validation in self.validations), 0)
-        is_kept = valid.right >= fewest_right(most, valid.total, self.recipe.settles)
         validation = Validation(
             epoch=self._steps_done / self.steps_per_epoch,
             step=self._steps_done,
@@ -148,12 +146,12 @@ class Trainer:
             valid=valid,
             seconds=self._seconds,
             pictures_per_second=speed,
-            is_kept=is_kept,
+            is_kept=self._is_kept(valid),
             valid_right=self.valid_logits.argmax(axis=1) == self.valid.label_indices,
             workers=len(speeds) or 1,
             worker_speeds=tuple(speeds),
         )
-        if is_kept:
+        if validation.is_kept:
             self.best_logits, self.best_weights = self.valid_logits, self.model.get_weights()
         self.validations.append(validation)
         self._since = Tally()
@@ -206,19 +204,30 @@ class Trainer:
 
         Measures the first steps on the real data and then puts every weight back.
         """
+        self.total_steps = most_steps(self.recipe, self.steps_per_epoch, self._pace(seconds))
+
+    def fit_within(self, seconds: float) -> None:
+        """As `fit_to`, but with no more steps than before, and with few validations where these take long."""
+        pace = self._pace(seconds)
+        if self.recipe.validate_every is None:
+            self.recipe = sparing(self.recipe, self.total_steps, pace)
+        self.total_steps = min(self.total_steps, most_steps(self.recipe, self.steps_per_epoch, pace))
+
+    def _pace(self, seconds: float) -> Pace:
+        """What steps and validations take, and what is left of `seconds` once that has been measured."""
         started = time.perf_counter()
         before = [variable.numpy() for variable in self._variables]
         per_step = self._step_seconds(enough=min(MEASURED * seconds, MOST_MEASURED))
         self._assign(before)
         validation = self._validation_seconds()
-        left = max(seconds - (time.perf_counter() - started), 0.0)
+        return Pace(max(seconds - (time.perf_counter() - started), 0.0), per_step, validation)
 
-        def seconds_of(count: int) -> float:
-            validations = math.ceil(count / steps_between(self.recipe, count, count, self.steps_per_epoch))
-            return count * per_step + validations * validation
-
-        longest = max(1, int(left / per_step))
-        self.total_steps = max(1, bisect.bisect_right(range(longest + 1), left, key=seconds_of) - 1)
+    def _is_kept(self, valid: Score) -> bool:
+        before = [validation.valid for validation in self.validations]
+        if self.keeps_by_loss:
+            return all(valid.loss <= each.loss for each in before)
+        most = max(each.right for each in (valid, *before))
+        return valid.right >= fewest_right(most, valid.total, self.recipe.settles)
 
     @property
     def _schedule(self) -> Schedule:

@@ -8,7 +8,7 @@ import pytest
 from pigeonhole.arguments import interval
 from pigeonhole.networks.recipes import WHOLE_EPOCHS
 from pigeonhole.runs.parts import Part
-from pigeonhole.training.schedule import Schedule, learning_rate
+from pigeonhole.training.schedule import Pace, Schedule, learning_rate, most_steps, sparing
 from tests.support.small_trainings import RECIPE, changed
 
 
@@ -82,3 +82,26 @@ def test_an_interval_is_one_of_steps_or_of_epochs(text, meant):
 def test_no_interval_is_refused_by_name(text):
     with pytest.raises(argparse.ArgumentTypeError, match="neither a number of steps, such as 50, nor one of"):
         interval(text)
+
+
+@pytest.mark.parametrize(
+    ("pace", "validations"),
+    [
+        (Pace(100.0, 0.1, 0.001), 10),  # they take hardly any time
+        (Pace(100.0, 0.1, 1.5), 6),
+        (Pace(100.0, 0.1, 20.0), 3),  # they take more than half of it
+        (Pace(10_000.0, 0.1, 1.0), 10),  # there is time for more steps than are wanted
+    ],
+)
+def test_where_validations_take_long_they_are_few(pace, validations):
+    recipe = sparing(changed(validate_every=None), 2000, pace)
+    count = min(2000, most_steps(recipe, 25, pace))
+    schedule = Schedule(recipe, count, 25)
+    made = sum(map(schedule.validates_after, range(1, count + 1)))
+    assert made == validations and count * pace.step + made * pace.validation <= pace.seconds
+    assert count == 2000 or (count + 1) * pace.step + made * pace.validation > pace.seconds - pace.validation
+
+
+def test_a_time_that_does_not_do_for_its_validations_is_one_step():
+    pace = Pace(0.5, 0.1, 20.0)
+    assert most_steps(sparing(changed(validate_every=None), 2000, pace), 25, pace) == 1

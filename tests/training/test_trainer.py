@@ -10,6 +10,7 @@ import pytest
 from pigeonhole.data.augmentation import IN_NETWORK, NONE
 from pigeonhole.data.dataset import DataSet
 from pigeonhole.networks import building
+from pigeonhole.runs.records import Score
 from pigeonhole.training import saving
 from pigeonhole.training.batches import EVALUATION_PIXELS
 from pigeonhole.training.failures import Diverged
@@ -237,6 +238,29 @@ def test_a_time_is_fitted_with_the_validations_of_a_short_training_counted(monke
     steps = run.total_steps
     validations = sum(map(run._schedule.validates_after, range(1, steps + 1)))
     assert validations >= 10 and 17 < 0.1 * steps + validations <= 20
+
+
+def test_by_loss_the_network_with_the_lowest_is_kept_whatever_its_answers(monkeypatch):
+    told = iter([Score(9, 10, 0.5), Score(5, 10, 0.2), Score(10, 10, 0.3)])
+    monkeypatch.setattr("pigeonhole.training.trainer.score", lambda logits, labels: next(told))
+    run = trainer(replace(RECIPE, validate_every="2steps"))
+    run.keeps_by_loss, run.total_steps = True, 6
+    assert [validation.is_kept for validation in run.run()] == [True, True, False]
+    assert run.best.valid.loss == 0.2
+
+
+def test_within_a_time_it_takes_no_more_than_the_usual_steps_and_keeps_the_interval_that_was_asked_for(
+    monkeypatch,
+):
+    for every in (None, "2steps"):
+        run = trainer(replace(RECIPE, validate_every=every))
+        usual = run.total_steps
+        monkeypatch.setattr(run, "_step_seconds", lambda enough: 0.1)
+        monkeypatch.setattr(run, "_validation_seconds", lambda: 1.0)
+        run.fit_within(2.0 + 1000.0)
+        assert run.total_steps == usual and (run.recipe.validate_every == every) == bool(every)
+        run.fit_within(0.1 * usual)
+        assert run.total_steps < usual
 
 
 def test_steps_that_end_within_an_epoch_are_validated_too():
