@@ -53,6 +53,7 @@ ENTRIES = {
     "folders": Entry("--data {data}", "--rounds 1"),
     "million": Entry("--scratch {scratch}/million", "--sizes 1000 2000 --rounds 1"),
     "training_speed": Entry("--network standard", "--steps 3 --rounds 1"),
+    "fine_tuning": Entry(small="--side 96 --steps 2 --rounds 1"),
     "profile_step": Entry(small="--steps 2"),
     "growth": Entry(small="--steps 4"),
     "bulk": Entry("--photos {photos} --model {run}", "--count 100 --rounds 1"),
