@@ -256,7 +256,7 @@ def fine_tuned(size: int, num_pictures: int, all_grey: bool) -> Recipe:
     These see edges and textures that serve all pictures, and are half of the work: without their gradients a
     given time is enough for larger pictures, which gain most. Batch normalisation keeps its statistics, which
     few pictures would spoil, and depthwise convolutions their kernels: without the gradients of these, which
-    take a quarter of a step, it learns as much in each epoch. Thumbnails are enlarged, since the network
+    take a fifth of a step, it learns as much in each epoch. Thumbnails are enlarged, since the network
     knows how things look when larger.
     """
     photos = size > THUMBNAIL

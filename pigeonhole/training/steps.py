@@ -41,7 +41,7 @@ def freeze(model: keras.Model, frozen: bool, until: str | None = None, depthwise
 
     The head is the last layer, and the dropout before it if there is one. The layers up to the one named
     `until` never learn, and with `depthwise` no depthwise convolution does, nor the factors behind it: their
-    gradients take a quarter of a step. A compiled step keeps to what was set at its first call.
+    gradients take a fifth of a step. A compiled step keeps to what was set at its first call.
     """
     *base, _ = model.layers
     while base and isinstance(base[-1], Averaged | Dropout):

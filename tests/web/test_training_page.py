@@ -57,9 +57,12 @@ def press(browser, text: str) -> None:
     found[0].click()
 
 
-def wait_for(browser, selector: str, text: str) -> None:
-    script = "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent).join(' ')"
-    WebDriverWait(browser, SECONDS).until(lambda _: text in browser.execute_script(script, selector))
+def wait_for(browser, selector: str, text: str = "") -> None:
+    """Until there is such an element and the text in one."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)"
+    WebDriverWait(browser, SECONDS).until(
+        lambda _: any(text in each for each in browser.execute_script(script, selector))
+    )
 
 
 def test_a_model_is_saved_asked_and_exported(address, browser, tmp_path):
@@ -87,7 +90,7 @@ def test_a_model_is_saved_asked_and_exported(address, browser, tmp_path):
 
 def test_a_class_of_one_picture_is_told_before_the_training(address, browser):
     browser.get(f"{address}/label/#next")
-    wait_for(browser, ".given, .accept", "")
+    wait_for(browser, ".given, .accept")  # a picture, which gets the label
     browser.find_element(By.ID, "name").send_keys("owl\n")
     wait_for(browser, "#classes", "owl")
     browser.find_element(By.LINK_TEXT, "Train").click()
