@@ -209,8 +209,7 @@ class Trainer:
     def fit_within(self, seconds: float) -> None:
         """As `fit_to`, but with no more steps than before, and with few validations where these take long."""
         pace = self._pace(seconds)
-        if self.recipe.validate_every is None:
-            self.recipe = sparing(self.recipe, self.total_steps, pace)
+        self.recipe = sparing(self.recipe, self.total_steps, pace)
         self.total_steps = min(self.total_steps, most_steps(self.recipe, self.steps_per_epoch, pace))
 
     def _pace(self, seconds: float) -> Pace:

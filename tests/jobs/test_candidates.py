@@ -36,3 +36,8 @@ def test_photos_are_shown_at_the_size_of_each_network_however_many_they_are(tmp_
 def test_of_the_time_for_thumbnails_the_pretrained_network_takes_more():
     assert TUNED.share_at(32) > TUNED.share_at(224)
     assert STANDARD.share_at(32) == STANDARD.share_at(224) == 1  # the rest
+
+
+def test_of_each_the_network_with_the_lowest_loss_is_kept(tmp_path):
+    config = TrainingConfig(data=draw_patches(tmp_path / "thumbnails", 6), network="auto", no_cache=True)
+    assert candidates.make(AutoJob(config).setup, STANDARD, None, None).keeps_by_loss

@@ -1,14 +1,18 @@
 """A network with its normalisations folded is the same function of the same variables."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pigeonhole.networks import building
+from pigeonhole.data.dataset import DataSet
+from pigeonhole.networks import building, recipes
 from pigeonhole.networks.folding import folded, normalised
-from pigeonhole.networks.layers import BatchNorm, Dropout
+from pigeonhole.networks.layers import BatchNorm, Dropout, dropout_feed
 from pigeonhole.training import steps
+from pigeonhole.training.trainer import Trainer
 
 SIDE, CLASSES = 48, 3
 RANDOM = np.random.default_rng(0)
@@ -97,3 +101,30 @@ def test_depthwise_kernels_and_the_factors_behind_them_stay_as_they_are():
     assert len(depthwise) == 22 and learning == expected - depthwise
     steps.freeze(model, False)
     assert depthwise < {variable.path for variable in model.trainable_variables}
+
+
+def test_a_training_by_frozen_statistics_is_folded_and_keeps_what_the_recipe_freezes():
+    data = DataSet(IMAGES.astype(np.uint8), np.arange(4) % 3, [*"0123"], [*"abc"])
+    usual = replace(recipes.fine_tuned(SIDE, 4, all_grey=False), learning_rate=1e-2, schedule="constant")
+    model = model_of(LITE)
+    run = Trainer(model, data, None, replace(usual, steps=2, epochs=None), seed=0)
+    before = {weight.path: weight.numpy() for weight in model.weights}
+    run.learn()
+    same = {weight.path for weight in model.weights if np.array_equal(weight, before[weight.path])}
+    kernels = {path for path in before if path.endswith("/kernel")}
+    assert {path for path in kernels if "depthwise" in path} < same
+    assert {"block15_expand/kernel", "block15_project/kernel", "head/kernel", "fc/kernel"} <= kernels - same
+    operations = traced(steps.loss_of(model, run.recipe, None))
+    assert "Conv2D" in operations and not [each for each in operations if "BatchNorm" in each]
+
+
+def traced(loss) -> set[str]:
+    """The kinds of operations that the loss of a batch takes."""
+    specs = (
+        tf.TensorSpec([None, SIDE, SIDE, 3], tf.uint8),
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([]),
+    )
+    with dropout_feed(seed=np.zeros(2, np.int32)):
+        graph = tf.function(loss).get_concrete_function(*specs).graph
+    return {operation.type for operation in graph.get_operations()}

@@ -249,18 +249,16 @@ def test_by_loss_the_network_with_the_lowest_is_kept_whatever_its_answers(monkey
     assert run.best.valid.loss == 0.2
 
 
-def test_within_a_time_it_takes_no_more_than_the_usual_steps_and_keeps_the_interval_that_was_asked_for(
-    monkeypatch,
-):
-    for every in (None, "2steps"):
-        run = trainer(replace(RECIPE, validate_every=every))
-        usual = run.total_steps
-        monkeypatch.setattr(run, "_step_seconds", lambda enough: 0.1)
-        monkeypatch.setattr(run, "_validation_seconds", lambda: 1.0)
-        run.fit_within(2.0 + 1000.0)
-        assert run.total_steps == usual and (run.recipe.validate_every == every) == bool(every)
-        run.fit_within(0.1 * usual)
-        assert run.total_steps < usual
+def test_within_a_time_it_takes_no_more_than_the_usual_steps_and_validates_rarely(monkeypatch):
+    run = trainer(replace(RECIPE, epochs=40))
+    usual = run.total_steps
+    monkeypatch.setattr(run, "_step_seconds", lambda enough: 0.1)
+    monkeypatch.setattr(run, "_validation_seconds", lambda: 1.0)
+    for seconds, is_enough in ((1000.0, True), (0.08 * usual, False)):
+        run.fit_within(seconds)
+        validations = sum(map(run._schedule.validates_after, range(1, run.total_steps + 1)))
+        assert (run.total_steps == usual) is is_enough and validations == 3
+        assert 0.1 * run.total_steps + validations <= seconds
 
 
 def test_steps_that_end_within_an_epoch_are_validated_too():
