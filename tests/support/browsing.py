@@ -3,6 +3,9 @@
 import shutil
 from pathlib import Path
 
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.support.ui import WebDriverWait
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 # Without these it asks hosts elsewhere at every start, or refuses to run in a container.
@@ -33,3 +36,11 @@ def violations(browser) -> list[tuple[str, str]]:
         "axe.run().then((found) => "
         "arguments[0](found.violations.map((each) => [each.id, each.nodes[0].html])))"
     )
+
+
+def until(holds, seconds: float, what: str = ""):
+    """What it returns, once that is true; an element that its page has replaced is looked up again."""
+    wait = WebDriverWait(
+        None, seconds, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException]
+    )
+    return wait.until(lambda _: holds(), what)

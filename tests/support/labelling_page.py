@@ -6,9 +6,8 @@ from pathlib import Path
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS
+from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, until
 
 
 class Page:
@@ -45,7 +44,7 @@ class Page:
         webdriver.ActionChains(self.browser).key_down(key).send_keys(*keys).key_up(key).perform()
 
     def wait(self, holds, seconds: float = 20):
-        return WebDriverWait(self.browser, seconds, poll_frequency=0.02).until(lambda _: holds())
+        return until(holds, seconds)
 
     def rows(self) -> list[dict[str, str]]:
         """Of the file of decisions."""

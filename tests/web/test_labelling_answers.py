@@ -6,13 +6,12 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from pigeonhole.labelling import answers
 from pigeonhole.labelling.answers import Said
 from pigeonhole.web import create_app, labelling
 from tests.support import web_server
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS
+from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, until
 from tests.support.labelling_sessions import draw_heap, open_session, started, wait_until
 
 PICTURES = 6  # of each of two colours
@@ -89,24 +88,22 @@ def test_answers_are_looked_over_by_keys(app, session, colours, tmp_path):
         options.add_argument(flag)
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     with web_server.running(app) as url, driver as browser:
-        wait = WebDriverWait(browser, 60)
         browser.get(f"{url}/label/#answers/class/rust")
-        wait.until(
-            lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".answers .tile.proposed")) == PICTURES
-        )
+        tiles = ".answers .tile.proposed"
+        until(lambda: len(browser.find_elements(By.CSS_SELECTOR, tiles)) == PICTURES, 60)
         tile = browser.find_element(By.CSS_SELECTOR, f".answers .tile[title='{WRONG}']")
         assert "probably rust, 60.0 %" in tile.get_attribute("aria-label")
         tile.click()
         body = browser.find_element(By.TAG_NAME, "body")
         body.send_keys("1")  # moss
-        wait.until(lambda _: session.seen([4])[0].label == "moss")
-        wait.until(lambda _: "All of them show rust" in body.text)
+        until(lambda: session.seen([4])[0].label == "moss", 60)
+        until(lambda: "All of them show rust" in body.text, 60)
         body.send_keys(Keys.SPACE)
-        wait.until(lambda _: session.status().counts["rust"] == PICTURES - 1)
-        wait.until(lambda _: sheets(browser) == ["In doubt", "moss"])
+        until(lambda: session.status().counts["rust"] == PICTURES - 1, 60)
+        until(lambda: sheets(browser) == ["In doubt", "moss"], 60)
         body.send_keys("z")
-        wait.until(lambda _: session.status().counts["rust"] == 0)
-        wait.until(lambda _: len(sheets(browser)) == 3)
+        until(lambda: session.status().counts["rust"] == 0, 60)
+        until(lambda: len(sheets(browser)) == 3, 60)
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
 

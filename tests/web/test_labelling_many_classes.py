@@ -3,11 +3,10 @@
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from pigeonhole.web import create_app, labelling
 from tests.support import web_server
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, violations
+from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, until, violations
 from tests.support.labelling_sessions import draw_heap, open_session, started
 
 CLASSES = 60
@@ -39,7 +38,7 @@ def test_the_rest_of_the_panel_stays_in_view_and_all_rows_are_alike(browser, tmp
         labelling.add_to(app, session)
         with web_server.running(app) as address:
             browser.get(f"{address}/label/#next")
-            rows = WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".give"))
+            rows = until(lambda: browser.find_elements(By.CSS_SELECTOR, ".give"), 20)
             assert len(rows) == CLASSES and len({row.size["height"] for row in rows}) == 1
             assert browser.find_element(By.ID, "name").rect["y"] < HEIGHT * 0.8
             assert violations(browser) == []

@@ -5,12 +5,11 @@ import os
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from pigeonhole.jobs.workbench import Source
 from pigeonhole.web import create_app, labelling
 from tests.support import web_server
-from tests.support.browsing import AXE, CHROMIUM, DRIVER, FLAGS, violations
+from tests.support.browsing import AXE, CHROMIUM, DRIVER, FLAGS, until, violations
 from tests.support.labelling_sessions import draw_heap, open_session, settle, started
 
 SECONDS = 240  # for a training on a busy machine
@@ -47,22 +46,20 @@ def address(tmp_path):
 
 
 def press(browser, text: str) -> None:
-    found = WebDriverWait(browser, SECONDS).until(
-        lambda _: [
-            each
-            for each in browser.find_elements(By.CSS_SELECTOR, ".train button, .train a")
-            if each.text == text and each.is_enabled() and each.is_displayed()
-        ]
-    )
-    found[0].click()
+    def pressed() -> bool:
+        for each in browser.find_elements(By.CSS_SELECTOR, ".train button, .train a"):
+            if each.text == text and each.is_enabled() and each.is_displayed():
+                each.click()
+                return True
+        return False
+
+    until(pressed, SECONDS, text)
 
 
 def wait_for(browser, selector: str, text: str = "") -> None:
     """Until there is such an element and the text in one."""
     script = "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)"
-    WebDriverWait(browser, SECONDS).until(
-        lambda _: any(text in each for each in browser.execute_script(script, selector))
-    )
+    until(lambda: any(text in each for each in browser.execute_script(script, selector)), SECONDS, text)
 
 
 def test_a_model_is_saved_asked_and_exported(address, browser, tmp_path):
@@ -81,7 +78,7 @@ def test_a_model_is_saved_asked_and_exported(address, browser, tmp_path):
     if AXE.exists():
         assert violations(browser) == []
     press(browser, "Ask it")
-    WebDriverWait(browser, 20).until(lambda _: "What is it?" in browser.title)
+    until(lambda: "What is it?" in browser.title, 20)
     picture = tmp_path / "heap" / "0022.png"
     browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(os.fspath(picture))
     wait_for(browser, "article.answer:not(.waiting) h3", "moss")
@@ -95,7 +92,10 @@ def test_a_class_of_one_picture_is_told_before_the_training(address, browser):
     wait_for(browser, "#classes", "owl")
     browser.find_element(By.LINK_TEXT, "Train").click()
     wait_for(browser, ".train", "Of owl only one picture has a label")
-    save = browser.find_element(By.CSS_SELECTOR, ".ways .primary")
-    assert not save.is_enabled()
+
+    def may_be_saved() -> bool:
+        return browser.find_element(By.CSS_SELECTOR, ".ways .primary").is_enabled()
+
+    assert not may_be_saved()
     browser.find_element(By.ID, "undo").click()
-    WebDriverWait(browser, 20).until(lambda _: save.is_enabled())
+    until(may_be_saved, 20)

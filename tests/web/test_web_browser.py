@@ -13,14 +13,12 @@ import cv2
 import numpy as np
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from pigeonhole.web import create_app, pages
 from tests.support import saved_runs, web_server
-from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, roles_and_names
+from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, roles_and_names, until
 from tests.support.odd_files import PICTURE, encode
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -80,13 +78,13 @@ def browse(tmp_path):
 def answers(browser, count: int) -> list[str]:
     """The texts of the answers, the newest first, once there are so many."""
     selector = "article.answer:not(.waiting)"
-    WebDriverWait(browser, 60).until(lambda _: len(browser.find_elements(By.CSS_SELECTOR, selector)) == count)
+    until(lambda: len(browser.find_elements(By.CSS_SELECTOR, selector)) == count, 60)
     return [article.text for article in browser.find_elements(By.CSS_SELECTOR, selector)]
 
 
 def wait_for_status(browser, name: str) -> None:
     script = "return document.querySelector('.status').textContent"
-    WebDriverWait(browser, 60).until(lambda _: name in browser.execute_script(script))
+    until(lambda: name in browser.execute_script(script), 60)
 
 
 def drop(browser, *files, target: str = ".drop") -> None:
@@ -145,7 +143,7 @@ def test_what_spoke_for_an_answer_is_shown_when_it_is_asked_for(browse, address,
     answers(browser, 1)
     wait_for_status(browser, "a.png")
     browser.find_element(By.CSS_SELECTOR, "button.heat").click()
-    WebDriverWait(browser, 60).until(lambda _: browser.find_elements(By.CSS_SELECTOR, "img.heatmap"))
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, "img.heatmap"), 60)
     assert browser.execute_script("return document.querySelector('img.heatmap').naturalWidth") == 16
     assert not browser.find_elements(By.CSS_SELECTOR, "button.heat") and not complaints(browser)
 
@@ -226,7 +224,7 @@ def test_too_large_a_file_is_refused_with_a_page(browse, folder, tmp_path):
         assert "too large" in answers(with_script, 1)[0]
         without.find_element(By.ID, "pictures").send_keys(str(large))
         without.find_element(By.CSS_SELECTOR, "button.plain").click()
-        WebDriverWait(without, 60).until(lambda _: "Received 200" in without.page_source)
+        until(lambda: "Received 200" in without.page_source, 60)
 
 
 def test_the_form_works_without_javascript(browse, address, folder):
@@ -322,12 +320,9 @@ def test_a_training_is_followed_to_its_end(browse, address, runs, script):
         state = "finished" if step == 30 else "training"
         written = {"state": state, "step": step, "total_steps": 30, "epoch": step / 10, "seconds": step}
         (run / "progress.json").write_text(json.dumps(written))
-        # the page may be loaded anew between the finding of an element and the reading of its text
-        wait = WebDriverWait(browser, 30, ignored_exceptions=[StaleElementReferenceException])
-        wait.until(
-            lambda _, step=step: f"step {step} of 30" in browser.find_element(By.TAG_NAME, "main").text
-        )
-        wait.until(lambda _, state=state: browser.find_element(By.CLASS_NAME, "state").text == state)
+        told = f"step {step} of 30"
+        until(lambda told=told: told in browser.find_element(By.TAG_NAME, "main").text, 30)
+        until(lambda state=state: browser.find_element(By.CLASS_NAME, "state").text == state, 30)
     assert len(browser.find_elements(By.CSS_SELECTOR, "polyline")) == 4
     assert complaints(browser) == []
 
@@ -360,7 +355,7 @@ def test_a_real_training_is_watched_to_its_end(browse, tmp_path):
             _, errors = training.communicate(timeout=300)
         assert training.returncode == 0, errors
         # The page asks every two seconds, and may have seen the saved model before its result was written.
-        WebDriverWait(browser, 60).until(lambda _: "Expected accuracy" in browser.page_source)
+        until(lambda: "Expected accuracy" in browser.page_source, 60)
         last = browser.execute_script(WATCHED)
     steps = [int(re.search(r"step (\d+) of", moment["text"])[1]) for moment in moments]
     assert len(moments) >= 4 and steps == sorted(set(steps))
@@ -383,14 +378,14 @@ def moments_until_finished(browser) -> list[dict]:
     """What the page showed after each validation that it told of."""
     moments = {}
 
-    def look(_) -> bool:
+    def look() -> bool:
         moment = browser.execute_script(WATCHED)
         step = re.search(r"step (\d+) of", moment["text"])
         if step and moment["curves"]:
             moments.setdefault(step[1], moment)
         return "finished" in moment["text"]
 
-    WebDriverWait(browser, 400, poll_frequency=0.2).until(look)
+    until(look, 400)
     return list(moments.values())
 
 

@@ -18,7 +18,7 @@ from pigeonhole.model.export import web
 from pigeonhole.pictures import images
 from pigeonhole.pictures.images import Preprocessing
 from pigeonhole.training import retraining
-from tests.support import saved_runs, web_pages
+from tests.support import browsing, saved_runs, web_pages
 from tests.support.browsing import CHROMIUM, DRIVER, FLAGS, roles_and_names
 from tests.support.made_photos import photo
 from tests.support.odd_files import PICTURE, alpha, encode
@@ -110,10 +110,7 @@ def visit(browser, address: str, state: str = "Ready, offline too"):
 
 
 def until(is_so, what: str = "it is so") -> None:
-    end = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
+    browsing.until(is_so, PATIENCE, what)
 
 
 ANSWERS = """
