@@ -91,15 +91,16 @@ def _prepare(folder: Path, count: int, real: bool) -> None:
     if real:
         store.read(records, extractor, kept, progress=True)
         return
-    file = FeatureFile.of(extractor, kept.folder)
+    files = [FeatureFile.of(extractor, kept.folder, mirrored) for mirrored in (False, True)]
     contents = np.unique(feature_file.digests([record.digest for record in records]))
-    contents = contents[file.find(contents) < 0]
+    contents = contents[files[-1].find(contents) < 0]
     random = np.random.default_rng(0)
     centres = random.standard_normal((CENTRES, extractor.width), np.float32)
     for some in np.array_split(contents, max(1, len(contents) // BLOCK)):
         features = centres[random.integers(CENTRES, size=len(some))]
         features = features + SPREAD * random.standard_normal(features.shape, np.float32)
-        file.append(some, np.stack([features, features], axis=1))
+        for file in files:
+            file.append(some, features)
 
 
 def _round(folder: Path, decisions: int) -> dict[str, float]:

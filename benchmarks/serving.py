@@ -1,6 +1,7 @@
 """How many requests per second the server answers, and with other ways to share one model among threads.
 
 python benchmarks/serving.py --model runs/NAME
+python benchmarks/serving.py --model runs/NAME --picture photo.jpg --connections 1
 
 Every server runs in a process of its own, with the same WSGI server, app and upload; they differ in the model
 behind them and take turns under the load, so that a computer that slows down slows all of them:
@@ -44,7 +45,7 @@ from pigeonhole.web.server import Server  # noqa: E402
 
 KINDS = ("ours", "tensorflow", "default", "locked", "no model")
 THREADS = 8
-CONNECTIONS = 50
+KINDS_OF_FILES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 
 
 class Other:
@@ -127,9 +128,10 @@ class Load:
     failed: int
 
 
-def load(url: str, seconds: float, script: Path) -> Load:
-    """`CONNECTIONS` clients that ask again as soon as they are answered."""
-    command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", "-s", str(script)]
+def load(url: str, seconds: float, connections: int, script: Path) -> Load:
+    """So many clients that ask again as soon as they are answered."""
+    command = ["wrk", f"-t{min(2, connections)}", f"-c{connections}", f"-d{seconds:g}s"]
+    command += ["--latency", "-s", str(script)]
     shown = subprocess.run(
         [*command, f"{url}/api/predict"], capture_output=True, text=True, check=True
     ).stdout
@@ -145,49 +147,61 @@ def load(url: str, seconds: float, script: Path) -> Load:
     return Load(per_second, latency.get("50", math.inf), latency.get("99", math.inf), failed)
 
 
-def write_script(folder: Path) -> Path:
-    """What wrk sends: a PNG of 32 by 32 pixels."""
+def draw_picture(folder: Path) -> Path:
+    """A PNG of 32 by 32 pixels."""
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     picture = cv2.imencode(".png", cv2.resize(noise, (32, 32), interpolation=cv2.INTER_CUBIC))[1].tobytes()
     (folder / "picture.png").write_bytes(picture)
+    return folder / "picture.png"
+
+
+def write_script(folder: Path, picture: Path) -> Path:
+    """What wrk sends."""
     script = folder / "post.lua"
     script.write_text(
-        f'local file = io.open("{(folder / "picture.png").as_posix()}", "rb")\n'
+        f'local file = io.open("{picture.resolve().as_posix()}", "rb")\n'
         'wrk.method = "POST"\n'
         'wrk.body = file:read("*a")\n'
-        'wrk.headers["Content-Type"] = "image/png"\n'
+        f'wrk.headers["Content-Type"] = "{KINDS_OF_FILES[picture.suffix.lower()]}"\n'
     )
     return script
 
 
-def measure(run: str, seconds: float, rounds: int) -> dict[str, list[Load]]:
+def measure(options: argparse.Namespace) -> dict[str, list[Load]]:
     """Every kind's rounds; the kinds take turns."""
-    measured: dict[str, list[Load]] = {kind: [] for kind in KINDS}
+    measured: dict[str, list[Load]] = {kind: [] for kind in options.kinds}
     with ExitStack() as stack:
-        script = write_script(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        urls = {kind: stack.enter_context(served(kind, run)) for kind in KINDS}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        script = write_script(folder, options.picture or draw_picture(folder))
+        urls = {kind: stack.enter_context(served(kind, options.model)) for kind in options.kinds}
         for url in urls.values():
-            load(url, 1, script)
-        for _ in range(rounds):
+            load(url, 1, options.connections, script)
+        for _ in range(options.rounds):
             for kind, url in urls.items():
-                measured[kind].append(load(url, seconds, script))
+                measured[kind].append(load(url, options.seconds, options.connections, script))
     return measured
 
 
 def report(measured: dict[str, list[Load]]) -> None:
     """Medians of the rounds, and ours as a multiple of each other kind, round by round."""
     print("\n".join(environment.lines()))
-    print(f"{'':10} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7} {'ours is':>8}")
+    print(f"{'':10} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7} {'1st row is':>10}")
     for kind, loads in measured.items():
         middle = [
             statistics.median(getattr(each, name) for each in loads) for name in ("per_second", "p50", "p99")
         ]
-        pairs = zip(measured["ours"], loads, strict=True)
+        pairs = zip(next(iter(measured.values())), loads, strict=True)
         ratio = statistics.median(ours.per_second / each.per_second for ours, each in pairs)
         failed = sum(each.failed for each in loads)
-        print(f"{kind:10} {middle[0]:10.0f} {middle[1]:8.1f} {middle[2]:8.1f} {failed:7d} {ratio:7.2f}x")
+        print(f"{kind:10} {middle[0]:10.0f} {middle[1]:8.1f} {middle[2]:8.1f} {failed:7d} {ratio:9.2f}x")
         environment.note(kind, [each.per_second for each in loads], "requests/s")
         environment.note(f"{kind}, p50", [each.p50 for each in loads], "ms")
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix.lower() not in KINDS_OF_FILES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {' or '.join(KINDS_OF_FILES)} file")
+    return Path(text)
 
 
 def main() -> None:
@@ -197,6 +211,9 @@ def main() -> None:
     parser.add_argument("--model", required=True, metavar="RUN", help="a run's folder or name")
     parser.add_argument("--seconds", type=float, default=60, metavar="N", help="of each round (60)")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often each has its turn (1)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help="(all)")
+    parser.add_argument("--picture", type=_picture, metavar="FILE", help="JPEG or PNG (a drawn thumbnail)")
+    parser.add_argument("--connections", type=int, default=50, metavar="N", help="clients at a time (50)")
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -204,7 +221,7 @@ def main() -> None:
         return
     if not shutil.which("wrk"):
         sys.exit("wrk is needed: apt-get install wrk, brew install wrk, or https://github.com/wg/wrk")
-    measured = measure(options.model, options.seconds, options.rounds)
+    measured = measure(options)
     report(measured)
     if failed := [kind for kind, loads in measured.items() if any(each.failed for each in loads)]:
         sys.exit(f"requests failed: {', '.join(failed)}")

@@ -1,9 +1,8 @@
-"""Features on disk: what one extractor sees in each picture and its mirror image, by the picture's content.
+"""Features on disk: what one extractor sees in pictures, or in their mirror images, by the picture's content.
 
-Two files that only grow: one of float16 rows, the picture's and its mirror image's in turn, and one of keys
-that say whose they are. Rows are on the disk before their keys: a process that is killed leaves at most rows
-without keys, which the next one writes over. Each row and each key has a checksum. What is damaged counts as
-missing, and is appended once more.
+Two files that only grow: one of float16 rows, and one of keys that say whose they are. Rows are on the disk
+before their keys: a process that is killed leaves at most rows without keys, which the next one writes over.
+Each row and each key has a checksum. What is damaged counts as missing, and is appended once more.
 """
 
 import os
@@ -17,9 +16,8 @@ import numpy as np
 from pigeonhole.data.pixels import Pixels, RowFile
 from pigeonhole.features.extractor import Extractor
 
-# The checksums are CRC-32: of the two rows, and of the key itself up to there.
-KEY = np.dtype([("digest", "S32"), ("plain", "<u4"), ("mirrored", "<u4"), ("own", "<u4")])
-SIDES = "plain", "mirrored"  # in the order of their rows
+# The checksums are CRC-32: of the row, and of the key itself up to there.
+KEY = np.dtype([("digest", "S32"), ("row", "<u4"), ("own", "<u4")])
 _COVERED = KEY.itemsize - 4  # bytes of a key that its own checksum is of
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -32,7 +30,7 @@ def digests(hexadecimal: Sequence[str]) -> np.ndarray:
 class FeatureFile:
     """The features of one extractor in `folder`, which is made. One process at a time may change them.
 
-    name    the extractor's name, picture size and digest: all features under one name belong together
+    name    the extractor's name, picture size, digest and side: all features under one name belong together
     width   numbers in a row
     """
 
@@ -44,9 +42,10 @@ class FeatureFile:
         self._rows = RowFile(folder / f"{name}.bin", (width,), np.dtype("<f2"))
 
     @classmethod
-    def of(cls, extractor: Extractor, folder: Path) -> "FeatureFile":
-        """Those of this extractor."""
-        name = f"features-{extractor.name}-{extractor.image_size}px-{extractor.digest[:16]}"
+    def of(cls, extractor: Extractor, folder: Path, mirrored: bool = False) -> "FeatureFile":
+        """Those of this extractor, of pictures or of their mirror images."""
+        side = "mirrored" if mirrored else "plain"
+        name = f"features-{extractor.name}-{extractor.image_size}px-{extractor.digest[:16]}-{side}"
         return cls(folder, re.sub(r"[^\w.-]", "-", name), extractor.width)
 
     def find(self, wanted: np.ndarray) -> np.ndarray:
@@ -65,10 +64,9 @@ class FeatureFile:
 
     def damaged(self, places: np.ndarray) -> np.ndarray:
         """Of these places, int64, those with a row that has not its checksum. All their rows are read."""
-        keys = self._read_keys()
-        rows = ((2 * place + side, name) for place in np.unique(places) for side, name in enumerate(SIDES))
-        wrong = self._rows.damaged((row, keys[name][row // 2]) for row, name in rows)
-        return np.unique(np.array(wrong, np.int64) // 2)
+        checksums = self._read_keys()["row"]
+        wrong = self._rows.damaged((place, checksums[place]) for place in np.unique(places))
+        return np.array(wrong, np.int64)
 
     def forget_damaged_keys(self) -> int:
         """Make the damaged keys those of no picture; returns how many there were."""
@@ -81,23 +79,22 @@ class FeatureFile:
         return len(wrong)
 
     def append(self, contents: np.ndarray, features: np.ndarray) -> None:
-        """Add the features float [n, 2, width] of these contents, which are on the disk when it returns.
+        """Add the features float [n, width] of these contents, which are on the disk when it returns.
 
         Values that are too large for float16 become its largest.
         """
         rows = np.clip(features, -_LARGEST, _LARGEST).astype("<f2")
         first = self._count()
-        self._rows.append(2 * first, [row.tobytes() for row in rows])
+        self._rows.append(first, [row.tobytes() for row in rows])
         keys = np.zeros(len(contents), KEY)
         keys["digest"] = contents
-        for side, name in enumerate(SIDES):
-            keys[name] = [zlib.crc32(row) for row in rows[:, side]]
+        keys["row"] = [zlib.crc32(row) for row in rows]
         keys["own"] = _own(keys)
         self._write_keys(first, keys)
 
-    def open(self, places: np.ndarray) -> tuple[Pixels, Pixels]:
-        """The features of the pictures at these places and of their mirror images, float16 [n, width]."""
-        return self._rows.open(2 * places), self._rows.open(2 * places + 1)
+    def open(self, places: np.ndarray) -> Pixels:
+        """The features at these places, float16 [n, width]."""
+        return self._rows.open(places)
 
     def _count(self) -> int:
         """How many keys there are. A tail that is shorter than a key is none."""

@@ -60,8 +60,11 @@ class Setting(NamedTuple):
         return f"{scale} {which}{', averaged with the mirror image' if self.mirror_average else ''}"
 
 
-SETTINGS = tuple(Setting(average, exponent) for average in (True, False) for exponent in (1, 0.25))
-LAST_ALONE = Setting(mirror_average=True, exponent=1, last_alone=True)
+def settings(with_mirror_images: bool, with_last: bool) -> list[Setting]:
+    """Those that are tried."""
+    averages = (True, False) if with_mirror_images else (False,)
+    found = [Setting(average, exponent) for average in averages for exponent in (1, 0.25)]
+    return [*found, Setting(averages[0], 1, last_alone=True)] if with_last else found
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Head:
     folds: np.ndarray
     judged: np.ndarray
 
-    def answer(self, plain: Rows, mirrored: Rows) -> np.ndarray:
+    def answer(self, plain: Rows, mirrored: Rows | None) -> np.ndarray:
         """Log-probabilities float32 [m, K] for the features [m, D] of m pictures."""
         from scipy.special import log_softmax
 
@@ -110,11 +113,11 @@ class Head:
 
 
 def fit(
-    plain: Rows, mirrored: Rows, labels: np.ndarray, groups: np.ndarray, options: Options = Options()
+    plain: Rows, mirrored: Rows | None, labels: np.ndarray, groups: np.ndarray, options: Options = Options()
 ) -> Head:
     """Choose the setting and the penalty by cross-validation, and fit a head to all pictures.
 
-    plain, mirrored  float [n, D], the features of the pictures and of their mirror images
+    plain, mirrored  float [n, D], the features of the pictures and of their mirror images, if there are any
     labels           int [n], 0..K-1; each class has a picture
     groups           int [n], equal for copies of one picture
 
@@ -136,11 +139,10 @@ def fit(
         return _Fitting(pictures, options.last).head()
 
 
-def _check(plain: Rows, mirrored: Rows, labels: np.ndarray, groups: np.ndarray) -> None:
-    if not (plain.shape == mirrored.shape and len(labels) == len(groups) == plain.shape[0]):
-        raise ValueError(
-            f"{plain.shape} and {mirrored.shape} features, {len(labels)} labels, {len(groups)} groups"
-        )
+def _check(plain: Rows, mirrored: Rows | None, labels: np.ndarray, groups: np.ndarray) -> None:
+    shapes = {rows.shape for rows in (plain, mirrored) if rows is not None}
+    if len(shapes) > 1 or not len(labels) == len(groups) == plain.shape[0]:
+        raise ValueError(f"features of shapes {shapes}, {len(labels)} labels, {len(groups)} groups")
     counts = np.bincount(labels)
     if len(counts) < 2:
         raise PigeonholeError("a classifier needs pictures of at least two classes")
@@ -157,7 +159,7 @@ class _Pictures:
     """The features of n pictures and what is known of each: label, weight, fold, number among all."""
 
     plain: Rows
-    mirrored: Rows
+    mirrored: Rows | None
     labels: np.ndarray
     weights: np.ndarray
     folds: np.ndarray
@@ -168,7 +170,8 @@ class _Pictures:
 
     def select(self, rows: np.ndarray) -> "_Pictures":
         """The pictures in these rows, their features in memory."""
-        return _Pictures(*(getattr(self, each.name)[rows] for each in fields(self)))
+        parts = (getattr(self, each.name) for each in fields(self))
+        return _Pictures(*(None if part is None else part[rows] for part in parts))
 
     def blocks(self, mirror_average: bool) -> Iterator[np.ndarray]:
         """As `_blocks`. Raises PigeonholeError for a feature that is not finite."""
@@ -183,7 +186,7 @@ class _Pictures:
             start += len(block)
 
 
-def _blocks(plain: Rows, mirrored: Rows, average: bool) -> Iterator[np.ndarray]:
+def _blocks(plain: Rows, mirrored: Rows | None, average: bool) -> Iterator[np.ndarray]:
     """float32 [m, D], block by block: the plain features, or their averages with the mirrored ones."""
     for start in range(0, plain.shape[0], BLOCK):
         rows = slice(start, start + BLOCK)
@@ -220,7 +223,7 @@ class _Fitting:
 
     def __init__(self, pictures: _Pictures, last: slice | None):
         self._pictures, self._last = pictures, last
-        self._settings = SETTINGS if last is None else (*SETTINGS, LAST_ALONE)
+        self._settings = settings(pictures.mirrored is not None, last is not None)
         self._num_folds = int(pictures.folds.max()) + 1
 
     def head(self) -> Head:

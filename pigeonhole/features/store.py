@@ -7,7 +7,9 @@ so that a process that is killed loses at most one block.
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,6 +30,7 @@ from pigeonhole.terminal import counted, say
 TASK_PICTURES = 32  # that a thread decodes, and the extractor is given with their mirror images, at a time
 TASKS_AHEAD = 8  # of decoded pictures: 80 MB at 224 pixels
 BLOCK_PICTURES = 128  # kept at a time: what a killed process loses at most
+Progress = Callable[[int, int], None]
 
 
 class FeatureRows:
@@ -61,27 +64,29 @@ class FeatureRows:
 
 @dataclass(frozen=True)
 class Features:
-    """`plain`: of the pictures; `mirrored`: of their mirror images, left and right changed over."""
+    """`plain`: of the pictures; `mirrored`: of their mirror images, left and right changed over; None: not
+    computed."""
 
     plain: FeatureRows
-    mirrored: FeatureRows
+    mirrored: FeatureRows | None = None
 
     def __len__(self) -> int:
         return len(self.plain)
 
     def select(self, indices: np.ndarray | Sequence[int]) -> "Features":
         """The features of the pictures at `indices`, in that order, still on disk."""
-        return Features(self.plain.select(indices), self.mirrored.select(indices))
+        rows = (self.plain, self.mirrored)
+        return Features(*(None if each is None else each.select(indices) for each in rows))
 
 
-def of_sets(sets: DataSets, extractor: Extractor, cache: Cache, progress: bool | None = None) -> Features:
+def of_sets(sets: DataSets, extractor: Extractor, cache: Cache, mirrored: bool = True) -> Features:
     """The features of `sets.everything`, in its order: first all training pictures, then all validation ones.
 
     See `read`.
     """
     record_of = {record.entry.name: record for record in sets.records}
     records = [record_of[name] for name in sets.everything.names]
-    return read(records, extractor, cache, sets.everything.images, progress)
+    return read(records, extractor, cache, sets.everything.images, mirrored=mirrored)
 
 
 def read(
@@ -89,38 +94,52 @@ def read(
     extractor: Extractor,
     cache: Cache,
     pixels: Pixels | np.ndarray | None = None,
-    progress: bool | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: bool | Progress | None = None,
+    mirrored: bool = True,
 ) -> Features:
     """The features of the pictures that these records tell of, in their order. None may be a skipped one.
 
     The extractor is called only if features are missing, by this thread.
 
-    pixels       the same pictures as they were decoded, [n, S, S, C]. They are taken where they are RGB and
-                 of the extractor's size; otherwise, and for None, the files are decoded again
-    progress     a bar on standard error; None: where that is a terminal
-    on_progress  is told, while features are computed, how many of how many distinct pictures have them. It
-                 may raise to stop: nothing is lost
+    pixels    the same pictures as they were decoded, [n, S, S, C]. They are taken where they are RGB and of
+              the extractor's size; otherwise, and for None, the files are decoded again
+    progress  a bar on standard error; None: where that is a terminal. Or a function that is told, while
+              features are computed, how many of how many distinct pictures have them. It may raise to stop:
+              nothing is lost
+    mirrored  also those of the mirror images, for twice the time
 
     Raises `CacheError` where the cache folder cannot be used, `PigeonholeError` for a file that is no longer
     what its record says.
     """
     with cache.explained():
-        file = FeatureFile.of(extractor, cache.folder)
+        sides = (False, True) if mirrored else (False,)
+        files = [FeatureFile.of(extractor, cache.folder, side) for side in sides]
         contents = feature_file.digests([record.digest for record in records])
-        places = file.find(contents)
-        if (places < 0).any() or len(file.damaged(places)):
+        if any(_is_incomplete(file, contents) for file in files):
             if not _fits(pixels, extractor.image_size):
                 pixels = None
-            with exclusive(file.lock):
-                _Work(records, contents, extractor, pixels).complete(file, progress, on_progress)
-            places = file.find(contents)
-        plain, mirrored = file.open(places)
-    return Features(FeatureRows(plain), FeatureRows(mirrored))
+            with ExitStack() as locks:
+                for file in files:
+                    locks.enter_context(exclusive(file.lock))
+                _Work(records, contents, extractor, pixels).complete(files, progress)
+        return Features(*(FeatureRows(file.open(file.find(contents))) for file in files))
+
+
+def _is_incomplete(file: FeatureFile, contents: np.ndarray) -> bool:
+    places = file.find(contents)
+    return bool((places < 0).any() or len(file.damaged(places)))
 
 
 def _fits(pixels: Pixels | np.ndarray | None, image_size: int) -> bool:
     return pixels is not None and pixels.shape[1:] == (image_size, image_size, 3)
+
+
+class _Task(NamedTuple):
+    """Records by their numbers [n], and which features of each are missing: bool [n, 1 or 2], of the picture
+    and of its mirror image."""
+
+    numbers: np.ndarray
+    missing: np.ndarray
 
 
 class _Work:
@@ -139,62 +158,90 @@ class _Work:
         self._pixels = pixels
         self._preprocessing = Preprocessing(extractor.image_size)
 
-    def complete(
-        self, file: FeatureFile, progress: bool | None, on_progress: Callable[[int, int], None]
-    ) -> None:
-        """Add what is missing or damaged. The caller holds the lock."""
-        missing, total = self._missing(file)
-        done = total - len(missing)
-        tasks = (missing[start : start + TASK_PICTURES] for start in range(0, len(missing), TASK_PICTURES))
+    def complete(self, files: list[FeatureFile], progress: bool | Progress | None) -> None:
+        """Add what is missing or damaged. The caller holds the locks."""
+        ahead, total = self._missing(files)
+        done = total - len(ahead.numbers)
+        tasks = (
+            _Task(*(each[start : start + TASK_PICTURES] for each in ahead))
+            for start in range(0, len(ahead.numbers), TASK_PICTURES)
+        )
+        is_told = callable(progress)
         with (
             one_opencv_thread(),
-            bar("features", "pictures", done, total, progress) as shown,
+            bar("features", "pictures", done, total, False if is_told else progress) as shown,
+            _Blocks(files) as blocks,
         ):
-            block: list[tuple[np.ndarray, np.ndarray]] = []
-            try:
-                # While the extractor computes, the next pictures are decoded. It computes nothing ahead,
-                # which would be lost when the user stops it.
-                decoded = in_parallel(self._decode, tasks, ahead=TASKS_AHEAD)
-                for numbers, features in map(self._compute, decoded):
-                    block.append((self._contents[numbers], features))
-                    shown.update(len(numbers))
-                    done += len(numbers)
-                    if len(block) * TASK_PICTURES >= BLOCK_PICTURES:
-                        file.append(*map(np.concatenate, zip(*block, strict=True)))
-                        block.clear()
-                    on_progress(done, total)
-            finally:  # also when the user stops it
-                if block:
-                    file.append(*map(np.concatenate, zip(*block, strict=True)))
+            # While the extractor computes, the next pictures are decoded. It computes nothing ahead, which
+            # would be lost when the user stops it.
+            for task, views in in_parallel(self._decode, tasks, ahead=TASKS_AHEAD):
+                blocks.add(self._contents[task.numbers], task.missing, self._extractor(views))
+                done += len(task.numbers)
+                shown.update(len(task.numbers))
+                if is_told:
+                    progress(done, total)
 
-    def _missing(self, file: FeatureFile) -> tuple[np.ndarray, int]:
-        """The numbers of the records to compute, one for each content, and how many contents there are."""
+    def _missing(self, files: list[FeatureFile]) -> tuple[_Task, int]:
+        """What there is to compute, each content once, and how many contents there are."""
         _, first_of_each = np.unique(self._contents, return_index=True)
         first_of_each.sort()
-        places = file.find(self._contents[first_of_each])
-        damaged = file.damaged(places[places >= 0])
-        if count := len(damaged) + file.forget_damaged_keys():
+        missing = np.empty((len(first_of_each), len(files)), bool)
+        count = 0
+        for side, file in enumerate(files):
+            places = file.find(self._contents[first_of_each])
+            damaged = file.damaged(places[places >= 0])
+            missing[:, side] = (places < 0) | np.isin(places, damaged)
+            count += len(damaged) + file.forget_damaged_keys()
+        if count:
             what = counted(count, "picture", "pictures")
             say(
-                f"{file.folder}: the kept features of {what} are damaged; they are computed again",
+                f"{files[0].folder}: the kept features of {what} are damaged; they are computed again",
                 to=sys.stderr,
             )
-        return first_of_each[(places < 0) | np.isin(places, damaged)], len(first_of_each)
+        some = missing.any(axis=1)
+        return _Task(first_of_each[some], missing[some]), len(first_of_each)
 
-    def _decode(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of these records again, and their pictures and mirror images uint8 [2, n, S, S, 3]."""
+    def _decode(self, task: _Task) -> tuple[_Task, np.ndarray]:
+        """The task again, and its views uint8 [m, S, S, 3]: pictures, then mirror images."""
         if self._pixels is not None:
-            pictures = self._pixels[numbers]
+            pictures = self._pixels[task.numbers]
         else:
-            pictures = [decoded_anew(self._records[number], self._preprocessing) for number in numbers]
-        both = np.empty((2, len(numbers), *pictures[0].shape), np.uint8)
-        for number, picture in enumerate(pictures):
-            both[0, number] = picture
-            cv2.flip(picture, 1, both[1, number])  # 15 times as fast as NumPy's
-        return numbers, both
+            pictures = [decoded_anew(self._records[number], self._preprocessing) for number in task.numbers]
+        chosen = np.argwhere(task.missing.T)
+        views = np.empty((len(chosen), *pictures[0].shape), np.uint8)
+        for view, (is_mirrored, number) in zip(views, chosen, strict=True):
+            if is_mirrored:
+                cv2.flip(pictures[number], 1, view)  # 15 times as fast as NumPy's
+            else:
+                view[:] = pictures[number]
+        return task, views
 
-    def _compute(self, decoded: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of these records again, and features float32 [n, 2, width]."""
-        numbers, both = decoded
-        features = self._extractor(both.reshape(-1, *both.shape[2:]))
-        return numbers, np.stack(np.split(features, 2), axis=1)
+
+class _Blocks:
+    """What was computed, written block by block, the last one also when the user stops it."""
+
+    def __init__(self, files: list[FeatureFile]):
+        self._files = files
+        self._waiting: list[list[tuple[np.ndarray, np.ndarray]]] = []
+        self._pictures = 0
+
+    def __enter__(self) -> "_Blocks":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._write()
+
+    def add(self, contents: np.ndarray, missing: np.ndarray, features: np.ndarray) -> None:
+        """Features float32 [m, width] of what was missing, bool [n, 1 or 2], in the order of `_decode`."""
+        parts = np.split(features, np.cumsum(missing.sum(axis=0))[:-1])
+        self._waiting.append([(contents[each], part) for each, part in zip(missing.T, parts, strict=True)])
+        self._pictures += len(contents)
+        if self._pictures >= BLOCK_PICTURES:
+            self._write()
+
+    def _write(self) -> None:
+        if self._waiting:
+            for file, parts in zip(self._files, zip(*self._waiting, strict=True), strict=True):
+                file.append(*map(np.concatenate, zip(*parts, strict=True)))
+        self._waiting.clear()
+        self._pictures = 0

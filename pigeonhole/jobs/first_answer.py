@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEAST_DEVIATION = 1e-3
 MOST_COMPARED = 2_500  # photos among which copies are sought, which takes some 4 ms for each
+MOST_MIRRORED = 5_000  # photos whose mirror images are looked at too, which takes as long again
 STRONG_PENALTY = 0.5  # a head that fits its pictures closely leaves the layers before it little to learn
 
 
@@ -30,7 +31,8 @@ class FirstAnswer:
     """What is known before any network was trained.
 
     `head`: with an out-of-fold answer for each of the n pictures of `sets.everything`. `kept`: what the
-    pretrained network, the `backbone`, sees in these and in their mirror images. `features`: float32 [n, D],
+    pretrained network, the `backbone`, sees in these and in their mirror images, if it looked at those.
+    `features`: float32 [n, D],
     as the head takes them. `last`: the columns of D that the pretrained network's own last layer takes.
     `groups`: int64 [n], equal for copies of one picture, which share a fold. `copies`: those that are known
     by their features alone; None: not sought.
@@ -101,7 +103,8 @@ def fit(setup: Setup) -> FirstAnswer:
     opened = backbone.extractor(setup.image_size, setup.machine.threads)
     try:
         with setups.tensorflow_meanwhile(config.threads):
-            kept = store.of_sets(sets, opened, cache.of_flags(config.cache_dir, config.no_cache))
+            folder = cache.of_flags(config.cache_dir, config.no_cache)
+            kept = store.of_sets(sets, opened, folder, _has_mirror_images(setup))
         last = opened.last
     finally:
         opened.close()
@@ -127,6 +130,11 @@ def with_copies_together(first: FirstAnswer, setup: Setup) -> FirstAnswer:
     groups = bursts.group_numbers(setup.sets, new)
     fitted = _fitted(setup, first.kept, first.last, groups)
     return replace(first, head=fitted, features=_seen(first.kept, fitted), groups=groups, copies=new)
+
+
+def _has_mirror_images(setup: Setup) -> bool:
+    """Whether what is seen in mirror images is worth the time: for thumbnails it is short."""
+    return setup.image_size <= recipes.THUMBNAIL or setup.sets.everything.num_examples <= MOST_MIRRORED
 
 
 def _fitted(setup: Setup, kept: Features, last: slice, groups: np.ndarray) -> Head:

@@ -81,7 +81,7 @@ def read_with_axes(
         def tell(done: int, _: int) -> None:
             on_progress(known + done, total)
 
-        features = store.read(new, extractor, cache, progress=False, on_progress=tell)
+        features = store.read(new, extractor, cache, progress=tell)
         with one_thread():
             kept = (
                 _Kept.first(contents[missing], features, extractor.last)

@@ -82,6 +82,16 @@ def test_answers_with_the_mirror_image_are_the_means_of_both():
     np.testing.assert_allclose(chosen.answer(*sides), log_softmax(sum(logits) / 2, axis=1), atol=1e-4)
 
 
+def test_pictures_alone_are_enough():
+    labels = np.arange(200) % 2
+    plain = noise(200, 30) + 2 * np.eye(30, dtype=np.float32)[labels]
+    chosen = head.fit(plain, None, labels, np.arange(200), Options(last=slice(0, 10)))
+    assert not chosen.mirror_average and "mirror image" not in chosen.setting
+    own = log_softmax(plain @ chosen.kernel + chosen.bias, axis=1)
+    np.testing.assert_allclose(chosen.answer(plain, None), own, atol=1e-4)
+    assert np.mean(own.argmax(axis=1) == labels) > 0.85
+
+
 def test_the_last_layer_can_win_alone():
     labels = np.arange(90) % 3
     features = noise(90, 900) * 5

@@ -4,12 +4,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from pigeonhole.features import pretrained
 from pigeonhole.features.backbone import Pretrained
 from pigeonhole.features.head import Head
-from pigeonhole.jobs import mixed
+from pigeonhole.jobs import first_answer, mixed, setup
 from pigeonhole.jobs.candidates import Tried
 from pigeonhole.jobs.first_answer import FirstAnswer
+from pigeonhole.runs.config import TrainingConfig
+from tests.support.drawn_folders import draw_photos
 
 
 def test_the_last_layer_starts_right_but_unsure_from_the_training_pictures_alone():
@@ -53,3 +57,22 @@ def test_a_network_that_knows_only_copies_counts_for_nothing():
     assert mixed.weigh(first, [tried], setup, single=False).is_first
     apart = replace(first, groups=np.arange(160))
     assert not mixed.weigh(apart, [tried], setup, single=False).is_first
+
+
+@pytest.mark.skipif(not pretrained.available(), reason=f"needs {pretrained.REQUIREMENT}")
+def test_of_many_photos_no_mirror_images_are_looked_at(tmp_path, monkeypatch):
+    config = TrainingConfig(
+        data=draw_photos(tmp_path / "photos", 12),
+        network="auto",
+        cache_dir=tmp_path / "cache",
+        output=tmp_path / "runs",
+    )
+    prepared = setup.prepare(config)
+    few = first_answer.fit(prepared)
+    assert few.kept.mirrored is not None
+    monkeypatch.setattr(first_answer, "MOST_MIRRORED", prepared.sets.everything.num_examples - 1)
+    many = first_answer.fit(prepared)
+    assert many.kept.mirrored is None and not many.head.mirror_average
+    np.testing.assert_array_equal(many.features, few.kept.plain[:])
+    labels = prepared.sets.everything.label_indices
+    assert (many.head.log_probabilities.argmax(axis=1) == labels).mean() > 0.8
