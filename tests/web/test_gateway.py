@@ -3,6 +3,7 @@
 import contextlib
 import io
 import signal
+import socket
 import threading
 import time
 
@@ -10,7 +11,7 @@ import flask
 import numpy as np
 import pytest
 
-from pigeonhole.web import create_app
+from pigeonhole.web import create_app, server
 from pigeonhole.web.answering import LARGE_REQUESTS
 from pigeonhole.web.gateway import HAS_LEFT, REFUSAL, Limits
 from tests.support import web_server
@@ -72,6 +73,21 @@ def exchange(url: str, request: bytes) -> bytes:
 
 def form(*pictures: bytes) -> dict:
     return {"pictures": [(io.BytesIO(data), "a.png") for data in pictures]}
+
+
+def test_the_body_of_an_answer_does_not_wait_until_its_head_is_acknowledged(monkeypatch):
+    delays = []
+    real = server._Connection.connection_made
+
+    def connection_made(self, transport):
+        real(self, transport)
+        accepted = transport.get_extra_info("socket")
+        delays.append(not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(server._Connection, "connection_made", connection_made)
+    with web_server.running(small_app()) as url:
+        assert exchange(url, GET).endswith(b"got 0")
+    assert delays == [False]
 
 
 # --- what the app refuses ---
