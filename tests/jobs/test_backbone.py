@@ -81,7 +81,7 @@ def test_what_a_run_has_learnt_serves_other_pictures(learnt):
 
 
 def test_features_are_kept_by_the_digest_of_the_weights(own, learnt):
-    (kept,) = (learnt.folder.parent / "cache").rglob("features-standard-*.bin")
+    (kept,) = (learnt.folder.parent / "cache").rglob("features-standard-*-plain.bin")
     trained = opened(own)
     assert trained.extractor(32, None).digest[:16] in kept.name
     values = {**trained.weights.values, "conv2/kernel": trained.weights.values["conv2/kernel"] + 1e-3}
