@@ -183,7 +183,7 @@ def measure(options: argparse.Namespace) -> dict[str, list[Load]]:
 
 
 def report(measured: dict[str, list[Load]]) -> None:
-    """Medians of the rounds, and ours as a multiple of each other kind, round by round."""
+    """Medians of the rounds, and the first kind as a multiple of each other, round by round."""
     print("\n".join(environment.lines()))
     print(f"{'':10} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'failed':>7} {'1st row is':>10}")
     for kind, loads in measured.items():
@@ -191,7 +191,7 @@ def report(measured: dict[str, list[Load]]) -> None:
             statistics.median(getattr(each, name) for each in loads) for name in ("per_second", "p50", "p99")
         ]
         pairs = zip(next(iter(measured.values())), loads, strict=True)
-        ratio = statistics.median(ours.per_second / each.per_second for ours, each in pairs)
+        ratio = statistics.median(first.per_second / each.per_second for first, each in pairs)
         failed = sum(each.failed for each in loads)
         print(f"{kind:10} {middle[0]:10.0f} {middle[1]:8.1f} {middle[2]:8.1f} {failed:7d} {ratio:9.2f}x")
         environment.note(kind, [each.per_second for each in loads], "requests/s")
@@ -201,6 +201,8 @@ def report(measured: dict[str, list[Load]]) -> None:
 def _picture(text: str) -> Path:
     if Path(text).suffix.lower() not in KINDS_OF_FILES:
         raise argparse.ArgumentTypeError(f"{text!r} is not a {' or '.join(KINDS_OF_FILES)} file")
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r}: no such file")
     return Path(text)
 
 

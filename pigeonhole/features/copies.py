@@ -85,7 +85,6 @@ def _candidates(features: Features, prepare: EqualDepths) -> np.ndarray:
     found = [
         nearest(features.plain, known, NEAREST, rows, prepare)
         for known in (features.plain, features.mirrored)
-        if known is not None
     ]
     both = Neighbours(*(np.concatenate(parts, axis=1) for parts in zip(*found, strict=True)))
     best = np.argsort(-both.cosines, axis=1, kind="stable")[:, :NEAREST]

@@ -115,18 +115,19 @@ def read(
         sides = (False, True) if mirrored else (False,)
         files = [FeatureFile.of(extractor, cache.folder, side) for side in sides]
         contents = feature_file.digests([record.digest for record in records])
-        if any(_is_incomplete(file, contents) for file in files):
+        places = [file.find(contents) for file in files]
+        if any(_is_incomplete(*each) for each in zip(files, places, strict=True)):
             if not _fits(pixels, extractor.image_size):
                 pixels = None
             with ExitStack() as locks:
                 for file in files:
                     locks.enter_context(exclusive(file.lock))
                 _Work(records, contents, extractor, pixels).complete(files, progress)
-        return Features(*(FeatureRows(file.open(file.find(contents))) for file in files))
+            places = [file.find(contents) for file in files]
+        return Features(*(FeatureRows(file.open(at)) for file, at in zip(files, places, strict=True)))
 
 
-def _is_incomplete(file: FeatureFile, contents: np.ndarray) -> bool:
-    places = file.find(contents)
+def _is_incomplete(file: FeatureFile, places: np.ndarray) -> bool:
     return bool((places < 0).any() or len(file.damaged(places)))
 
 
@@ -185,14 +186,14 @@ class _Work:
         """What there is to compute, each content once, and how many contents there are."""
         _, first_of_each = np.unique(self._contents, return_index=True)
         first_of_each.sort()
-        missing = np.empty((len(first_of_each), len(files)), bool)
-        count = 0
+        missing, damaged = np.empty((2, len(first_of_each), len(files)), bool)
+        forgotten = 0
         for side, file in enumerate(files):
             places = file.find(self._contents[first_of_each])
-            damaged = file.damaged(places[places >= 0])
-            missing[:, side] = (places < 0) | np.isin(places, damaged)
-            count += len(damaged) + file.forget_damaged_keys()
-        if count:
+            damaged[:, side] = np.isin(places, file.damaged(places[places >= 0]))
+            missing[:, side] = (places < 0) | damaged[:, side]
+            forgotten = max(forgotten, file.forget_damaged_keys())
+        if count := int(damaged.any(axis=1).sum()) + forgotten:
             what = counted(count, "picture", "pictures")
             say(
                 f"{files[0].folder}: the kept features of {what} are damaged; they are computed again",

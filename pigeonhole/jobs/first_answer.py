@@ -32,10 +32,9 @@ class FirstAnswer:
 
     `head`: with an out-of-fold answer for each of the n pictures of `sets.everything`. `kept`: what the
     pretrained network, the `backbone`, sees in these and in their mirror images, if it looked at those.
-    `features`: float32 [n, D],
-    as the head takes them. `last`: the columns of D that the pretrained network's own last layer takes.
-    `groups`: int64 [n], equal for copies of one picture, which share a fold. `copies`: those that are known
-    by their features alone; None: not sought.
+    `features`: float32 [n, D], as the head takes them. `last`: the columns of D that the pretrained network's
+    own last layer takes. `groups`: int64 [n], equal for copies of one picture, which share a fold. `copies`:
+    those that are known by their features alone; None: not sought.
     """
 
     head: Head

@@ -222,6 +222,16 @@ def test_damage_is_found_and_mended_once(tree, kept, side, kind, harm, capsys):
     assert not capsys.readouterr().err
 
 
+def test_a_picture_with_both_sides_damaged_is_one_picture(tree, kept, capsys):
+    read(tree, kept)
+    for side in SIDES:
+        path = kept.folder / FILES.format("bin").replace("plain", side)
+        first, *rest = path.read_bytes()
+        path.write_bytes(bytes([first ^ 1, *rest]))
+    assert_right(read(tree, kept), records_of(tree, kept))
+    assert "the kept features of 1 picture are damaged" in capsys.readouterr().err
+
+
 def test_any_flipped_bit_is_found(tree, kept):
     """No traceback, and no other features."""
     right = np.asarray(read(tree, kept).plain)
