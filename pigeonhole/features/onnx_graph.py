@@ -17,6 +17,7 @@ from pigeonhole.networks.lite_layout import BLOCKS, DEPTHS, EPSILON, MEAN, MOST,
 OPSET = 17
 LEVELS = 255  # steps between the least and the greatest value of a uint8
 MOST_WEIGHT = 127
+MOST_PAIR = 126  # of two weights of one sign: so times 255 each, even rounded up, is their sum one of 16 bits
 MOST_BIAS = 1 << 30
 NORMAL = NormalDist()
 DEVIATIONS = 4.0  # from a channel's mean, within which nearly all of its values lie
@@ -118,6 +119,9 @@ class _Known(NamedTuple):
 class _Int8Graph(_Graph):
     """The same with uint8 between the layers, int8 weights that each output channel scales, and int32 sums.
 
+    Processors without VNNI add two products in 16 bits, and cut what does not fit. Weights are so small that
+    any two fit, whichever meet; the features lie as near to those in float32 as without that bound.
+
     The range of a value must be known. Behind ReLU6 it is 0 to 6. What other layers give is told by the batch
     normalisation: in the pictures of ImageNet, a channel's mean is beta and its deviation gamma; where values
     are added, so are means and variances. Rounded weights shift the mean of an output by what they lack times
@@ -187,8 +191,10 @@ class _Int8Graph(_Graph):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A convolution's kernel int8, bias int32, and the steps of the kernel's output channels."""
         kernel, bias = self.folded(name, groups)
-        # A channel with next to no weights must not have steps in which its bias is out of range.
         steps = np.abs(kernel).max(axis=(1, 2, 3)) / MOST_WEIGHT
+        if groups == 1:  # the products of a depthwise convolution are added in 32 bits
+            steps = np.maximum(steps, _greatest_pair(kernel) / MOST_PAIR)
+        # A channel with next to no weights must not have steps in which its bias is out of range.
         steps = np.maximum(steps, np.abs(bias) / (MOST_BIAS * inputs.step)).astype(np.float32)
         rounded = _rounded_together(kernel / steps[:, None, None, None])
         lacking = (kernel - rounded * steps[:, None, None, None]).sum(axis=(2, 3))
@@ -237,6 +243,13 @@ class _Int8Graph(_Graph):
 
 def _options(stride: int, groups: int) -> dict[str, object]:
     return {"strides": [stride, stride], "group": groups, "auto_pad": "SAME_UPPER"}
+
+
+def _greatest_pair(kernel: np.ndarray) -> np.ndarray:
+    """float [outputs]: the greatest absolute sum of two weights of one sign that lead to each output."""
+    weights = kernel.reshape(len(kernel), -1)
+    of_signs = (np.sort(np.maximum(signed, 0), axis=1) for signed in (weights, -weights))
+    return np.maximum(*(each[:, -2:].sum(axis=1) for each in of_signs))
 
 
 def _rounded_together(exact: np.ndarray) -> np.ndarray:

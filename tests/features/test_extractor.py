@@ -7,9 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
-from pigeonhole.features import extractor, pretrained
+from pigeonhole.features import extractor, onnx_graph, pretrained
 from pigeonhole.networks import building, lite_layout
 from pigeonhole.training import initial_weights, weights_source
 from tests.support import saved_runs
@@ -130,10 +132,25 @@ def test_int8_is_near_float32(side):
     fast.close()
 
 
+def test_any_two_products_of_int8_fit_into_16_bits():
+    graph = onnx.load_from_string(onnx_graph.build(pretrained.read(), SIDE, in_int8=True)).graph
+    integers = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    kernels = {
+        name: values.astype(int).reshape(len(values), -1)
+        for name, values in integers.items()
+        if name.endswith("/kernel/integers") and "depthwise" not in name
+    }
+    assert len(kernels) > 30
+    for name, weights in kernels.items():
+        for of_sign in (weights, -weights):
+            pairs = np.sort(np.maximum(of_sign, 0), axis=1)[:, -2:].sum(axis=1)
+            assert pairs.max() * 255 < 1 << 15, name
+
+
 def test_int8_is_usual_where_the_processor_is_made_for_it(tmp_path, monkeypatch):
     monkeypatch.setattr(extractor, "CPUINFO", tmp_path / "cpuinfo")
     assert extractor.usual_engine() == "onnx"
-    for flags, usual in (("avx2 avx512f avx512_vnni sse", "int8"), ("avx2 avx512f avx_vnni", "onnx")):
+    for flags, usual in (("fma avx2 avx512f sse", "int8"), ("fma avx avx512f", "onnx")):
         extractor.CPUINFO.write_text(f"model name : X\nflags : {flags}\n")
         assert (extractor.usual_engine(), extractor.usual_engine("onnx")) == (usual, "onnx")
 
