@@ -96,7 +96,7 @@ def fit(setup: Setup) -> FirstAnswer:
     TensorFlow is started meanwhile, which the head does without.
     """
     config, sets = setup.config, setup.sets
-    backbone = setup.backbone or Pretrained(engine=setup.machine.features)
+    backbone = setup.backbone or Pretrained(setup.image_size, setup.machine.features)
     if setup.image_size <= recipes.THUMBNAIL and backbone.takes_any_size:
         backbone = replace(backbone, image_size=recipes.enlarged_side(sets.train.num_examples))
     opened = backbone.extractor(setup.image_size, setup.machine.threads)
@@ -132,7 +132,10 @@ def with_copies_together(first: FirstAnswer, setup: Setup) -> FirstAnswer:
 
 
 def _has_mirror_images(setup: Setup) -> bool:
-    """Whether what is seen in mirror images is worth the time: for thumbnails it is short."""
+    """Whether what is seen in mirror images is worth the time: for thumbnails it is short, and where the
+    installed network looks at photos at a larger size, that gains more."""
+    if setup.backbone is None and setup.image_size > setups.PRETRAINED_SIZE:
+        return False
     return setup.image_size <= recipes.THUMBNAIL or setup.sets.everything.num_examples <= MOST_MIRRORED
 
 

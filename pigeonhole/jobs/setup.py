@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from pigeonhole.training.distributed.workers import Workers
     from pigeonhole.training.initial_weights import InitialWeights
 
-PRETRAINED_SIZE = 224  # pixels; the side at which the pretrained network looks at photos
+PRETRAINED_SIZE = 224  # pixels; the side that the pretrained network was trained at
+# Of photos that have so many pixels it makes half the mistakes at this side, in the time that it takes for
+# them and their mirror images at the other. Enlarged ones among them would hide strangers that are blurred.
+LARGER_SIZE = 320
+MOST_LARGER = 5_000  # pictures; of more, each should be seen in the time there is
 HEADERS_TO_READ = 200  # enough files to tell how large the pictures are
 SPLIT_FLAGS = ("split", "seed", "validation_size")  # what decides the sides, besides the pictures
 
@@ -145,7 +149,7 @@ def _read_data(
         seals.check(split)
     sets = dataset.read_train_sets(
         config.data,
-        choice.image_size or _usual_size(choice.network, glance(tree).median_side, trained),
+        choice.image_size or _usual_size(choice.network, tree, trained, previous_run),
         config.classes,
         config.validation_size,
         config.seed,
@@ -174,21 +178,28 @@ def _split(config: TrainingConfig, previous_run: PreviousRun | None) -> "Path | 
     return config.split if asked_anew and not config.is_resumed else previous_run.run.split_file
 
 
-def _usual_size(network: str, median_side: float, trained: Trained | None) -> int:
-    """The side in pixels at which pictures of this median shorter side are looked at by default."""
+def _usual_size(network: str, tree: "Tree", trained: Trained | None, previous_run: PreviousRun | None) -> int:
+    """The side in pixels at which the pictures are read by default."""
+    glimpsed = glance(tree)
     if network != AUTO:
-        return NETWORKS[network].usual_size(median_side)
-    small = NETWORKS[DEFAULT].usual_size(median_side)
-    if median_side <= THUMBNAIL:
+        return NETWORKS[network].usual_size(glimpsed.median_side)
+    small = NETWORKS[DEFAULT].usual_size(glimpsed.median_side)
+    if glimpsed.shows_thumbnails:
         return small
-    return max(small, trained.image_size) if trained else PRETRAINED_SIZE
+    if trained:
+        return max(small, trained.image_size)
+    if previous_run:
+        return previous_run.image_size or PRETRAINED_SIZE  # as runs did that do not say it
+    is_larger = glimpsed.tenth_side >= LARGER_SIZE and len(tree.entries) <= MOST_LARGER
+    return LARGER_SIZE if is_larger else PRETRAINED_SIZE
 
 
 class Glance(NamedTuple):
-    """What some pictures of a folder are like: the median of their shorter sides in pixels, and whether all
-    are stored as grey ones."""
+    """What some pictures of a folder are like: of their shorter sides in pixels the median and what nine in
+    ten reach, and whether all are stored as grey ones."""
 
     median_side: float
+    tenth_side: float
     all_grey: bool
 
     @property
@@ -208,9 +219,9 @@ def glance(tree: "Tree") -> Glance:
         except (images.ImageError, OSError):
             continue  # the survey of all files will say so
     if not found:
-        return Glance(1.0, all_grey=True)
+        return Glance(1.0, 1.0, all_grey=True)
     sides = [min(facts.width, facts.height) for facts in found]
-    return Glance(float(np.median(sides)), all("grey" in facts.oddities for facts in found))
+    return Glance(*np.quantile(sides, (0.5, 0.1)), all("grey" in facts.oddities for facts in found))
 
 
 def start_tensorflow(threads: int | None) -> int:

@@ -27,7 +27,8 @@ class PreviousRun:
     since it was begun that the user accepted. `may_restart`, `restarted_after`, `candidates`, `earlier`: as
     of `config.Settled`. `is_lengthened`: whether what the rest says is no longer what the run was asked for,
     but to what it is lengthened now; `total_steps` is then None where it has to be measured. `features`: as
-    of `config.Machine`.
+    of `config.Machine`. `image_size`: the side in pixels at which the pictures were read; older runs do not
+    say it.
     """
 
     run: Run
@@ -44,6 +45,7 @@ class PreviousRun:
     earlier: tuple[Part, ...] = ()
     is_lengthened: bool = False
     features: str = "onnx"
+    image_size: int | None = None
 
     def changed_options(self, config: TrainingConfig, weights_digest: str | None) -> list[str]:
         """A line for each flag that decides the outcome and has another value now."""
@@ -131,6 +133,7 @@ def read(run: Run) -> PreviousRun:
                 for each in settings.get("earlier", ())
             ),
             features=machine.get("features", "onnx"),  # older runs always did
+            image_size=settings.get("image_size"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PigeonholeError(f"{file}: damaged, or of another version ({error})") from error

@@ -31,6 +31,7 @@ def write(run: Run, config: TrainingConfig, settled: Settled, sets: DataSets) ->
         {
             "options": {**config.values(*kept), **settled.options},
             "classes": sets.classes,
+            "image_size": settled.image_size,
             "recipe": asdict(settled.recipe) if settled.recipe else {},
             "total_steps": settled.total_steps,
             "steps_per_epoch": settled.steps_per_epoch,

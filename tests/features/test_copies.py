@@ -42,6 +42,13 @@ def test_changed_copies_are_found_and_nothing_else(change):
     assert found.named(names)[0] == ("01.png", "31.png")
 
 
+def test_without_features_of_mirror_images_changed_copies_are_found_too():
+    made = [cropped(image, 0.2) for image in PHOTOS[:10]]
+    pictures = np.stack([square(np.ascontiguousarray(image), SIDE) for image in [*PHOTOS, *made]])
+    found = copies.find(Features(seen(pictures)), pictures, np.arange(40) % 2)
+    assert sorted(map(tuple, found.pairs.tolist())) == [(row, 30 + row) for row in range(10)]
+
+
 def test_different_photos_are_no_copies():
     found = find(PHOTOS)
     assert not len(found.pairs) and found.limit == copies.LIMIT and found.compared > 30

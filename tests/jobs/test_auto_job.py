@@ -12,7 +12,7 @@ import pytest
 from pigeonhole.commands import train
 from pigeonhole.errors import UsageError
 from pigeonhole.features import extractor, known, pretrained
-from pigeonhole.jobs import auto_job, choosing
+from pigeonhole.jobs import auto_job, choosing, setup
 from pigeonhole.model.classifier import Classifier
 from pigeonhole.runs.config import TrainingConfig
 from pigeonhole.runs.run import Run
@@ -99,6 +99,24 @@ def test_a_picture_and_its_mirror_image_are_judged_together(photos, tmp_path, ca
     assert {each.name for each in near[:2]} == {"spots/mirrored.png", "spots/003.png"}
     assert [each.class_name for each in near] == ["spots"] * 3
     assert near[0].cosine > 0.98 > near[2].cosine  # in int8 the kept one is not quite the same
+
+
+@pytest.mark.slow
+def test_a_repetition_reads_pictures_at_the_size_of_the_run_that_it_repeats(tmp_path, monkeypatch):
+    data, output = draw_photos(tmp_path / "photos", 8, times=5), tmp_path / "runs"
+    monkeypatch.setattr(setup, "MOST_LARGER", 1)  # as an earlier version, which knew one size
+    assert train.main(flags(data, output, "before", "--quick")) == 0
+    before = Run(output / "before")
+    monkeypatch.undo()
+    assert before.settings()["image_size"] == 224 < setup.LARGER_SIZE
+    repeated = ["--repeat", str(before.folder), "--output", str(output), "--name"]
+    assert train.main([*repeated, "again"]) == 0
+    settings = before.settings()
+    del settings["image_size"]
+    before.write_settings(settings)
+    assert train.main([*repeated, "of an old one"]) == 0
+    weights = [(output / name / WEIGHTS).read_bytes() for name in ("before", "again", "of an old one")]
+    assert weights[0] == weights[1] == weights[2]
 
 
 def both_engines_agree(run: Run, picture: Path, class_name: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -76,3 +77,28 @@ def test_of_many_photos_no_mirror_images_are_looked_at(tmp_path, monkeypatch):
     np.testing.assert_array_equal(many.features, few.kept.plain[:])
     labels = prepared.sets.everything.label_indices
     assert (many.head.log_probabilities.argmax(axis=1) == labels).mean() > 0.8
+
+
+@pytest.mark.skipif(not pretrained.available(), reason=f"needs {pretrained.REQUIREMENT}")
+def test_photos_that_are_large_enough_are_looked_at_closely_and_not_mirrored(tmp_path, monkeypatch):
+    config = TrainingConfig(data=draw_photos(tmp_path / "photos", 10, times=6), network="auto", no_cache=True)
+    prepared = setup.prepare(config)
+    assert prepared.image_size == setup.LARGER_SIZE == 320
+    first = first_answer.fit(prepared)
+    assert first.backbone.image_size == 320 and first.answers_at_once(320, 3)
+    assert first.kept.mirrored is None
+    labels = prepared.sets.everything.label_indices
+    assert (first.head.log_probabilities.argmax(axis=1) == labels).mean() > 0.8
+    found = first_answer.with_copies_together(first, prepared)
+    assert found.copies == []
+    monkeypatch.setattr(setup, "MOST_LARGER", 19)
+    assert setup.prepare(config).image_size == 224
+    monkeypatch.undo()
+    for number in range(3):  # of 23; a few small ones would be enlarged
+        (tmp_path / "photos" / "spots" / f"small{number}.png").write_bytes(as_png(number))
+    assert setup.prepare(config).image_size == 224
+
+
+def as_png(seed: int) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (200, 300, 3), np.uint8)
+    return cv2.imencode(".png", noise)[1].tobytes()

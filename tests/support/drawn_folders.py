@@ -41,8 +41,10 @@ def draw_patches(
     return folder
 
 
-def draw_photos(folder: Path, count: int, wrong: int = 0) -> Path:
-    """`count` noisy pictures above thumbnail size of each of two classes, so many of them in the other's."""
+def draw_photos(folder: Path, count: int, wrong: int = 0, times: int = 1) -> Path:
+    """`count` noisy pictures above thumbnail size of each of two classes, so many of them in the other's.
+
+    `times`: how many times as large."""
     random = np.random.default_rng(0)
     for label, name in enumerate(("stripes", "spots")):
         (folder / name).mkdir(parents=True)
@@ -54,5 +56,6 @@ def draw_photos(folder: Path, count: int, wrong: int = 0) -> Path:
                 )
             else:
                 image[:, int(random.integers(8, 48)) :: 16] = 255
+            image = image.repeat(times, axis=0).repeat(times, axis=1)
             (folder / name / f"{number:03}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
     return folder
