@@ -12,16 +12,23 @@ import numpy as np
 from pigeonhole.data.alignment import Alignment, align, sketch
 from pigeonhole.data.duplicates import Images, Pair
 from pigeonhole.data.parallel import in_parallel, one_opencv_thread
-from pigeonhole.features.neighbours import EqualDepths, Neighbours, Rows, nearest
+from pigeonhole.features import axes
+from pigeonhole.features.neighbours import MOST_FOR_SCALES, EqualDepths, Neighbours, Rows, nearest, unit
 from pigeonhole.features.store import Features
 
-NEAREST = 3  # of a picture are compared with it; a copy is nearly always the first of them
+AXES = 512  # that tell neighbours apart as well as all features do
+NEAREST = 3  # of a picture may be compared with it; a copy is nearly always the first of them
+USUAL = (
+    6  # nearest neighbour: is no copy, unless there are many; the nearer the others, the likelier they are
+)
+AT_ONCE = 1_000  # pairs that are compared before it is asked whether more of them are worth it
 LIMIT = 0.75  # correlation of detail; at least
 FALSE_PAIRS = 0.1  # expected among all that are compared
 UNRELATED = 200  # pictures that tell how much different pictures agree
-FIFTH = 5  # nearest neighbour: seldom a copy, and as like as pictures of a class are
+FIFTH = 5  # nearest neighbour: as like as pictures of a class are
 FEWEST_FITTING = 20  # of those; fewer show no tail
-BLOCK = 256  # pairs whose pictures are in memory together
+BLOCK = 250  # pairs whose pictures are in memory together
+ROWS = 1_024  # features in memory
 MOST_ALIKE = 0.999  # where two pictures are equal, the transformed correlation would be infinite
 
 
@@ -51,7 +58,11 @@ class Copies:
 def find(
     features: Features, images: Images, labels: np.ndarray, check: Callable[[], None] = lambda: None
 ) -> Copies:
-    """Compare each picture with its nearest neighbours and their mirror images.
+    """Compare pictures with their nearest neighbours and the mirror images of these.
+
+    The pairs come in the order of how far they stand out: how much nearer the two are than one of them is to
+    its sixth neighbour. After the first `AT_ONCE` among which there is no copy it ends, so that very many
+    pictures take little longer than a search for neighbours does.
 
     images  row i, uint8 [S, S, C], belongs to row i of the features; S of at least 96 shows most. Thumbnails
             have too little detail: among 1,438 scans of digits, 8 pixels wide, 3 pairs are named falsely
@@ -60,71 +71,77 @@ def find(
 
     The limit follows from the pictures themselves: their detail is compared with that of the nearest one of
     another class and of the fifth nearest one. In the tail of the normal distribution through the median and
-    the upper decile of those (after Fisher's transformation), `FALSE_PAIRS` of all pairs that are compared
-    would pass. So where all pictures look alike, only what agrees still better is called a copy.
+    the upper decile of those (after Fisher's transformation), `FALSE_PAIRS` of all pairs of neighbours would
+    pass. So where all pictures look alike, only what agrees still better is called a copy.
     """
     if len(features) < 2:
         return Copies(np.empty((0, 2), np.int64), np.empty(0), np.empty(0, bool), LIMIT, 0)
-    prepare = EqualDepths.of(features.plain)
-    pairs = _candidates(features, prepare)
-    unrelated = _unrelated(features, labels, prepare)
+    plain, mirrored = _coordinates(features)
+    pairs = _candidates(plain, mirrored)
+    found: list[Alignment] = []
     with one_opencv_thread():
-        usual = [found.correlation for found in _aligned(unrelated, images, check)]
-        found = list(_aligned(pairs, images, check))
-    limit = _limit(np.array(usual).reshape(2, -1), len(pairs))
+        unrelated = _aligned(_unrelated(plain, labels), images, check)
+        limit = _limit(np.array([each.correlation for each in unrelated]).reshape(2, -1), len(pairs))
+        while len(found) < len(pairs):
+            more = list(_aligned(pairs[len(found) : len(found) + AT_ONCE], images, check))
+            found += more
+            if max(each.correlation for each in more) < limit:
+                break
     correlations = np.array([each.correlation for each in found])
-    mirrored = np.array([each.mirrored for each in found])
     order = np.argsort(-correlations, kind="stable")
     order = order[correlations[order] >= limit]
-    return Copies(pairs[order], correlations[order], mirrored[order], limit, len(pairs))
+    are_mirrored = np.array([each.mirrored for each in found])[order]
+    return Copies(pairs[order], correlations[order], are_mirrored, limit, len(found))
 
 
-def _candidates(features: Features, prepare: EqualDepths) -> np.ndarray:
-    """Each picture with the nearest to it, plain or mirrored: int64 [P, 2], the lower row first, sorted.
+def _coordinates(features: Features) -> tuple[np.ndarray, np.ndarray | None]:
+    """float32 [n, d] of length one, whose products tell how near pictures are, and those of mirror images.
 
-    Features of mirror images may be missing: those of the pictures alone were enough for all of 100 mirrored
-    copies among 1,600 photos.
+    These may be missing: the pictures alone were enough for all of 100 mirrored copies among 1,600 photos.
     """
-    rows = np.arange(len(features))
-    found = [
-        nearest(features.plain, known, NEAREST, rows, prepare)
-        for known in (features.plain, features.mirrored)
-        if known is not None
-    ]
+    prepare = EqualDepths.of(features.plain)
+    sample = np.unique(np.linspace(0, len(features) - 1, MOST_FOR_SCALES).astype(np.int64))
+    directions = axes.leading(prepare(features.plain[sample]), AXES, exponent=0).directions
+
+    def of(rows: Rows) -> np.ndarray:
+        parts = (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
+        return np.concatenate([unit(prepare(part) @ directions) for part in parts])
+
+    return of(features.plain), None if features.mirrored is None else of(features.mirrored)
+
+
+def _candidates(plain: np.ndarray, mirrored: np.ndarray | None) -> np.ndarray:
+    """Each picture with the nearest to it, plain or mirrored: int64 [P, 2], the lower row first.
+
+    First those that stand out most, by how much nearer the other is than the `USUAL` nearest.
+    """
+    rows = np.arange(len(plain))
+    found = [nearest(plain, known, USUAL, rows) for known in (plain, mirrored) if known is not None]
     both = Neighbours(*(np.concatenate(parts, axis=1) for parts in zip(*found, strict=True)))
-    best = np.argsort(-both.cosines, axis=1, kind="stable")[:, :NEAREST]
-    others = np.take_along_axis(both.rows, best, axis=1)
-    pairs = np.stack([np.repeat(rows, others.shape[1]), others.ravel()], axis=1)
-    return np.unique(np.sort(pairs[pairs[:, 1] >= 0], axis=1), axis=0)
+    best = np.argsort(-both.cosines, axis=1, kind="stable")
+    others, cosines = (np.take_along_axis(each, best, axis=1) for each in both)
+    # Where there are fewer pictures, the last one known is the usual one.
+    usual = np.where(np.isneginf(cosines), np.inf, cosines)[:, :USUAL].min(axis=1, keepdims=True)
+    pairs = np.stack([np.repeat(rows, NEAREST), others[:, :NEAREST].ravel()], axis=1)
+    standing_out = (cosines - usual)[:, :NEAREST].ravel()
+    order = np.argsort(-standing_out, kind="stable")
+    pairs = np.sort(pairs[order[pairs[order, 1] >= 0]], axis=1)
+    _, first = np.unique(pairs, axis=0, return_index=True)
+    return pairs[np.sort(first)]
 
 
-def _unrelated(features: Features, labels: np.ndarray, prepare: EqualDepths) -> np.ndarray:
+def _unrelated(coordinates: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Pictures with the nearest of another class, then the same with their fifth nearest: int64 [2 m, 2]."""
-    rows = np.random.default_rng(0).permutation(len(features))[:UNRELATED]
-    queries = features.plain[rows]
-    fifth = nearest(queries, features.plain, FIFTH, rows, prepare).rows[:, -1]
+    rows = np.random.default_rng(0).permutation(len(coordinates))[:UNRELATED]
+    queries = coordinates[rows]
+    fifth = nearest(queries, coordinates, FIFTH, rows).rows[:, -1]
     other = np.full(len(rows), -1)
     for label in np.unique(labels[rows]):
         strangers, own = np.flatnonzero(labels != label), labels[rows] == label
         if len(strangers):
-            known = _Selected(features.plain, strangers)
-            other[own] = strangers[nearest(queries[own], known, 1, prepare=prepare).rows[:, 0]]
+            other[own] = strangers[nearest(queries[own], coordinates[strangers], 1).rows[:, 0]]
     partners = np.where(np.stack([other, fifth]) < 0, rows, np.stack([other, fifth]))
     return np.stack([np.tile(rows, 2), partners.ravel()], axis=1)
-
-
-class _Selected:
-    """Some of the rows, read when they are asked for."""
-
-    def __init__(self, features: Rows, rows: np.ndarray):
-        self.shape = (len(rows), features.shape[1])
-        self._features, self._rows = features, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        return self._features[self._rows[rows]]
 
 
 def _aligned(pairs: np.ndarray, images: Images, check: Callable[[], None]) -> Iterator[Alignment]:
