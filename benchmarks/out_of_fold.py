@@ -20,22 +20,25 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import environment  # noqa: E402
 
-from pigeonhole.data import cache, dataset  # noqa: E402
+from pigeonhole.data import bursts, cache, dataset  # noqa: E402
 from pigeonhole.features import head, store  # noqa: E402
-from pigeonhole.features.extractor import open_pretrained  # noqa: E402
+from pigeonhole.features.extractor import AUTO, open_pretrained  # noqa: E402
 from pigeonhole.statistics import OUT_OF_FOLD_VARIANCE, wilson_interval  # noqa: E402
 
 FEWEST, MOST = 20, 400  # pictures of a problem
 MOST_CLASSES = 10
+FEWEST_OTHERS, TIMES_OTHERS = 300, 2  # pictures to ask about, at least, and for each of the problem's
 VARIANCES = (1.0, 1.25, OUT_OF_FOLD_VARIANCE, 2.0)
 
 
 class Pictures(NamedTuple):
-    """`plain` and `mirrored` float32 [n, D], of the pictures and their mirror images; `labels` int64 [n]."""
+    """`plain` and `mirrored` float32 [n, D], of the pictures and their mirror images; `labels` and `groups`
+    int64 [n], of which the latter are equal for copies and pictures of one burst."""
 
     plain: np.ndarray
     mirrored: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray
     last: slice
 
 
@@ -93,31 +96,34 @@ def _parser() -> argparse.ArgumentParser:
 
 def read(folder: Path, image_size: int) -> Pictures:
     sets = dataset.read_train_sets(folder, image_size)
-    opened = open_pretrained(image_size)
+    opened = open_pretrained(image_size, engine=AUTO)
     try:
         kept = store.of_sets(sets, opened, cache.of_flags(None, False))
         last = opened.last
     finally:
         opened.close()
-    return Pictures(np.asarray(kept.plain), np.asarray(kept.mirrored), sets.everything.label_indices, last)
+    labels, groups = sets.everything.label_indices, bursts.group_numbers(sets)
+    return Pictures(np.asarray(kept.plain), np.asarray(kept.mirrored), labels, groups, last)
 
 
 def solve(pictures: Pictures, random: np.random.Generator, seed: int) -> Outcome | None:
-    """A random problem; None where a class got no picture, or none is left to ask about."""
+    """A random problem; None where a class got no picture, or too few are left to tell the true accuracy."""
     classes = int(pictures.labels.max()) + 1
     chosen = random.choice(classes, random.integers(2, min(MOST_CLASSES, classes) + 1), replace=False)
     count = int(np.exp(random.uniform(math.log(FEWEST), math.log(MOST + 1))))
     drawn = random.permutation(np.flatnonzero(np.isin(pictures.labels, chosen)))
     rows, others = drawn[:count], drawn[count:]
+    others = others[~np.isin(pictures.groups[others], pictures.groups[rows])]  # copies are known by heart
     labels = np.searchsorted(np.sort(chosen), pictures.labels)
     counts = np.bincount(labels[rows], minlength=len(chosen))
-    if not counts.all() or counts.max() < 2 or not len(others):
+    too_few_others = len(others) < max(FEWEST_OTHERS, TIMES_OTHERS * count)
+    if not counts.all() or counts.max() < 2 or too_few_others:
         return None
     fitted = head.fit(
         pictures.plain[rows],
         pictures.mirrored[rows],
         labels[rows],
-        np.arange(count),
+        pictures.groups[rows],
         head.Options(seed=seed, last=pictures.last),
     )
     right = fitted.log_probabilities.argmax(axis=1) == labels[rows]

@@ -19,10 +19,14 @@ _Z = NormalDist().inv_cdf(0.975)  # standard errors to either side of a 95 % int
 
 def wilson_interval(right: float, total: float) -> tuple[float, float]:
     """The 95 % interval, as fractions, for a share of `right` among `total` (Wilson, 1927)."""
-    share, z2 = right / total, _Z**2 / total
-    centre = share + z2 / 2
+    return _wilson_bound(right / total, total), 1 - _wilson_bound(1 - right / total, total)
+
+
+def _wilson_bound(share: float, total: float) -> float:
+    """The lower one, exactly 0 for a share of 0."""
+    z2 = _Z**2 / total
     half_width = math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
-    return max(0.0, (centre - half_width) / (1 + z2)), min(1.0, (centre + half_width) / (1 + z2))
+    return max(0.0, (share + z2 / 2 - half_width) / (1 + z2))
 
 
 def majority_share(labels: Sequence) -> tuple[object, float]:

@@ -34,6 +34,11 @@ def test_wilson_interval_is_that_of_scipy(right, total):
     assert wilson_interval(right, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
+@pytest.mark.parametrize("total", [1, 20, 259 / 1.5, 302 / 1.5])
+def test_wilson_interval_of_all_or_nothing_ends_there(total):
+    assert wilson_interval(total, total)[1] == 1 and wilson_interval(0, total)[0] == 0
+
+
 def test_wilson_interval_of_a_part_of_a_picture_lies_between():
     lower, between, upper = (wilson_interval(right, 20) for right in (15, 15.5, 16))
     assert lower[0] < between[0] < upper[0]
