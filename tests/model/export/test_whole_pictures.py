@@ -46,7 +46,8 @@ def test_a_whole_picture_is_answered_as_its_square_is(session, classifier, heigh
     size, channels = classifier.preprocessing.image_size, classifier.preprocessing.channels
     image = np.random.default_rng(height + width).integers(0, 256, (height, width, 3), np.uint8)
     square = whole_picture(image, size, channels).numpy()
-    np.testing.assert_allclose(given(session, image[np.newaxis]), given(session, square), atol=1e-6)
+    # A mean at a half of a level may go either way, as the processor adds up.
+    np.testing.assert_allclose(given(session, image[np.newaxis]), given(session, square), atol=1e-4)
 
 
 def test_the_tools_answers_are_those_of_a_client_that_only_decodes(session, classifier):
