@@ -18,9 +18,7 @@ from pigeonhole.features.store import Features
 
 AXES = 512  # that tell neighbours apart as well as all features do
 NEAREST = 3  # of a picture may be compared with it; a copy is nearly always the first of them
-USUAL = (
-    6  # nearest neighbour: is no copy, unless there are many; the nearer the others, the likelier they are
-)
+USUAL = 6  # nearest neighbour: seldom a copy; a copy is much nearer than it is
 AT_ONCE = 1_000  # pairs that are compared before it is asked whether more of them are worth it
 LIMIT = 0.75  # correlation of detail; at least
 FALSE_PAIRS = 0.1  # expected among all that are compared
@@ -28,7 +26,7 @@ UNRELATED = 200  # pictures that tell how much different pictures agree
 FIFTH = 5  # nearest neighbour: as like as pictures of a class are
 FEWEST_FITTING = 20  # of those; fewer show no tail
 BLOCK = 250  # pairs whose pictures are in memory together
-ROWS = 1_024  # features in memory
+AT_A_TIME = 1_024  # pictures whose features are read
 MOST_ALIKE = 0.999  # where two pictures are equal, the transformed correlation would be infinite
 
 
@@ -61,8 +59,8 @@ def find(
     """Compare pictures with their nearest neighbours and the mirror images of these.
 
     The pairs come in the order of how far they stand out: how much nearer the two are than one of them is to
-    its sixth neighbour. After the first `AT_ONCE` among which there is no copy it ends, so that very many
-    pictures take little longer than a search for neighbours does.
+    its sixth neighbour. The search ends after `AT_ONCE` pairs without a copy, so that very many pictures take
+    little longer than a search for neighbours does.
 
     images  row i, uint8 [S, S, C], belongs to row i of the features; S of at least 96 shows most. Thumbnails
             have too little detail: among 1,438 scans of digits, 8 pixels wide, 3 pairs are named falsely
@@ -104,7 +102,7 @@ def _coordinates(features: Features) -> tuple[np.ndarray, np.ndarray | None]:
     directions = axes.leading(prepare(features.plain[sample]), AXES, exponent=0).directions
 
     def of(rows: Rows) -> np.ndarray:
-        parts = (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
+        parts = (rows[start : start + AT_A_TIME] for start in range(0, len(rows), AT_A_TIME))
         return np.concatenate([unit(prepare(part) @ directions) for part in parts])
 
     return of(features.plain), None if features.mirrored is None else of(features.mirrored)

@@ -243,11 +243,14 @@ class Run:
         return files.own(self.known_file, MOST_BYTES) if has_them else None
 
     def training_pictures(self, side: str = "train") -> Iterator["TrainingPicture"]:
-        """Those of one side of the split, "train" or "valid"; they may be missing or changed by now."""
+        """Those of one side of the split, "train" or "valid"; they may be missing or changed by now.
+
+        No name leads out of the folder, but links in it are followed, as in training.
+        """
         try:
             folder = Path(self.settings()["options"]["data"]).resolve()
             for row in self.split():
-                path = (folder / row["path"]).resolve()
+                path = Path(os.path.normpath(folder / row["path"]))
                 if row["side"] == side and row["digest"] and path.is_relative_to(folder):
                     yield TrainingPicture(row["class"], path, row["digest"])
         except (PigeonholeError, OSError, ValueError, KeyError, TypeError):

@@ -1,5 +1,7 @@
 """A run's files: each writer's content is what its reader gives, and damage is told with the file's name."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,19 @@ def test_the_split_comes_by_column(run):
     run.split_file.unlink()
     with pytest.raises(PigeonholeError, match=r"split\.csv: cannot be read"):
         run.split()
+
+
+def test_training_pictures_may_be_links_but_no_name_leads_out_of_their_folder(run, tmp_path):
+    outside, data = tmp_path / "outside.png", tmp_path / "data"
+    outside.write_bytes(b"a picture")
+    (data / "a").mkdir(parents=True)
+    (data / "a" / "link.png").symlink_to(outside)
+    digest = hashlib.sha256(b"a picture").hexdigest()
+    names = ["a/link.png", "../outside.png", "a/../../outside.png", str(outside)]
+    run.write_settings({"options": {"data": str(data)}})
+    run.split_file.write_text("path,class,side,digest\n" + "".join(f"{n},a,train,{digest}\n" for n in names))
+    (picture,) = run.training_pictures()
+    assert picture.path == data / "a" / "link.png" and picture.read() == b"a picture"
 
 
 def test_labels_are_told_apart_by_line_feeds_alone(tmp_path):
