@@ -15,6 +15,7 @@ from pigeonhole.data.parallel import in_parallel, one_opencv_thread
 from pigeonhole.features import axes
 from pigeonhole.features.neighbours import MOST_FOR_SCALES, EqualDepths, Neighbours, Rows, nearest, unit
 from pigeonhole.features.store import Features
+from pigeonhole.features.threads import one_thread
 
 AXES = 512  # that tell neighbours apart as well as all features do
 NEAREST = 3  # of a picture may be compared with it; a copy is nearly always the first of them
@@ -99,7 +100,8 @@ def _coordinates(features: Features) -> tuple[np.ndarray, np.ndarray | None]:
     """
     prepare = EqualDepths.of(features.plain)
     sample = np.unique(np.linspace(0, len(features) - 1, MOST_FOR_SCALES).astype(np.int64))
-    directions = axes.leading(prepare(features.plain[sample]), AXES, exponent=0).directions
+    with one_thread():
+        directions = axes.leading(prepare(features.plain[sample]), AXES, exponent=0).directions
 
     def of(rows: Rows) -> np.ndarray:
         parts = (rows[start : start + AT_A_TIME] for start in range(0, len(rows), AT_A_TIME))
