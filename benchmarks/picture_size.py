@@ -32,6 +32,7 @@ from pigeonhole.features.extractor import AUTO, open_pretrained  # noqa: E402
 from pigeonhole.pictures import images  # noqa: E402
 
 HELD_OUT = 0.3
+FEWEST = 20  # pictures of the largest class
 FOLDS = 5  # in which strangers are told from known pictures
 
 
@@ -64,6 +65,8 @@ def main() -> None:
     for view in options.views:
         known = look(options.data, view)
         known = known.select(np.flatnonzero(known.sides >= options.least_side))
+        if np.bincount(known.labels).max(initial=0) < FEWEST:
+            sys.exit(f"{options.data}: too few pictures with {options.least_side} pixels on the shorter side")
         parts = [split(len(known.labels), seed) for seed in range(options.seeds)]
         judged = [
             judge(known.select(rows), known.select(others), seed) for seed, (rows, others) in enumerate(parts)

@@ -116,7 +116,8 @@ def _candidates(plain: np.ndarray, mirrored: np.ndarray | None) -> np.ndarray:
     First those that stand out most, by how much nearer the other is than the `USUAL` nearest.
     """
     rows = np.arange(len(plain))
-    found = [nearest(plain, known, USUAL, rows) for known in (plain, mirrored) if known is not None]
+    views = [plain] if mirrored is None else [plain, mirrored]
+    found = [nearest(plain, known, USUAL, rows, np.asarray) for known in views]
     both = Neighbours(*(np.concatenate(parts, axis=1) for parts in zip(*found, strict=True)))
     best = np.argsort(-both.cosines, axis=1, kind="stable")
     others, cosines = (np.take_along_axis(each, best, axis=1) for each in both)
@@ -134,12 +135,13 @@ def _unrelated(coordinates: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Pictures with the nearest of another class, then the same with their fifth nearest: int64 [2 m, 2]."""
     rows = np.random.default_rng(0).permutation(len(coordinates))[:UNRELATED]
     queries = coordinates[rows]
-    fifth = nearest(queries, coordinates, FIFTH, rows).rows[:, -1]
+    fifth = nearest(queries, coordinates, FIFTH, rows, np.asarray).rows[:, -1]
     other = np.full(len(rows), -1)
     for label in np.unique(labels[rows]):
         strangers, own = np.flatnonzero(labels != label), labels[rows] == label
         if len(strangers):
-            other[own] = strangers[nearest(queries[own], coordinates[strangers], 1).rows[:, 0]]
+            found = nearest(queries[own], coordinates[strangers], 1, prepare=np.asarray)
+            other[own] = strangers[found.rows[:, 0]]
     partners = np.where(np.stack([other, fifth]) < 0, rows, np.stack([other, fifth]))
     return np.stack([np.tile(rows, 2), partners.ravel()], axis=1)
 
