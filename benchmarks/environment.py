@@ -25,6 +25,7 @@ PACKAGES = (
     "opencv-python-headless",
     "onnxruntime",
     "torch",
+    "fastai",
 )
 
 
@@ -35,14 +36,19 @@ def lines(*details: str) -> list[str]:
 
 
 def processor() -> str:
-    """The processor's name and the instructions that computing gains from, where the system tells."""
+    """The processor's name, family and the instructions that computing gains from, where the system tells.
+
+    In a cloud, processors of several generations have one name: the family tells them apart.
+    """
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor()
-    name = next((line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line), "")
+    lines = (line.partition(":") for line in text.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in lines}
+    family = f", family {facts['cpu family']}" if "cpu family" in facts else ""
     instructions = [instruction for instruction in INSTRUCTIONS if f" {instruction} " in text]
-    return f"{name} ({' '.join(instructions) or 'no AVX2'})"
+    return f"{facts.get('model name', '')}{family} ({' '.join(instructions) or 'no AVX2'})"
 
 
 def versions() -> list[str]:

@@ -12,6 +12,7 @@ import copy
 import json
 import math
 import random
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -209,6 +210,58 @@ def pytorch_fine_tuned(task: Task) -> Answer:
     return lambda paths: outputs(network, paths).argmax(1)
 
 
+def fastai_fine_tuned(task: Task) -> Answer:
+    """fastai's `vision_learner` and `fine_tune` with their defaults, as in its computer vision tutorial.
+
+    Pictures of 460 px, `aug_transforms` to 224, batches of 64, a fifth held out. The body is frozen in the
+    first epoch, and learns in as many more as there is time for. It differs in this: the network is
+    EfficientNet-Lite0, where the tutorial downloads a ResNet, and lies channels-last.
+    """
+    import torch
+    from fastai.vision import all as fastai
+
+    fastai.set_seed(task.seed)
+    labels = dict(zip(task.paths, task.labels.tolist(), strict=True))
+    scaled = fastai.Normalize.from_stats([127 / 255] * 3, [128 / 255] * 3, cuda=False)
+    vary = [*fastai.aug_transforms(size=SIDE), scaled]
+    data = fastai.ImageDataLoaders.from_path_func(
+        ".", task.paths, labels.get, HELD_OUT, task.seed, item_tfms=fastai.Resize(460), batch_tfms=vary
+    )
+
+    def architecture(pretrained: bool) -> torch.nn.Sequential:
+        """What fastai cuts off in front of the last pool."""
+        network = pytorch_network(task)
+        network.forward = network.extract_features
+        return torch.nn.Sequential(network, torch.nn.AdaptiveAvgPool2d(1))
+
+    head = fastai.create_head(1280, len(task.classes))  # its usual one, which cannot count these channels
+    learner = fastai.vision_learner(data, architecture, custom_head=head)
+    learner.to_channelslast(use_amp=False)
+    seconds = seconds_of_epoch(learner)
+    with learner.no_bar(), learner.no_logging():
+        learner.fine_tune(max(1, int(task.left() / seconds) - 1))
+
+    def answer(paths: list[Path]) -> np.ndarray:
+        with learner.no_bar():
+            return learner.get_preds(dl=data.test_dl(paths))[0].argmax(1).numpy()
+
+    return answer
+
+
+def seconds_of_epoch(learner) -> float:
+    """What an epoch of a fastai learner takes, with its validation, by a few steps on a copy."""
+    trial, taken = copy.deepcopy(learner.model), []
+    began = time.perf_counter()
+    for images, labels in learner.dls.train:
+        learner.loss_func(trial(images), labels).backward()
+        taken.append(time.perf_counter() - began)
+        if len(taken) == 4:
+            break
+        began = time.perf_counter()
+    steps = len(learner.dls.train) + len(learner.dls.valid) / 3
+    return statistics.mean(taken[1:] or taken) * steps
+
+
 def keras_tutorial(task: Task) -> Answer:
     """Keras' guide "Transfer learning & fine-tuning": a new head by Adam, then all layers by Adam at 1e-5.
 
@@ -284,7 +337,7 @@ def keras_base():
 
 
 KINDS: dict[str, Callable[[Task], Answer]] = {
-    kind.__name__: kind for kind in (pytorch_frozen, pytorch_fine_tuned, keras_tutorial)
+    kind.__name__: kind for kind in (pytorch_frozen, pytorch_fine_tuned, fastai_fine_tuned, keras_tutorial)
 }
 
 

@@ -5,13 +5,14 @@
 pigeonhole          `train.py` with nothing but --data and --seed; its saved model answers
 pytorch_frozen      the same pretrained weights in PyTorch: features, then a logistic regression
 pytorch_fine_tuned  all layers of the same in PyTorch, by the recipe of its transfer learning tutorial
+fastai_fine_tuned   the same in fastai, by its `fine_tune` with its defaults
 keras_tutorial      the same weights by the recipe of Keras' guide to transfer learning
 standard            a network from nothing: `train.py --network standard`
 
-peer_recipes.py has the recipes of others and what differs in them. Those that take a time,
-pytorch_fine_tuned and keras_tutorial, have as long as Pigeonhole took with the same pictures and seed. Every
-training is a process of its own on all cores and begins without a cache. Seconds are from its start to its
-end, with imports and decoding, for train.py also with the report; without the answers for the test pictures.
+peer_recipes.py has the recipes of others and what differs in them. Those of PyTorch and fastai that fine-tune
+and keras_tutorial have as long as Pigeonhole took with the same pictures and seed. Every training is a
+process of its own on all cores and begins without a cache. Seconds are from its start to its end, with
+imports and decoding, for train.py also with the report; without the answers for the test pictures.
 
 Every outcome is a row of --results, and what is there is not trained again: an interrupted run goes on, and
 the table can grow. Where one set's rows are of several machines or lengths, nothing more is trained for it.
@@ -20,7 +21,6 @@ the table can grow. Where one set's rows are of several machines or lengths, not
 import argparse
 import csv
 import dataclasses
-import importlib.util
 import json
 import os
 import statistics
@@ -28,6 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,22 +44,26 @@ from pigeonhole.statistics import accuracy_line  # noqa: E402
 
 OURS = "pigeonhole"
 TORCH = {"torch": "torch", "efficientnet_lite_pytorch": "efficientnet-lite-pytorch"}  # module to package
+FASTAI = {**TORCH, "fastai": "fastai"}
 MOST_COLUMNS = 3  # of the plot
 
 
 class Method(NamedTuple):
-    """`flags` for train.py; None: a kind of peer_recipes.py. `as_long`: as Pigeonhole's own training."""
+    """`flags` for train.py; None: a kind of peer_recipes.py. `as_long`: as Pigeonhole's own training.
+    `needs`: modules, and the packages that bring them.
+    """
 
     title: str
     flags: tuple[str, ...] | None = None
     as_long: bool = False
-    needs_torch: bool = False
+    needs: Mapping[str, str] = {}
 
 
 METHODS = {
     OURS: Method("Pigeonhole, default", ()),
-    "pytorch_frozen": Method("PyTorch, frozen, logistic regression", needs_torch=True),
-    "pytorch_fine_tuned": Method("PyTorch, fine-tuned", as_long=True, needs_torch=True),
+    "pytorch_frozen": Method("PyTorch, frozen, logistic regression", needs=TORCH),
+    "pytorch_fine_tuned": Method("PyTorch, fine-tuned", as_long=True, needs=TORCH),
+    "fastai_fine_tuned": Method("fastai, fine-tuned", as_long=True, needs=FASTAI),
     "keras_tutorial": Method("Keras' guide: head, then all layers", as_long=True),
     "standard": Method("from nothing, `--network standard`", ("--network", "standard")),
 }
@@ -166,12 +172,15 @@ def _methods(text: str) -> list[str]:
 
 
 def _runnable(ahead: list[tuple[PictureSet, str, int]]) -> list[tuple[PictureSet, str, int]]:
-    """Those whose packages are here; one line names what the others need."""
-    missing = [package for module, package in TORCH.items() if not importlib.util.find_spec(module)]
-    left_out = {name: None for _, name, _ in ahead if METHODS[name].needs_torch} if missing else {}
-    if left_out:
-        print(f"without {', '.join(left_out)}: pip install {' '.join(missing)}", file=sys.stderr)
-    return [each for each in ahead if each[1] not in left_out]
+    """Those whose packages are here; one line for each of the others names what it needs."""
+    missing = {
+        name: [package for module, package in METHODS[name].needs.items() if not find_spec(module)]
+        for name in dict.fromkeys(name for _, name, _ in ahead)
+    }
+    for name, packages in missing.items():
+        if packages:
+            print(f"without {name}: pip install {' '.join(packages)}", file=sys.stderr)
+    return [each for each in ahead if not missing[each[1]]]
 
 
 def check(ahead: list[tuple[PictureSet, str, int]], outcomes: dict, options: argparse.Namespace) -> None:
