@@ -49,6 +49,7 @@ ENTRIES = {
     "start_time": Entry(small="--repeats 1"),
     "first_answer": Entry("--data {photos}", "--rounds 1"),
     "features": Entry("--data {photos}", "--pictures 64 --rounds 1"),
+    "neighbours": Entry("--data {data}", "--pictures 1000 2000"),
     "picture_size": Entry("--data {photos}", "--seeds 1", "--least-side 320"),
     "reading": Entry("--data {photos}", "--rounds 1"),
     "folders": Entry("--data {data}", "--rounds 1"),

@@ -13,13 +13,15 @@ from pigeonhole.data.alignment import Alignment, align, sketch
 from pigeonhole.data.duplicates import Images, Pair
 from pigeonhole.data.parallel import in_parallel, one_opencv_thread
 from pigeonhole.features import axes
-from pigeonhole.features.neighbours import MOST_FOR_SCALES, EqualDepths, Neighbours, Rows, nearest, unit
+from pigeonhole.features.cells import nearest_in_cells
+from pigeonhole.features.neighbours import MOST_FOR_SCALES, EqualDepths, Rows, nearest, union, unit
 from pigeonhole.features.store import Features
 from pigeonhole.features.threads import one_thread
 
 AXES = 512  # that tell neighbours apart as well as all features do
 NEAREST = 3  # of a picture may be compared with it; a copy is nearly always the first of them
 USUAL = 6  # nearest neighbour: seldom a copy; a copy is much nearer than it is
+MANY = 30_000  # pictures; of more each is compared with some others only, to find those nearest to it
 AT_ONCE = 1_000  # pairs that are compared before it is asked whether more of them are worth it
 LIMIT = 0.75  # correlation of detail; at least
 FALSE_PAIRS = 0.1  # expected among all that are compared
@@ -75,7 +77,7 @@ def find(
     """
     if len(features) < 2:
         return Copies(np.empty((0, 2), np.int64), np.empty(0), np.empty(0, bool), LIMIT, 0)
-    plain, mirrored = _coordinates(features)
+    plain, mirrored = coordinates(features)
     pairs = _candidates(plain, mirrored)
     found: list[Alignment] = []
     with one_opencv_thread():
@@ -93,7 +95,7 @@ def find(
     return Copies(pairs[order], correlations[order], are_mirrored, limit, len(found))
 
 
-def _coordinates(features: Features) -> tuple[np.ndarray, np.ndarray | None]:
+def coordinates(features: Features) -> tuple[np.ndarray, np.ndarray | None]:
     """float32 [n, d] of length one, whose products tell how near pictures are, and those of mirror images.
 
     These may be missing: the pictures alone were enough for all of 100 mirrored copies among 1,600 photos.
@@ -117,10 +119,11 @@ def _candidates(plain: np.ndarray, mirrored: np.ndarray | None) -> np.ndarray:
     """
     rows = np.arange(len(plain))
     views = [plain] if mirrored is None else [plain, mirrored]
-    found = [nearest(plain, known, USUAL, rows, np.asarray) for known in views]
-    both = Neighbours(*(np.concatenate(parts, axis=1) for parts in zip(*found, strict=True)))
-    best = np.argsort(-both.cosines, axis=1, kind="stable")
-    others, cosines = (np.take_along_axis(each, best, axis=1) for each in both)
+    if len(plain) > MANY:
+        found = [nearest_in_cells(plain, known, USUAL, rows) for known in views]
+    else:
+        found = [nearest(plain, known, USUAL, rows, np.asarray) for known in views]
+    others, cosines = union(found)
     # Where there are fewer pictures, the last one known is the usual one.
     usual = np.where(np.isneginf(cosines), np.inf, cosines)[:, :USUAL].min(axis=1, keepdims=True)
     pairs = np.stack([np.repeat(rows, NEAREST), others[:, :NEAREST].ravel()], axis=1)
@@ -136,12 +139,8 @@ def _unrelated(coordinates: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rows = np.random.default_rng(0).permutation(len(coordinates))[:UNRELATED]
     queries = coordinates[rows]
     fifth = nearest(queries, coordinates, FIFTH, rows, np.asarray).rows[:, -1]
-    other = np.full(len(rows), -1)
-    for label in np.unique(labels[rows]):
-        strangers, own = np.flatnonzero(labels != label), labels[rows] == label
-        if len(strangers):
-            found = nearest(queries[own], coordinates[strangers], 1, prepare=np.asarray)
-            other[own] = strangers[found.rows[:, 0]]
+    to_others = np.where(labels[rows, None] == labels, -np.inf, queries @ coordinates.T)
+    other = np.where(np.isneginf(to_others.max(axis=1)), -1, to_others.argmax(axis=1))
     partners = np.where(np.stack([other, fifth]) < 0, rows, np.stack([other, fifth]))
     return np.stack([np.tile(rows, 2), partners.ravel()], axis=1)
 

@@ -1,7 +1,7 @@
 """Which known pictures are nearest to a picture, by the cosine of their features, in bounded memory."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -86,9 +86,7 @@ def nearest(
 
     Memory does not grow with n, and with m only by the result. Of equally near ones the first is taken.
     """
-    found = Neighbours(
-        np.full((len(queries), count), -1, np.int64), np.full((len(queries), count), -np.inf, np.float32)
-    )
+    found = nobody(len(queries), count)
     for start in range(0, len(known), KNOWN):
         block = prepare(known[start : start + KNOWN])
         for first in range(0, len(queries), QUERIES):
@@ -101,6 +99,19 @@ def nearest(
     return found
 
 
+def nobody(queries: int, count: int) -> Neighbours:
+    """What is found before anything is known."""
+    shape = (queries, count)
+    return Neighbours(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
+
+
+def union(found: Sequence[Neighbours], count: int | None = None) -> Neighbours:
+    """The `count` nearest, None: all, of what several searches found for the same pictures."""
+    rows, cosines = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+    return Neighbours(*(np.take_along_axis(each, order, axis=1) for each in (rows, cosines)))
+
+
 def _merge(best: Neighbours, cosines: np.ndarray, start: int) -> None:
     """Put into `best`, in place, what is nearer among the known rows from `start` on: `cosines` [b, n]."""
     count, size = best.rows.shape[1], cosines.shape[1]
@@ -108,8 +119,5 @@ def _merge(best: Neighbours, cosines: np.ndarray, start: int) -> None:
     if size > count:
         here = np.sort(np.argpartition(-cosines, count - 1, axis=1)[:, :count], axis=1)
     values = np.take_along_axis(cosines, here, axis=1)
-    rows = np.concatenate([best.rows, np.where(np.isneginf(values), -1, here + start)], axis=1)
-    values = np.concatenate([best.cosines, values], axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")[:, :count]
-    best.cosines[:] = np.take_along_axis(values, order, axis=1)
-    best.rows[:] = np.take_along_axis(rows, order, axis=1)
+    new = Neighbours(np.where(np.isneginf(values), -1, here + start), values)
+    best.rows[:], best.cosines[:] = union([best, new], count)

@@ -208,9 +208,7 @@ def _trainer(
         # No longer than usual: it would learn by heart.
         trainer.fit_within(seconds - (time.perf_counter() - moment))
         if setup.workers:
-            trainer.total_steps = setup.workers.from_chief(trainer.total_steps)
-            every = setup.workers.from_chief(trainer.recipe.validate_every)
-            trainer.recipe = replace(trainer.recipe, validate_every=every)
+            agreement.fit_together(trainer, setup.workers)
         if trainer.total_steps < min(usual, trainer.steps_per_epoch):
             return None
     return trainer

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 LEAST_DEVIATION = 1e-3
-MOST_COMPARED = 30_000  # photos among which copies are sought: the time grows with the square of the number
+MOST_COMPARED = 200_000  # photos among which copies are sought: each takes 2 kB of memory
 MOST_MIRRORED = 5_000  # photos whose mirror images are looked at too, which takes as long again
 STRONG_PENALTY = 0.5  # a head that fits its pictures closely leaves the layers before it little to learn
 

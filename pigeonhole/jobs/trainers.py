@@ -15,6 +15,7 @@ from pigeonhole.runs.config import Settled
 from pigeonhole.runs.records import Validation
 from pigeonhole.terminal import say
 from pigeonhole.training.blueprint import Blueprint
+from pigeonhole.training.distributed import agreement
 from pigeonhole.training.retraining import Retrainer
 from pigeonhole.training.trainer import Trainer
 
@@ -42,7 +43,7 @@ def make(setup: Setup) -> Trainer:
         trainer = _trainer(setup, setup.recipe_for(setup.sets.train.num_examples, brief))
         trainer.total_steps = config.steps or trainer.total_steps
     if workers:
-        trainer.total_steps = workers.from_chief(trainer.total_steps)
+        agreement.fit_together(trainer, workers)
     # A network that was published with its settings keeps them, and one with weights needs no second start.
     is_ours = NETWORKS[setup.choice.network].provenance == "ours"
     trainer.may_restart = is_ours and setup.initial_weights is None

@@ -17,7 +17,7 @@ from pigeonhole.statistics import fewest_right
 from pigeonhole.training import steps
 from pigeonhole.training.batches import Batch, Batches, for_evaluation
 from pigeonhole.training.failures import Diverged, Stuck, guessing_loss, has_not_moved
-from pigeonhole.training.schedule import Pace, Schedule, most_steps, sparing
+from pigeonhole.training.schedule import VALIDATING, Pace, Schedule, most_steps, sparing
 from pigeonhole.training.tally import Tally, score
 
 WARM_UP = 2  # steps: the first compiles, and allocates what all later ones use
@@ -202,9 +202,15 @@ class Trainer:
     def fit_to(self, seconds: float) -> None:
         """Set `total_steps` so that this measurement, training and validation together fill `seconds`.
 
-        Measures the first steps on the real data and then puts every weight back.
+        Measures the first steps on the real data and then puts every weight back. Where validations would
+        take more than a tenth of the time, there are fewer, unless the recipe says when or stops by them.
         """
-        self.total_steps = most_steps(self.recipe, self.steps_per_epoch, self._pace(seconds))
+        pace = self._pace(seconds)
+        self.total_steps = most_steps(self.recipe, self.steps_per_epoch, pace)
+        is_open = self.recipe.validate_every is None and self.recipe.patience is None
+        if is_open and self.total_steps * pace.step < (1 - VALIDATING) * pace.seconds:
+            self.recipe = sparing(self.recipe, sys.maxsize, pace)
+            self.total_steps = most_steps(self.recipe, self.steps_per_epoch, pace)
 
     def fit_within(self, seconds: float) -> None:
         """As `fit_to`, but with no more steps than before, and with few validations where these take long."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pigeonhole.features import copies
+from pigeonhole.features import cells, copies
 from pigeonhole.features.store import Features
 from tests.support.made_photos import as_jpeg, cropped, photo, scaled, square
 
@@ -47,6 +47,13 @@ def test_without_features_of_mirror_images_changed_copies_are_found_too():
     pictures = np.stack([square(np.ascontiguousarray(image), SIDE) for image in [*PHOTOS, *made]])
     found = copies.find(Features(seen(pictures)), pictures, np.arange(40) % 2)
     assert sorted(map(tuple, found.pairs.tolist())) == [(row, 30 + row) for row in range(10)]
+
+
+def test_among_very_many_pictures_changed_copies_are_found_too(monkeypatch):
+    monkeypatch.setattr(copies, "MANY", 30)
+    monkeypatch.setattr(cells, "CELL", 5)
+    found = find([*PHOTOS, *(image[:, ::-1] for image in PHOTOS[:8])])
+    assert sorted(map(tuple, found.pairs.tolist())) == [(row, 30 + row) for row in range(8)]
 
 
 def test_the_search_ends_where_no_copies_come_any_more(monkeypatch):

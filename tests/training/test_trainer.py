@@ -230,14 +230,21 @@ def test_long_trainings_validate_a_bounded_number_of_times():
     assert len(validated) == MOST_VALIDATIONS and validated[-1] == run.total_steps
 
 
-def test_a_time_is_fitted_with_the_validations_of_a_short_training_counted(monkeypatch):
-    run = trainer(replace(RECIPE, validate_every=None))
+@pytest.mark.parametrize(
+    ("asked", "per_validation", "expected"),
+    [({}, 0.1, 10), ({}, 1.0, 3), ({"patience": 5}, 1.0, 10), ({"validate_every": "10steps"}, 1.0, 10)],
+)
+def test_a_time_is_fitted_with_its_validations_which_are_few_where_they_take_long(
+    monkeypatch, asked, per_validation, expected
+):
+    run = trainer(replace(RECIPE, **{"validate_every": None, "patience": None, **asked}))
     monkeypatch.setattr(run, "_step_seconds", lambda enough: 0.1)
-    monkeypatch.setattr(run, "_validation_seconds", lambda: 1.0)
+    monkeypatch.setattr(run, "_validation_seconds", lambda: per_validation)
     run.fit_to(20.0)
     steps = run.total_steps
     validations = sum(map(run._schedule.validates_after, range(1, steps + 1)))
-    assert validations >= 10 and 17 < 0.1 * steps + validations <= 20
+    assert validations >= 10 if expected == 10 else validations == expected
+    assert 17 < 0.1 * steps + per_validation * validations <= 20
 
 
 def test_by_loss_the_network_with_the_lowest_is_kept_whatever_its_answers(monkeypatch):

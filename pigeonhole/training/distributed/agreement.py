@@ -100,6 +100,13 @@ def restore_together(trainer: "Trainer", workers: "Workers") -> None:
         trainer.restore(checkpoints.unpacked(content))
 
 
+def fit_together(trainer: "Trainer", workers: "Workers") -> None:
+    """Have the trainers of all workers train and validate as often as the chief has measured."""
+    trainer.total_steps = workers.from_chief(trainer.total_steps)
+    every = workers.from_chief(trainer.recipe.validate_every)
+    trainer.recipe = replace(trainer.recipe, validate_every=every)
+
+
 class Lead:
     """The chief's part where it works alone at times: the other workers wait for its `orders`, until `end` or
     the end of its block.
