@@ -21,7 +21,7 @@ from pigeonhole.features.threads import one_thread
 AXES = 512  # that tell neighbours apart as well as all features do
 NEAREST = 3  # of a picture may be compared with it; a copy is nearly always the first of them
 USUAL = 6  # nearest neighbour: seldom a copy; a copy is much nearer than it is
-MANY = 30_000  # pictures; of more each is compared with some others only, to find those nearest to it
+MANY = 15_000  # pictures; of more each is compared with some others only, to find those nearest to it
 AT_ONCE = 1_000  # pairs that are compared before it is asked whether more of them are worth it
 LIMIT = 0.75  # correlation of detail; at least
 FALSE_PAIRS = 0.1  # expected among all that are compared
