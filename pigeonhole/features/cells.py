@@ -6,7 +6,7 @@ So time grows with the number of pictures, not with its square. It is the invert
 
 import numpy as np
 
-from pigeonhole.features.neighbours import Neighbours, nearest, nobody, union, unit
+from pigeonhole.features.neighbours import Neighbours, nearest, nothing_found, union, unit
 from pigeonhole.features.threads import one_thread
 
 CELL = 1_000  # pictures in a usual cell
@@ -27,7 +27,7 @@ def nearest_in_cells(
     Copies are nearly always found (`benchmarks/neighbours.py`). Memory grows with m, by the result, and with
     n, by a few numbers each.
     """
-    found = nobody(len(queries), count)
+    found = nothing_found(len(queries), count)
     if not len(known):
         return found
     centres = _centres(known)

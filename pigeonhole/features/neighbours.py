@@ -86,7 +86,7 @@ def nearest(
 
     Memory does not grow with n, and with m only by the result. Of equally near ones the first is taken.
     """
-    found = nobody(len(queries), count)
+    found = nothing_found(len(queries), count)
     for start in range(0, len(known), KNOWN):
         block = prepare(known[start : start + KNOWN])
         for first in range(0, len(queries), QUERIES):
@@ -99,7 +99,7 @@ def nearest(
     return found
 
 
-def nobody(queries: int, count: int) -> Neighbours:
+def nothing_found(queries: int, count: int) -> Neighbours:
     """What is found before anything is known."""
     shape = (queries, count)
     return Neighbours(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
