@@ -44,8 +44,8 @@ def processor() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor()
-    lines = (line.partition(":") for line in text.splitlines())
-    facts = {name.strip(): value.strip() for name, _, value in lines}
+    pairs = (line.partition(":") for line in text.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in pairs}
     family = f", family {facts['cpu family']}" if "cpu family" in facts else ""
     instructions = [instruction for instruction in INSTRUCTIONS if f" {instruction} " in text]
     return f"{facts.get('model name', '')}{family} ({' '.join(instructions) or 'no AVX2'})"

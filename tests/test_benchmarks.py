@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,22 @@ def test_what_cannot_be_trained_is_told_before_anything_is(benchmark, results):
     real = arguments(results, "--methods", "keras_tutorial", "--sets", f"bees={here}{os.pathsep}{here}")
     with pytest.raises(SystemExit, match=r"^keras_tutorial takes as long as pigeonhole with the same seed"):
         benchmark.main(real)
+
+
+def test_what_lacks_its_package_is_left_out_and_said(benchmark, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "find_spec", lambda module: None if module == "fastai" else module)
+    ahead = [("ants", name, 0) for name in ("pigeonhole", "pytorch_frozen", "fastai_fine_tuned")]
+    assert benchmark._runnable(ahead) == ahead[:2]
+    assert capsys.readouterr().err == "without fastai_fine_tuned: pip install fastai\n"
+
+
+def test_the_processor_is_told_with_its_family(benchmark):
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    family = re.search(r"^cpu family\s*: (\d+)$", text, re.MULTILINE)
+    if not family:
+        pytest.skip("this system does not tell the family of its processor")
+    assert f", family {family[1]} (" in importlib.import_module("environment").processor()
 
 
 @pytest.mark.parametrize("text", ["nonsense\n1\n", "set,method\nants,pigeonhole\n"])

@@ -50,10 +50,20 @@ def test_without_features_of_mirror_images_changed_copies_are_found_too():
 
 
 def test_among_very_many_pictures_changed_copies_are_found_too(monkeypatch):
-    monkeypatch.setattr(copies, "MANY", 30)
+    searched = []
+
+    def by_cells(*arguments):
+        searched.append(arguments)
+        return cells.nearest_in_cells(*arguments)
+
+    monkeypatch.setattr(copies, "MANY", 37)
     monkeypatch.setattr(cells, "CELL", 5)
+    monkeypatch.setattr(copies, "nearest_in_cells", by_cells)
     found = find([*PHOTOS, *(image[:, ::-1] for image in PHOTOS[:8])])
     assert sorted(map(tuple, found.pairs.tolist())) == [(row, 30 + row) for row in range(8)]
+    assert len(searched) == 2  # among the pictures, and among their mirror images
+    find([*PHOTOS, *(image[:, ::-1] for image in PHOTOS[:7])])
+    assert len(searched) == 2  # so few are compared all with all
 
 
 def test_the_search_ends_where_no_copies_come_any_more(monkeypatch):
